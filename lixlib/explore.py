@@ -1,0 +1,100 @@
+"""Live widgets for a person, plain calls for a machine: `explore(fn, **controls)`."""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+from IPython.utils.capture import capture_output
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+
+def explore(fn: Callable[..., Any], **controls: Any) -> None:
+    """Redraw `fn` whenever one of its controls moves.
+
+    `fn` draws with matplotlib, returns a figure, or returns anything else that a notebook can display.
+    A control is an ipywidgets widget or an abbreviation as in `ipywidgets.interact`: `(0.0, 1.0, 0.1)`, a list of
+    choices, a bool, `ipywidgets.fixed(value)`. An abbreviated slider starts at the argument's
+    own default if it has one.
+
+    If the environment variable `LIX_HEADLESS` is set, there are no widgets: `fn` is called at both ends of every
+    slider and at every choice of every list, the other controls at their defaults, and those pictures are thrown away.
+    The last call, at the defaults, leaves its picture in the notebook. A widget would hide an error inside `fn`; here
+    it is raised, with a note that says which control had which value.
+
+    Raises:
+        TypeError: `fn` has no argument of a control's name, or needs an argument that no control gives.
+        ValueError: a control is neither a widget nor an abbreviation of one.
+    """
+    signature = inspect.signature(fn)
+    signature.bind(**controls)
+    widgets = {name: _widget(name, control, signature) for name, control in controls.items()}
+    if os.environ.get("LIX_HEADLESS"):
+        _visit_ends(fn, widgets)
+    else:
+        display(ipywidgets.interactive(lambda **values: _show(fn, values), **widgets))
+
+
+def _widget(name: str, control: Any, signature: inspect.Signature) -> Any:
+    parameter = signature.parameters.get(name)
+    default = parameter.default if parameter else inspect.Parameter.empty
+    widget = ipywidgets.interactive.widget_from_abbrev(control, default)
+    if widget is None:
+        raise ValueError(f"control {name} = {control!r}: expected a widget, (min, max[, step]), a list or a bool")
+    if hasattr(widget, "continuous_update"):
+        widget.continuous_update = False  # redraw once, when the handle is let go
+    return widget
+
+
+def _visit_ends(fn: Callable[..., Any], widgets: dict[str, Any]) -> None:
+    defaults = {name: widget.value for name, widget in widgets.items()}
+    for name, widget in widgets.items():
+        for value in _ends(widget):
+            with capture_output(), _noting(fn, f"{name} = {value!r}, the other controls at their defaults"):
+                _show(fn, defaults | {name: value})
+    with _noting(fn, "every control at its default"):
+        _show(fn, defaults)
+
+
+def _ends(widget: Any) -> list[Any]:
+    """The values at the ends of a control's range, or all of its choices."""
+    if hasattr(widget, "options"):
+        return [_value_at(widget, index=index) for index in range(len(widget.options))]
+    if isinstance(widget, ipywidgets.FloatLogSlider):
+        return [widget.base**widget.min, widget.base**widget.max]
+    if hasattr(widget, "min"):
+        return [(widget.min, widget.max)] if isinstance(widget.value, tuple) else [widget.min, widget.max]
+    return [False, True] if isinstance(widget.value, bool) else []
+
+
+def _value_at(widget: Any, index: int) -> Any:
+    widget.index, before = index, widget.index
+    value, widget.index = widget.value, before
+    return value
+
+
+@contextmanager
+def _noting(fn: Callable[..., Any], where: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"explore({getattr(fn, '__name__', fn)}) called with {where}")
+        raise
+
+
+def _show(fn: Callable[..., Any], values: dict[str, Any]) -> None:
+    """Call `fn` and display once what it returned or drew; closed, so that the notebook does not draw it again."""
+    before = set(plt.get_fignums())
+    result = fn(**values)
+    figures = [plt.figure(number) for number in plt.get_fignums() if number not in before]
+    if isinstance(result, Figure):
+        figures = [figure for figure in figures if figure is not result] + [result]
+    elif result is not None:
+        display(result)
+    for figure in figures:
+        display(figure)
+        plt.close(figure)

@@ -1,0 +1,22 @@
+"""The distillation methods: modules that hold what a loss needs to learn (adapters, controllers), and `Distiller`."""
+
+from lixlib.distillers.arfd import ARFD
+from lixlib.distillers.distiller import METHODS, Distiller, build
+from lixlib.distillers.dkd import DKD
+from lixlib.distillers.dwld import DWLD, DynamicWeightController
+from lixlib.distillers.kd import KD
+from lixlib.distillers.lix import LIX
+from lixlib.distillers.none import NoDistillation
+
+__all__ = [
+    "ARFD",
+    "DKD",
+    "DWLD",
+    "KD",
+    "LIX",
+    "METHODS",
+    "Distiller",
+    "DynamicWeightController",
+    "NoDistillation",
+    "build",
+]

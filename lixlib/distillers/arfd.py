@@ -1,0 +1,133 @@
+"""Adaptively recalibrated feature distillation: LIX Eqs. (12)-(17)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lixlib.distillers.common import tap_pairs
+from lixlib.functional import cka, gram
+from lixlib.functional.checks import check_choice
+from lixlib.functional.cka import KERNELS
+from lixlib.nets.output import Output
+
+MEASURES = ("cka", "cosine", "euclidean", "pearson")
+SAMPLES = ("positions", "channels")
+
+
+class ARFD(nn.Module):
+    """The term "arfd" = weight x mean over taps and images of (1 - CKA) between recalibrated features: LIX Eq. (17).
+
+    Each pair of maps is average-pooled to one size, the student's passes a 1x1 convolution to the teacher's channels,
+    both a ReLU and a standardisation of every channel over the positions of its image (Eq. (12)). Computed in float32.
+
+    Args:
+        weight: lambda_F of Eq. (18).
+        taps: the names to compare; None: all that both networks have.
+        kernel: "laplace", "gaussian", "linear", or "none": the aligned features themselves (Table V). CKA reads the
+            kernel matrix as its Gram matrix, so with measure "cka" and no smoother "none" is the same as "linear".
+        measure: "cka"; or 1 - "cosine", the mean squared difference "euclidean", 1 - "pearson" of the flattened
+            recalibrated features (Table V).
+        samples: the rows of the kernel matrix, "positions" of the map or "channels".
+        max_positions: a map is pooled to at most so many positions, keeping its aspect.
+        smoother: False: the kernel matrix K is the recalibrated feature; True: K F / K 1 (Nadaraya-Watson) of the
+            aligned features F, with the "laplace" or "gaussian" kernel.
+        bandwidth: of the kernel; None: the mean pairwise distance of each image's map.
+
+    Raises:
+        ValueError: an unknown name, no common tap, or a tap with fewer than two positions (or channels) to compare.
+    """
+
+    def __init__(
+        self,
+        student: Output,
+        teacher: Output,
+        *,
+        weight: float = 1.0,
+        taps: tuple[str, ...] | None = None,
+        kernel: str = "laplace",
+        measure: str = "cka",
+        samples: str = "positions",
+        max_positions: int = 256,
+        smoother: bool = False,
+        bandwidth: float | None = None,
+    ):
+        super().__init__()
+        check_choice("kernel", kernel, (*KERNELS, "none"))
+        check_choice("measure", measure, MEASURES)
+        check_choice("samples", samples, SAMPLES)
+        if smoother and kernel not in ("laplace", "gaussian"):
+            raise ValueError(
+                f'a smoother needs weights that are above 0, kernel "laplace" or "gaussian": found {kernel!r}'
+            )
+        if max_positions < 2:
+            raise ValueError(f"max_positions must be at least 2, found {max_positions}")
+        self.weight, self.kernel, self.measure, self.samples = weight, kernel, measure, samples
+        self.max_positions, self.smoother, self.bandwidth = max_positions, smoother, bandwidth
+        pairs = tap_pairs(student, teacher, taps)
+        for name, (s, t) in pairs.items():
+            rows = math.prod(self._size(s, t)) if samples == "positions" else t.shape[1]
+            if rows < 2:
+                raise ValueError(
+                    f"tap {name!r} has 1 of {samples}, and two are needed to compare: leave it out of taps"
+                )
+        self.taps = tuple(pairs)
+        self.adapters = nn.ModuleList(nn.Conv2d(s.shape[1], t.shape[1], 1) for s, t in pairs.values())
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        distances = [self._distance(*features) for features in self._recalibrated(student, teacher)]
+        return {"arfd": self.weight * torch.stack(distances).mean()}
+
+    @torch.no_grad()
+    def similarity(self, student: Output, teacher: Output) -> dict[str, float]:
+        """CKA of each tap, mean over the images, through the adapters as they are (Fig. 5)."""
+        pairs = self._recalibrated(student, teacher)
+        return {name: self._cka(*features).mean().item() for name, features in zip(self.taps, pairs, strict=True)}
+
+    def _recalibrated(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
+        pairs = tap_pairs(student, teacher, self.taps).values()
+        with torch.autocast(student.logits.device.type, enabled=False):
+            return [
+                tuple(self._recalibrate(f) for f in self._align(s, t, adapter))
+                for (s, t), adapter in zip(pairs, self.adapters, strict=True)
+            ]
+
+    def _size(self, s: Tensor, t: Tensor) -> tuple[int, int]:
+        """The common size of a pair: the smaller of both, shrunk to at most `max_positions`."""
+        h, w = (min(a, b) for a, b in zip(s.shape[2:], t.shape[2:], strict=True))
+        factor = min(1.0, math.sqrt(self.max_positions / (h * w)))
+        h, w = max(int(h * factor), 1), max(int(w * factor), 1)
+        return min(h, self.max_positions), min(w, self.max_positions)
+
+    def _align(self, s: Tensor, t: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
+        """Eq. (12). **Shapes**: -> twice (B, n, d), n samples."""
+        size = self._size(s, t)
+        # pooling and a 1x1 convolution commute: pool first, the convolution then costs little
+        s, t = (F.adaptive_avg_pool2d(f, size).float() for f in (s, t))
+        s, t = (F.relu(f).flatten(2) for f in (adapter(s), t))
+        s, t = (F.layer_norm(f, f.shape[2:]) for f in (s, t))
+        return (s.mT, t.mT) if self.samples == "positions" else (s, t)
+
+    def _recalibrate(self, f: Tensor) -> Tensor:
+        """Eqs. (13)-(14). **Shapes**: (B, n, d) -> (B, n, n), or (B, n, d) with kernel "none" or the smoother."""
+        if self.kernel == "none":
+            return f
+        k = gram(f, kernel=self.kernel, bandwidth=self.bandwidth)
+        return k @ f / k.sum(-1, keepdim=True) if self.smoother else k
+
+    def _cka(self, s: Tensor, t: Tensor) -> Tensor:
+        """Eqs. (15)-(16). **Shapes**: twice recalibrated features -> (B,)."""
+        features = self.kernel == "none" or self.smoother
+        return cka(gram(s), gram(t)) if features else cka(s, t)
+
+    def _distance(self, s: Tensor, t: Tensor) -> Tensor:
+        """How far two recalibrated features are apart, mean over the images. **Shapes**: -> ()."""
+        if self.measure == "cka":
+            return 1 - self._cka(s, t).mean()
+        s, t = s.flatten(1), t.flatten(1)
+        if self.measure == "euclidean":
+            return F.mse_loss(s, t)
+        if self.measure == "pearson":
+            s, t = s - s.mean(1, keepdim=True), t - t.mean(1, keepdim=True)
+        return 1 - F.cosine_similarity(s, t).mean()

@@ -1,0 +1,33 @@
+"""What the methods share: option names and the taps of a teacher-student pair."""
+
+import inspect
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from lixlib.nets.output import Output
+
+
+def check_options(method: type, options: dict) -> None:
+    """Raise a ValueError that lists a method's options if any of these is not one of them."""
+    parameters = inspect.signature(method).parameters.values()
+    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    unknown = [name for name in options if name not in allowed]
+    if unknown:
+        raise ValueError(f"{method.__name__} has no option {unknown[0]!r}: it takes {', '.join(allowed) or 'none'}")
+
+
+def tap_pairs(student: Output, teacher: Output, names: Iterable[str] | None = None) -> dict[str, tuple[Tensor, Tensor]]:
+    """The maps (student's, teacher's) under each name; None: every name that both networks have.
+
+    Raises:
+        ValueError: a name that one of them lacks, or no name in common; it lists the taps of both.
+    """
+    names = [name for name in student.taps if name in teacher.taps] if names is None else list(names)
+    missing = [name for name in names if name not in student.taps or name not in teacher.taps]
+    if missing or not names:
+        raise ValueError(
+            f"no common tap {', '.join(missing)}: the student has {', '.join(student.taps) or 'none'}; "
+            f"the teacher has {', '.join(teacher.taps) or 'none'}"
+        )
+    return {name: (student.taps[name], teacher.taps[name].detach()) for name in names}

@@ -1,0 +1,119 @@
+"""A student, its teacher and a method, as one module that a training loop calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lixlib.distillers.arfd import ARFD
+from lixlib.distillers.common import check_options
+from lixlib.distillers.dkd import DKD
+from lixlib.distillers.dwld import DWLD
+from lixlib.distillers.kd import KD
+from lixlib.distillers.lix import LIX
+from lixlib.distillers.none import NoDistillation
+from lixlib.functional.checks import check_choice, valid_pixels
+from lixlib.nets.output import Output
+
+if TYPE_CHECKING:
+    from lixlib.data.sample import Sample
+
+METHODS: dict[str, type[nn.Module]] = {
+    "none": NoDistillation,
+    "kd": KD,
+    "dkd": DKD,
+    "dwld": DWLD,
+    "arfd": ARFD,
+    "lix": LIX,
+}
+
+
+def build(name: str, student: Output, teacher: Output | None, **hyper) -> nn.Module:
+    """A method by name, its adapters made to fit example outputs of the two networks.
+
+    The method is called as `method(student_output, teacher_output, target)` and returns its loss terms by name, each
+    already multiplied with its weight.
+
+    Raises:
+        ValueError: an unknown name or option; it lists those that exist.
+    """
+    check_choice("method", name, METHODS)
+    check_options(METHODS[name], hyper)
+    return METHODS[name](student, teacher, **hyper)
+
+
+class Distiller(nn.Module):
+    """Trains `student` by cross-entropy and by what `teacher` knows: L = CE + the terms of the method, LIX Eq. (18).
+
+    The teacher is frozen: no gradient, always in evaluation mode. What has to be trained is the student and the
+    method's adapters: exactly the parameters that require gradient. `distiller.student.state_dict()` holds no adapter.
+    A network is called as `net(rgb)`, or as `net(rgb, x)` if its `x_channels` is not None, and returns an object with
+    `logits` (B, C, H, W) and `taps`; an RGB student never sees X. With method "none" any network can be trained, a
+    teacher too.
+
+    Args:
+        example: one batch, or its (rgb, x), from which the methods read the sizes of the taps.
+        hyper: the options of the method.
+
+    Raises:
+        ValueError: an unknown method or option, a method without a teacher, or a batch without the X a network needs.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | None = None,
+        method: str = "none",
+        *,
+        example: Sample | tuple[Tensor, Tensor | None] | None = None,
+        **hyper,
+    ):
+        super().__init__()
+        check_choice("method", method, METHODS)
+        self.student = student
+        self.teacher = None if method == "none" else teacher
+        outputs = None, None
+        if method != "none":
+            if teacher is None or example is None:
+                raise ValueError(f"method {method!r} needs a teacher and an example batch")
+            teacher.requires_grad_(False).eval()
+            outputs = _probe(student, example), _probe(teacher, example)
+        self.method = build(method, *outputs, **hyper)
+
+    def train(self, mode: bool = True) -> Distiller:
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def forward(self, batch: Sample) -> dict[str, Tensor]:
+        """The loss terms by name, "ce" first; the loss is their sum. Each is a mean over valid pixels, label != 255."""
+        student, teacher = _call(self.student, batch.rgb, batch.x), None
+        valid = valid_pixels(student.logits, batch.label)
+        total = F.cross_entropy(student.logits.float(), batch.label, ignore_index=255, reduction="sum")
+        if self.teacher is not None:
+            with torch.no_grad():
+                teacher = _call(self.teacher, batch.rgb, batch.x)
+        return {"ce": total / valid.sum().clamp(min=1), **self.method(student, teacher, batch.label)}
+
+
+def _call(net: nn.Module, rgb: Tensor, x: Tensor | None) -> Output:
+    if getattr(net, "x_channels", None) is None:
+        return net(rgb)
+    if x is None:
+        raise ValueError(f"{type(net).__name__} reads X in {net.x_channels} channels, and this batch has none")
+    return net(rgb, x)
+
+
+@torch.no_grad()
+def _probe(net: nn.Module, example: Sample | tuple[Tensor, Tensor | None]) -> Output:
+    """What a network returns for the example, in evaluation mode, which leaves batch norm as it was."""
+    rgb, x = example if isinstance(example, tuple) else (example.rgb, example.x)
+    modes = {module: module.training for module in net.modules()}
+    output = _call(net.eval(), rgb, x)
+    for module, mode in modes.items():
+        module.training = mode
+    return output

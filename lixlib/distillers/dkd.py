@@ -1,0 +1,27 @@
+"""Decoupled knowledge distillation (LIX Eq. (4))."""
+
+from torch import Tensor, nn
+
+from lixlib.functional import dkd_loss
+from lixlib.nets.output import Output
+
+
+class DKD(nn.Module):
+    """The term "dkd" = weight x `dkd_loss` over the labelled pixels."""
+
+    def __init__(
+        self,
+        student: Output,
+        teacher: Output,
+        *,
+        weight: float = 1.0,
+        alpha: float = 1.0,
+        beta: float = 8.0,
+        temperature: float = 1.0,
+    ):
+        super().__init__()
+        self.weight = weight
+        self.options = {"alpha": alpha, "beta": beta, "temperature": temperature}
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        return {"dkd": self.weight * dkd_loss(student.logits, teacher.logits, target, **self.options)}

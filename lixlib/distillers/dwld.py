@@ -1,0 +1,178 @@
+"""Dynamically weighted logit distillation: LIX Eqs. (6)-(11)."""
+
+import torch
+from torch import Tensor, nn
+
+from lixlib.functional import confidence, dwld_loss
+from lixlib.functional.checks import check_choice, shape
+from lixlib.functional.confidence import KINDS
+from lixlib.functional.dwld import DIVERGENCES
+from lixlib.nets.output import Output
+
+WEIGHTINGS = ("joint", "closed-form", "reversed", "normalised")
+INPUTS = ("student", "teacher")
+FEATURES = ("probabilities", "logits")
+
+
+class DynamicWeightController(nn.Module):
+    """W = beta_min + (beta_max - beta_min) sigmoid(MLP(H)), H = [P, c] per pixel: LIX Eqs. (7)-(8).
+
+    The MLP is `depth` 1x1 convolutions with ReLU (and dropout) between them: the paper's MLP on the rows of H, without
+    turning the maps into rows. H is detached: the controller learns nothing about how to make the logits.
+
+    **Shapes**: logits (B, C, H, W) -> W (B, C, H, W), every entry in [beta_min, beta_max].
+
+    Args:
+        with_confidence: H = [P, c] (Eq. (8)); False: H = P, the ablation of Table IV.
+        features: P is the "probabilities" or, a reading that the text allows, the "logits" themselves.
+        kind: the confidence c, see `lixlib.functional.confidence`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        beta_min: float = 1.0,
+        beta_max: float = 10.0,
+        kind: str = "negentropy",
+        with_confidence: bool = True,
+        features: str = "probabilities",
+        hidden: int = 64,
+        depth: int = 3,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        check_choice("features", features, FEATURES)
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1 layer, found {depth}")
+        self.beta_min, self.beta_max = beta_min, beta_max
+        self.kind, self.with_confidence, self.features = kind, with_confidence, features
+        widths = [num_classes + with_confidence, *[hidden] * (depth - 1), num_classes]
+        layers: list[nn.Module] = []
+        for i, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            if i:
+                layers += [nn.ReLU(inplace=True), *([nn.Dropout(dropout)] if dropout else [])]
+            layers.append(nn.Conv2d(width_in, width_out, 1))
+        self.mlp = nn.Sequential(*layers)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        logits = logits.detach().float()
+        h = logits if self.features == "logits" else logits.softmax(1)
+        if self.with_confidence:
+            h = torch.cat([h, confidence(logits, kind=self.kind).unsqueeze(1)], dim=1)
+        return self.beta_min + (self.beta_max - self.beta_min) * self.mlp(h).sigmoid()
+
+
+class DWLD(nn.Module):
+    """The term "dwld" = weight x `dwld_loss`, its NCLD weights W chosen per pixel and class: LIX Eq. (9).
+
+    Args:
+        weight: lambda_L of Eq. (18).
+        divergence: "kl", the paper's, or "bregman", see `dwld_loss`.
+        weighting: where W comes from.
+            "joint": the controller, trained by the loss that it weights. This is the paper; it drifts to beta_min.
+            "closed-form": W = beta_min + (beta_max - beta_min)(1 - c), one weight for all classes, nothing to train.
+            "reversed": the controller ascends the loss (gradient reversal), so it seeks the hard pixels.
+            "normalised": the controller's W, rescaled so that its mean over the non-target classes of the valid
+            pixels stays at the midpoint of beta_min and beta_max: weight can be moved, not removed.
+        input: whose logits the controller and the confidence read, "student" (the paper) or "teacher".
+        kind, with_confidence, features, hidden, depth, dropout: see `DynamicWeightController`.
+    """
+
+    def __init__(
+        self,
+        student: Output,
+        teacher: Output,
+        *,
+        weight: float = 1.0,
+        temperature: float = 1.0,
+        divergence: str = "kl",
+        weighting: str = "joint",
+        beta_min: float = 1.0,
+        beta_max: float = 10.0,
+        kind: str = "negentropy",
+        input: str = "student",
+        with_confidence: bool = True,
+        features: str = "probabilities",
+        hidden: int = 64,
+        depth: int = 3,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        check_choice("divergence", divergence, DIVERGENCES)
+        check_choice("weighting", weighting, WEIGHTINGS)
+        check_choice("input", input, INPUTS)
+        check_choice("kind", kind, KINDS)
+        if not 0 < beta_min <= beta_max:
+            raise ValueError(f"NCLD weights need 0 < beta_min <= beta_max, found {beta_min} and {beta_max}")
+        if weighting == "closed-form" and kind == "entropy":
+            raise ValueError('weighting "closed-form" needs a confidence in [0, 1]: "entropy" grows where it is unsure')
+        self.weight, self.temperature, self.divergence, self.weighting = weight, temperature, divergence, weighting
+        self.beta_min, self.beta_max, self.kind, self.input = beta_min, beta_max, kind, input
+        self.controller = None
+        if weighting != "closed-form":
+            self.controller = DynamicWeightController(
+                student.logits.shape[1],
+                beta_min=beta_min,
+                beta_max=beta_max,
+                kind=kind,
+                with_confidence=with_confidence,
+                features=features,
+                hidden=hidden,
+                depth=depth,
+                dropout=dropout,
+            )
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        weights = self.weights(student, teacher, target)
+        if self.weighting == "reversed":
+            weights = _ReverseGradient.apply(weights)
+        loss = dwld_loss(
+            student.logits,
+            teacher.logits,
+            target,
+            weights,
+            temperature=self.temperature,
+            divergence=self.divergence,
+        )
+        return {"dwld": self.weight * loss}
+
+    def weights(self, student: Output, teacher: Output | None = None, target: Tensor | None = None) -> Tensor:
+        """The NCLD weights W. **Shapes**: -> (B, C, H, W).
+
+        The teacher is read only with input "teacher", the target only with "normalised" (None: the mean of all
+        entries).
+        """
+        source = {"student": student, "teacher": teacher}[self.input]
+        if source is None:
+            raise ValueError('input "teacher" reads the teacher\'s logits: pass its output too')
+        logits = source.logits.detach()
+        if self.controller is None:
+            doubt = 1 - confidence(logits, kind=self.kind).unsqueeze(1)
+            return (self.beta_min + (self.beta_max - self.beta_min) * doubt).expand(shape(logits))
+        weights = self.controller(logits).float()
+        if self.weighting == "normalised":
+            # The target class has no say: its entry is not used by the loss, so a controller could hide weight there.
+            used = torch.ones_like(weights) if target is None else _non_target(weights, target)
+            mean = (weights * used).sum() / used.sum().clamp(min=1)
+            weights = weights * ((self.beta_min + self.beta_max) / 2 / mean.where(mean > 0, 1))
+        return weights
+
+
+def _non_target(weights: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+    """1 at the non-target classes of the valid pixels, else 0. **Shapes**: (B, C, H, W), (B, H, W) -> (B, C, H, W)."""
+    valid = (target != ignore_index).unsqueeze(1)
+    index = target.unsqueeze(1).where(valid, 0)
+    return valid.to(weights.dtype).expand_as(weights).scatter(1, index, 0)
+
+
+class _ReverseGradient(torch.autograd.Function):
+    """The identity, with the gradient's sign turned (Ganin and Lempitsky, ICML 2015)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return -gradient

@@ -1,0 +1,18 @@
+"""Knowledge distillation on logits (LIX Eq. (1))."""
+
+from torch import Tensor, nn
+
+from lixlib.functional import kd_loss
+from lixlib.nets.output import Output
+
+
+class KD(nn.Module):
+    """The term "kd" = weight x `kd_loss` over the labelled pixels."""
+
+    def __init__(self, student: Output, teacher: Output, *, weight: float = 1.0, temperature: float = 1.0):
+        super().__init__()
+        self.weight = weight
+        self.temperature = temperature
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        return {"kd": self.weight * kd_loss(student.logits, teacher.logits, target, temperature=self.temperature)}

@@ -1,0 +1,38 @@
+"""LIX: dynamically weighted logits and recalibrated features together (Eq. (18))."""
+
+from torch import Tensor, nn
+
+from lixlib.distillers.arfd import ARFD
+from lixlib.distillers.common import check_options
+from lixlib.distillers.dwld import DWLD
+from lixlib.nets.output import Output
+
+
+class LIX(nn.Module):
+    """The terms "dwld" and "arfd" of L = CE + lambda_L L_LD + lambda_F L_FD: LIX Eq. (18).
+
+    Args:
+        lambda_l, lambda_f: their weights.
+        logit: further options of `DWLD`.
+        feature: further options of `ARFD`.
+    """
+
+    def __init__(
+        self,
+        student: Output,
+        teacher: Output,
+        *,
+        lambda_l: float = 1.0,
+        lambda_f: float = 1.0,
+        logit: dict | None = None,
+        feature: dict | None = None,
+    ):
+        super().__init__()
+        logit, feature = {"weight": lambda_l, **(logit or {})}, {"weight": lambda_f, **(feature or {})}
+        check_options(DWLD, logit)
+        check_options(ARFD, feature)
+        self.dwld = DWLD(student, teacher, **logit)
+        self.arfd = ARFD(student, teacher, **feature)
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        return {**self.dwld(student, teacher, target), **self.arfd(student, teacher, target)}

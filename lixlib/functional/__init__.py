@@ -1,0 +1,13 @@
+"""Every loss as a pure function of tensors, as torch.nn.functional is to torch.nn.
+
+Logits are (B, C, H, W), or (N, C); the teacher's side never receives gradient; label 255 is ignored. Every loss is a
+0-d tensor, computed in float32 or float64 whatever autocast says, and exactly 0 where no pixel is valid.
+"""
+
+from lixlib.functional.cka import cka, gram, hsic, linear_cka
+from lixlib.functional.confidence import confidence
+from lixlib.functional.dkd import decouple, dkd_loss
+from lixlib.functional.dwld import dwld_loss
+from lixlib.functional.kd import kd_loss
+
+__all__ = ["cka", "confidence", "decouple", "dkd_loss", "dwld_loss", "gram", "hsic", "kd_loss", "linear_cka"]

@@ -1,0 +1,124 @@
+"""ToyDrive: procedural driving scenes with dense metric depth and 13 classes, rendered once and cached."""
+
+import os
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from lixlib.data.classes import TOYDRIVE
+from lixlib.data.sample import Sample
+from lixlib.data.toydrive_render import RENDERER_VERSION, Frame, check_request, render
+
+__all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "render"]
+
+FIRST_FRAME = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+DEFAULT_COUNT = {"train": 500, "val": 100, "test": 300}
+NEAREST = 2.0  # disparity is NEAREST / depth, so that 1 is 2 m away
+FARTHEST = 80.0  # depth is depth / FARTHEST, so that 1 is 80 m away or more
+
+
+class ToyDrive(Dataset):
+    """A split of ToyDrive: frames of one seed from a range of indices that no other split shares.
+
+    The frames are rendered on first use and kept in `cache` (default: $LIX_CACHE, else ~/.cache/lix).
+
+    **Shapes**: each item is a `Sample` with rgb (3, H, W), x (1, H, W), valid (1, H, W), label (H, W).
+    x = "disparity" is clip(2 m / depth, 0, 1), 0 in the sky and valid everywhere; x = "depth" is
+    clip(depth / 80 m, 0, 1), 1 and not valid in the sky.
+
+    Raises:
+        ValueError: an unknown split or x, or a size, count, seed or difficulty out of range.
+    """
+
+    name = "toydrive"
+    classes = TOYDRIVE
+    x_channels = 1
+
+    def __init__(
+        self,
+        split: str,
+        *,
+        size: tuple[int, int] = (96, 320),
+        count: int | None = None,
+        seed: int = 0,
+        difficulty: float = 0.5,
+        x: str = "disparity",
+        cache: Path | str | None = None,
+    ):
+        if split not in FIRST_FRAME:
+            raise ValueError(f"unknown split {split!r}: choose one of {', '.join(FIRST_FRAME)}")
+        if x not in ("disparity", "depth"):
+            raise ValueError(f"unknown x {x!r}: choose disparity or depth")
+        count = DEFAULT_COUNT[split] if count is None else count
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= 1_000_000:
+            raise ValueError(f"count is {count!r}: give a whole number of frames from 1 to 1000000")
+        first = FIRST_FRAME[split]
+        check_request(seed, first, size, difficulty)
+        self.split, self.size, self.seed, self.difficulty, self.x = split, tuple(size), seed, difficulty, x
+        self.indices = range(first, first + count)
+        self._rgb, self._depth, self._label = self._load(_cache_folder(cache))
+
+    def _load(self, folder: Path) -> list[np.ndarray]:
+        height, width = self.size
+        path = folder / (
+            f"v{RENDERER_VERSION}-seed{self.seed}-{self.split}-{height}x{width}-n{len(self.indices)}"
+            f"-difficulty{self.difficulty:g}.npz"
+        )
+        if path.exists():
+            try:
+                with np.load(path) as file:
+                    arrays = [file[key] for key in ("rgb", "depth", "label")]
+                if all(a.shape[:3] == (len(self.indices), height, width) for a in arrays):
+                    return arrays
+                problem = "it holds frames of another shape"
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                problem = str(error)
+            warnings.warn(f"cannot use the cache file {path} ({problem}): rendering it again", stacklevel=3)
+        arrays = self._render()
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, rgb=arrays[0], depth=arrays[1], label=arrays[2])
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return arrays
+
+    def _render(self) -> list[np.ndarray]:
+        shape = (len(self.indices), *self.size)
+        rgb = np.empty((*shape, 3), dtype=np.uint8)
+        depth, label = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.uint8)
+        for i, index in enumerate(tqdm(self.indices, desc=f"rendering ToyDrive {self.split}", unit="frame")):
+            frame = render(self.seed, index, self.size, self.difficulty)
+            rgb[i], depth[i], label[i] = frame.rgb, frame.depth, frame.label
+        return [rgb, depth, label]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Sample:
+        rgb = torch.from_numpy(self._rgb[i]).permute(2, 0, 1).float() / 255
+        x, valid = encode_depth(torch.from_numpy(self._depth[i])[None], self.x)
+        label = torch.from_numpy(self._label[i]).long()
+        return Sample(rgb, x, valid, label, f"toydrive-{self.seed}-{self.indices[i]}")
+
+
+def encode_depth(depth: Tensor, x: str) -> tuple[Tensor, Tensor]:
+    """What a teacher sees of a depth map in metres (inf in the sky), in [0, 1], and where it is valid."""
+    if x == "disparity":
+        return (NEAREST / depth).clamp(0, 1), torch.ones_like(depth, dtype=torch.bool)
+    return (depth / FARTHEST).clamp(0, 1), torch.isfinite(depth)
+
+
+def _cache_folder(cache: Path | str | None) -> Path:
+    root = cache or os.environ.get("LIX_CACHE") or Path.home() / ".cache" / "lix"
+    return Path(root).expanduser() / "toydrive"

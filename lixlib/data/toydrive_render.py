@@ -1,9 +1,10 @@
 """The ray caster of ToyDrive: first the nearest surface per sample, then one shading pass per kind of surface.
 
-Every solid is met only with the rays of its own image rectangle. Pictures have 2 x 2 samples per pixel; depth and
-label are those of the sample at the pixel's centre, so they never mix two surfaces.
+Every solid is met only with the rays of its own image rectangle. A pixel has two samples, its centre and its lower
+right corner; the picture is their mean, depth and label are the centre's, so they never mix two surfaces.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,12 @@ import numpy as np
 from lixlib.data import toydrive_scene as ts
 from lixlib.data.toydrive_scene import COL, Scene, make_scene
 
-RENDERER_VERSION = 1  # part of the cache key: raise it whenever a picture changes
+RENDERER_VERSION = 2  # part of the cache key: raise it whenever a picture changes
 
 FOCAL = 0.58  # focal length in image widths, as KITTI's
 BACKDROP_Y = 260.0  # distance of the last row of trees or houses, metres
 NEAR = 0.3
-SAMPLES = 2  # per pixel and axis
+SAMPLES = 2  # per pixel, side by side in every per-sample array: the centre, the lower right corner
 _SKY, _GROUND, _BACKDROP = -1, -2, -3
 _SHADOW_ROWS, _SHADOW_COLS = 224, 224
 
@@ -60,9 +61,9 @@ class _Rays:
     """The camera's rays; the directions have length 1 along the optical axis, so that distance is depth."""
 
     def __init__(self, scene: Scene, height: int, width: int):
-        self.height, self.width = height * SAMPLES, width * SAMPLES
+        self.height, self.width = height, width * SAMPLES
         self.focal = FOCAL * width
-        self.origin = np.array((scene.camera[1], 0.0, scene.camera[0]))
+        self.origin = (float(scene.camera[1]), 0.0, float(scene.camera[0]))
         yaw, pitch, roll = scene.camera[2:]
         cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
         forward = np.array((-sy * cp, cy * cp, sp))
@@ -70,14 +71,11 @@ class _Rays:
         right, up = cr * right0 + sr * up0, cr * up0 - sr * right0
         self.axes = np.stack((right, forward, up))
         self.centre = (height / 2, width / 2)
-        # sample 0 of a pixel is its centre
         u = ((np.arange(self.width) / SAMPLES + 0.5 - width / 2) / self.focal).astype(np.float32)
-        v = ((height / 2 - np.arange(self.height) / SAMPLES - 0.5) / self.focal).astype(np.float32)
+        v = (height / 2 - np.arange(height) - 0.5)[:, None] - 0.5 * (np.arange(self.width) % SAMPLES)
+        v = (v / self.focal).astype(np.float32)
         self.u, self.v = u, v
-        self.dir = [
-            (v[:, None] * np.float32(up[k]) + (u * np.float32(right[k]) + np.float32(forward[k]))[None, :])
-            for k in range(3)
-        ]
+        self.dir = [v * float(up[k]) + (u * float(right[k]) + float(forward[k])) for k in range(3)]
 
     def rectangles(self, solids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sample rectangles (n, 4: first and last row, first and last column) of the solids, and who is visible."""
@@ -91,12 +89,12 @@ class _Rays:
                 x = solids[COL["x"]] + a * hx * solids[COL["cos"]] - b * hy * solids[COL["sin"]]
                 y = solids[COL["y"]] + a * hx * solids[COL["sin"]] + b * hy * solids[COL["cos"]]
                 corners += [(x, y, solids[COL["z"]]), (x, y, solids[COL["z"]] + solids[COL["h"]])]
-        points = np.array(corners, dtype=np.float64) - self.origin[None, :, None]  # 8, 3, n
+        points = np.array(corners, dtype=np.float64) - np.array(self.origin)[None, :, None]  # 8, 3, n
         right, depth, up = np.einsum("ij,cjn->icn", self.axes, points)
         behind = depth.min(0) < NEAR
         depth = np.maximum(depth, NEAR)
         col = (right / depth * self.focal + self.centre[1] - 0.5) * SAMPLES
-        row = (self.centre[0] - up / depth * self.focal - 0.5) * SAMPLES
+        row = self.centre[0] - up / depth * self.focal - 0.5
         box = np.stack((np.floor(row.min(0)), np.ceil(row.max(0)) + 1, np.floor(col.min(0)), np.ceil(col.max(0)) + 1))
         box = np.clip(box, 0, np.array((self.height, self.height, self.width, self.width))[:, None]).astype(int)
         seen = (box[1] > box[0]) & (box[3] > box[2]) & ~behind
@@ -207,10 +205,10 @@ def _ground(scene: Scene, rays: _Rays):
 
 def _surface(scene: Scene, across, y, curb):
     """Labels of the ground from lateral position and distance along the road."""
-    side = np.where(across > 0, scene.walk[1], scene.walk[0])
     a = np.abs(across)
-    label = np.where(a < scene.half_width, ts.ROAD, np.where(a < scene.half_width + side, ts.SIDEWALK, ts.TERRAIN))
-    label = label.astype(np.uint8)
+    label = np.full(across.shape, ts.TERRAIN, dtype=np.uint8)
+    label[(across > -scene.half_width - scene.walk[0]) & (across < scene.half_width + scene.walk[1])] = ts.SIDEWALK
+    label[a < scene.half_width] = ts.ROAD
     stripes = np.zeros(label.shape, dtype=bool)
     dash = (y * (1 / 9.0) + scene.offset[0]) % 1.0 < 0.4
     for at, dashed in scene.lines:
@@ -243,9 +241,10 @@ def _cast(scene: Scene, rays: _Rays, solids: np.ndarray):
     depth[behind], ids[behind] = t[behind], _BACKDROP
 
     boxes, seen = rays.rectangles(solids)
+    rows, boxes = solids.T.tolist(), boxes.tolist()
     real = solids[COL["canvas"]] == 0
     for i in np.flatnonzero(seen & real):
-        _draw(solids[:, i], i, boxes[i], rays, depth, ids, None)
+        _draw(rows[i], i, boxes[i], rays, depth, ids, None)
     labels = np.full(ids.shape, ts.SKY, dtype=np.uint8)
     on_ground = ids == _GROUND
     labels[on_ground] = _surface(scene, across[on_ground], dy[on_ground] * depth[on_ground], curb[on_ground])
@@ -261,24 +260,24 @@ def _cast(scene: Scene, rays: _Rays, solids: np.ndarray):
             r0, r1, c0, c1 = boxes[i]
             part = labels[r0:r1, c0:c1]
             canvas = part == ts.BUILDING if solids[COL["canvas"], i] == ts.ON_FACADE else part <= ts.MARK
-            _draw(solids[:, i], i, boxes[i], rays, painted, paint_ids, canvas)
+            _draw(rows[i], i, boxes[i], rays, painted, paint_ids, canvas)
     return depth, labels, painted, paint_ids, across, curb
 
 
 def _draw(solid, i, box, rays, depth, ids, canvas) -> None:
     r0, r1, c0, c1 = box
     direction = [d[r0:r1, c0:c1] for d in rays.dir]
-    enter, leave = _span(solid, rays.origin.astype(np.float32), direction)
+    enter, leave = _span(solid, rays.origin, direction)
     part = depth[r0:r1, c0:c1]
     hit = (enter < leave) & (enter < part) & (enter > NEAR)
     rough = solid[COL["rough"]]
     if rough > 0:
         # a ragged outline: leaves thin out where the ray's path through the crown is short
-        reach = np.float32(solid[COL["y"]])
+        reach = solid[COL["y"]]
         size = 2 * min(solid[COL["hx"]], 1.5)
-        u = (rays.u[c0:c1] * (reach * 9))[None, :] + np.float32(solid[COL["phase"]] * 256)
-        v = (rays.v[r0:r1] * (reach * 9))[:, None] + np.float32(solid[COL["phase"]] * 77)
-        hit &= (leave - enter) > size * rough * (0.75 + 1.6 * _noise(u, v))
+        u = (rays.u[c0:c1] * (reach * 26))[None, :] + solid[COL["phase"]] * 256
+        v = rays.v[r0:r1, c0:c1] * (reach * 26) + solid[COL["phase"]] * 77
+        hit &= (leave - enter) > size * rough * (0.7 + 2.6 * _noise(u, v))
     if canvas is not None:
         hit &= canvas
     np.copyto(part, enter, where=hit)
@@ -296,17 +295,17 @@ def _shadow_map(scene: Scene, solids: np.ndarray):
     x = (2 * u - 1)[None, :] * (0.95 * y + 9)
     y = np.broadcast_to(y, x.shape)
     height, open_sky = np.full(x.shape, -1, dtype=np.float32), np.ones(x.shape, dtype=np.float32)
-    sun = (scene.sun / scene.sun[2]).astype(np.float32)  # height is the ray's parameter
-    for solid in solids.T:
-        if solid[COL["canvas"]] or solid[COL["y"]] > 90:
+    sun = (scene.sun / scene.sun[2]).tolist()  # height is the ray's parameter
+    for solid in solids.T.tolist():
+        if solid[COL["canvas"]] or solid[COL["y"]] > 75 or solid[COL["material"]] in (ts.WHEEL, ts.DISC):
             continue
-        radius = np.hypot(solid[COL["hx"]], solid[COL["hy"]] if solid[COL["kind"]] != ts.CONE else 0)
+        radius = math.hypot(solid[COL["hx"]], solid[COL["hy"]] if solid[COL["kind"]] != ts.CONE else 0)
         low, high = max(solid[COL["z"]], 0), solid[COL["z"]] + solid[COL["h"]]
         ends = [(solid[COL["x"]] - sun[0] * z, solid[COL["y"]] - sun[1] * z) for z in (low, high)]
         rows, cols = _cells(ends, radius + 0.1)
         if rows.stop > rows.start and cols.stop > cols.start:
-            origin = (x[rows, cols], y[rows, cols], np.float32(0))
-            enter, leave = _span(solid, origin, (sun[0], sun[1], np.float32(1)))
+            origin = (x[rows, cols], y[rows, cols], 0.0)
+            enter, leave = _span(solid, origin, (sun[0], sun[1], 1.0))
             part = height[rows, cols]
             np.copyto(part, leave, where=(enter < leave) & (leave > part))
         if solid[COL["z"]] < 0.6 and solid[COL["label"]] in (ts.CAR, ts.TRUCK, ts.BUILDING, ts.PERSON, ts.TREE):
@@ -330,7 +329,7 @@ def _cells(points, margin) -> tuple[slice, slice]:
     if y1 < 0:
         return slice(0, 0), slice(0, 0)
     y0 = max(y0, 0.0)
-    rows = [np.log(y / 3 + 1) / 4 * _SHADOW_ROWS for y in (y0, y1)]
+    rows = [math.log(y / 3 + 1) / 4 * _SHADOW_ROWS for y in (y0, y1)]
     us = [(x / (0.95 * y + 9) + 1) / 2 * _SHADOW_COLS for x in (x0, x1) for y in (y0, y1)]
     clip = lambda value, top: int(min(max(value, 0), top))  # noqa: E731
     return (slice(clip(rows[0] - 1, _SHADOW_ROWS), clip(rows[1] + 2, _SHADOW_ROWS)),
@@ -343,7 +342,7 @@ class _Lighting:
     def __init__(self, scene: Scene, solids: np.ndarray):
         self.scene = scene
         self.height, self.open_sky = _shadow_map(scene, solids)
-        self.slant = (scene.sun[:2] / scene.sun[2]).astype(np.float32)
+        self.slant = (scene.sun[:2] / scene.sun[2]).tolist()
 
     def _lookup(self, x, y, table):
         y = np.maximum(y, 0)
@@ -352,19 +351,20 @@ class _Lighting:
         return table.ravel()[row * _SHADOW_COLS + np.clip(col, 0, _SHADOW_COLS - 1)]
 
     def shade(self, colour, x, y, z, normal, jitter, bias):
-        """colour (3, n) under sun and sky; `jitter` in [0, 1) softens the shadow's edge."""
+        """colour (3, n) under sun and sky; `jitter` in [0, 1) softens shadow edges, no normal is level ground."""
         scene = self.scene
         gx, gy = x - self.slant[0] * z, y - self.slant[1] * z
         soft = (jitter - 0.5) * 0.16
         hidden = self._lookup(gx + soft, gy - soft * 2, self.height) > z + bias
-        facing = sum(n * np.float32(s) for n, s in zip(normal, scene.sun, strict=True))
-        direct = np.where(hidden, 0, np.maximum(facing, 0))
-        sky = 0.68 + 0.32 * normal[2]
-        if bias < 0.1:
-            sky = sky * self._lookup(x + soft, y, self.open_sky)
+        if normal is None:
+            facing, sky = float(scene.sun[2]), self._lookup(x + soft, y, self.open_sky)
+        else:
+            facing = sum(n * s for n, s in zip(normal, scene.sun.tolist(), strict=True))
+            sky = 0.68 + 0.32 * normal[2]
+        direct = np.where(hidden, np.float32(0), np.maximum(facing, np.float32(0)))
         out = np.empty_like(colour)
         for k in range(3):
-            out[k] = colour[k] * (direct * np.float32(scene.sun_light[k]) + sky * np.float32(scene.ambient[k]))
+            out[k] = colour[k] * (direct * float(scene.sun_light[k]) + sky * float(scene.ambient[k]))
         return out
 
 
@@ -396,13 +396,14 @@ def _shade_ground(scene: Scene, light: _Lighting, rays, idx, t, across, curb):
     n3 = np.flatnonzero(label == ts.TERRAIN)
     share = np.clip(0.35 + 1.1 * coarse[n3] + 0.4 * fine[n3], 0, 1)
     tone3 = 1 + (0.35 * fine[n3] + 0.5 * (grain[n3] - 0.5) * near[n3]) * (0.4 if scene.paved else 1.0)
-    for k in range(3):
-        base = scene.road[k] * tone
-        colour[k, n] = base + (scene.mark[k] - base) * worn
-        colour[k, n2] = scene.walkway[k] * tone2
-        colour[k, n3] = _mix(scene.ground[k], scene.ground2[k], share) * tone3
-    up = (np.float32(0), np.float32(0), np.float32(1))
-    return light.shade(np.maximum(colour, 0.005), x, y, z, up, grain, np.float32(0.05))
+    paints = zip(scene.road.tolist(), scene.mark.tolist(), scene.walkway.tolist(), scene.ground.tolist(),
+                 scene.ground2.tolist(), strict=True)  # fmt: skip
+    for k, (road, mark, walkway, first, second) in enumerate(paints):
+        base = road * tone
+        colour[k, n] = base + (mark - base) * worn
+        colour[k, n2] = walkway * tone2
+        colour[k, n3] = _mix(first, second, share) * tone3
+    return light.shade(np.maximum(colour, 0.005), x, y, z, None, grain, 0.05)
 
 
 def _shade_solids(scene: Scene, light: _Lighting, rays, idx, t, ids, solids):
@@ -435,7 +436,7 @@ def _shade_solids(scene: Scene, light: _Lighting, rays, idx, t, ids, solids):
     glow = np.zeros(len(idx), dtype=np.float32)
     along = np.where(fx, ly, lx)  # horizontal position on a side face
     material = cell["material"].astype(np.int8)
-    sky = scene.horizon * 0.5 + scene.zenith * 0.5
+    sky = (scene.horizon * 0.5 + scene.zenith * 0.5).astype(np.float32)
 
     def on(m):
         return np.flatnonzero(material == m)
@@ -452,10 +453,10 @@ def _shade_solids(scene: Scene, light: _Lighting, rays, idx, t, ids, solids):
         colour[:, n] = np.where(gable, second[:, ids[n]], colour[:, n] * tiles)
     n = on(ts.LEAVES)
     if len(n):
-        a = _noise(lx[n] * 11 + ly[n] * 5 + cell["phase"][n] * 200, lz[n] * 11)
+        a = _noise(lx[n] * 23 + ly[n] * 9 + cell["phase"][n] * 200, lz[n] * 23 + ly[n] * 13)
         c = _noise(along[n] * 30, lz[n] * 30, _WHITE)
-        deep = 0.62 + 0.38 * np.clip(lz[n] / cell["h"][n], 0, 1)
-        colour[:, n] *= np.maximum(0.2, (1 + 1.0 * a + 0.55 * (c - 0.5)) * deep)
+        deep = 0.5 + 0.5 * np.clip(lz[n] / cell["h"][n], 0, 1)
+        colour[:, n] *= np.maximum(0.15, (1 + 1.5 * a + 0.7 * (c - 0.5)) * deep)
     n = on(ts.BODY)
     if len(n):
         low = lz[n] < 0.13
@@ -514,7 +515,7 @@ def _shade_solids(scene: Scene, light: _Lighting, rays, idx, t, ids, solids):
         red = np.array((0.42, 0.02, 0.02), dtype=np.float32)[:, None]
         colour[:, n] = np.where(lamp, red, part)
     jitter = _noise(x * 37 + z * 11, y * 29, _WHITE)
-    out = light.shade(np.maximum(colour, 0.004), x, y, z, normal, jitter, np.float32(0.35))
+    out = light.shade(np.maximum(colour, 0.004), x, y, z, normal, jitter, 0.35 + 0.012 * t)
     return out * (1 - glow) + colour * glow * 2.0
 
 
@@ -532,7 +533,7 @@ def _facade(scene, wall, trim, along, up, total, phase, detail, top, sky, t):
     pane = rows & (np.abs(u - 0.5) < half) & (np.abs(v - 0.52) < 0.275)
     bar = np.abs(u - 0.5) < 0.02
     chance = _noise(np.floor(col) * 3 + phase * 91, np.floor(row) * 5 + phase * 57, _WHITE)
-    glass = (0.03 + 0.30 * chance * chance) * sky.astype(np.float32)[:, None] + np.float32(0.015)
+    glass = (0.03 + 0.30 * chance * chance) * sky[:, None] + np.float32(0.015)
     curtain = chance > 0.8
     glass = np.where(curtain, wall * 0.5 + 0.12, glass)
     out = np.where(frame, trim, out)
@@ -542,7 +543,7 @@ def _facade(scene, wall, trim, along, up, total, phase, detail, top, sky, t):
     shop = (detail > 2.6) & (up < 3.0) & (total > 6.5) & ~top
     door = shop & (up > 0.35) & (up < 2.5) & (u > 0.1) & (u < 0.9)
     out = np.where(shop, wall * 0.55, out)
-    out = np.where(door, np.float32(0.02) + (0.05 + 0.25 * chance) * sky.astype(np.float32)[:, None], out)
+    out = np.where(door, np.float32(0.02) + (0.05 + 0.25 * chance) * sky[:, None], out)
     out = np.where((up < 0.35) & ~top, out * 0.7, out)
     return out.astype(np.float32)
 
@@ -555,19 +556,21 @@ def _shade_sky(scene: Scene, rays, idx):
     deep = 1 / (rise + 0.06)
     cloud = _noise(dx * deep * 14 + scene.offset[0], dy * deep * 9 + scene.offset[1])
     cloud = cloud + 0.5 * _noise(dx * deep * 40 + scene.offset[2], dy * deep * 26)
-    toward = np.clip((dx * scene.sun[0] + dy * scene.sun[1] + dz * scene.sun[2]) / length, 0, 1)
+    sun, horizon, zenith = scene.sun.tolist(), scene.horizon.tolist(), scene.zenith.tolist()
+    toward = np.clip((dx * sun[0] + dy * sun[1] + dz * sun[2]) / length, 0, 1)
     out = np.empty((3, len(idx)), dtype=np.float32)
     if scene.clouds > 1:
         mass = 1 + 0.13 * cloud
         for k in range(3):
-            out[k] = _mix(scene.horizon[k], scene.zenith[k], share) * mass
+            out[k] = _mix(horizon[k], zenith[k], share) * mass
         return out
     cover = np.clip((cloud - 0.45 + 0.7 * scene.clouds) * 2.2, 0, 1)
     cover = cover * np.clip(rise * 18, 0, 1) * 0.9
-    white = 0.55 * (scene.sun_light / scene.sun_light.max()) + 0.45 * scene.horizon + 0.12
+    white = (0.55 * (scene.sun_light / scene.sun_light.max()) + 0.45 * scene.horizon + 0.12).tolist()
+    shine = (scene.sun_light / 5).tolist()
     glow = toward**24
     for k in range(3):
-        clear = _mix(scene.horizon[k], scene.zenith[k], share) + 0.5 * glow * scene.sun_light[k] / 2.5
+        clear = _mix(horizon[k], zenith[k], share) + glow * shine[k]
         out[k] = _mix(clear, white[k] * (0.88 + 0.2 * cloud), cover)
     return out
 
@@ -617,14 +620,13 @@ def render(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty:
         veil = 1 - np.exp(-scene.haze * t[n])
         for k in range(3):
             image[k, n] += (np.float32(scene.horizon[k]) - image[k, n]) * veil
-    rgb = _develop(scene, image.reshape(3, height, SAMPLES, width, SAMPLES).mean((2, 4)), seed, index)
-    step = slice(None, None, SAMPLES)
-    return Frame(rgb, np.ascontiguousarray(depth[step, step]), np.ascontiguousarray(labels[step, step]))
+    rgb = _develop(scene, image.reshape(3, height, width, SAMPLES).mean(3), seed, index)
+    return Frame(rgb, np.ascontiguousarray(depth[:, ::SAMPLES]), np.ascontiguousarray(labels[:, ::SAMPLES]))
 
 
 def _develop(scene: Scene, image: np.ndarray, seed: int, index: int) -> np.ndarray:
     """Exposure, colour cast, film curve, noise."""
-    x = np.clip(image * (scene.cast * scene.exposure * 0.95).astype(np.float32)[:, None, None], 0, 8)
+    x = np.clip(image * (scene.cast * scene.exposure * 0.8).astype(np.float32)[:, None, None], 0, 8)
     x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
     x = np.power(np.clip(x, 0, 1), np.float32(1 / 2.2))
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, 2])))

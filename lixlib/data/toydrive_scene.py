@@ -67,7 +67,7 @@ class Scene:
     paved: bool
     backdrop: np.ndarray
     backdrop_label: int
-    offset: np.ndarray
+    offset: list[float]  # where the textures start
     rows: list[tuple] = field(default_factory=list)
 
     def solids(self) -> np.ndarray:
@@ -86,6 +86,14 @@ class _Builder:
         self.rng, self.scene, self.difficulty = rng, scene, difficulty
         self.canvas = 0
         self.fade = None
+        self.taken: list[tuple[float, float, float]] = []
+
+    def free(self, y: float, d: float, length: float) -> bool:
+        """Whether no vehicle stands within `length` of y at lateral position d; if so, the place is taken."""
+        if any(abs(y - y1) < length + l1 and abs(d - d1) < 1.9 for y1, d1, l1 in self.taken):
+            return False
+        self.taken.append((y, d, length))
+        return True
 
     def road_x(self, y: float) -> float:
         c0, c1, c2 = self.scene.curve
@@ -303,7 +311,7 @@ def make_scene(seed: int, index: int, difficulty: float = 0.5) -> Scene:
     autumn = rng.random() < 0.18
     greens = AUTUMN if autumn else FOLIAGE
 
-    road = np.array((1.0, 1.0, 1.03)) * rng.uniform(0.13, 0.24)
+    road = np.array((1.0, 1.0, 1.03)) * rng.uniform(0.10, 0.19)
     concrete = np.array((0.34, 0.33, 0.31)) * rng.uniform(0.85, 1.15)
     grass = np.array((0.13, 0.20, 0.05)) * rng.uniform(0.75, 1.15)
     dry = np.array((0.27, 0.22, 0.12)) * rng.uniform(0.8, 1.1)
@@ -313,7 +321,8 @@ def make_scene(seed: int, index: int, difficulty: float = 0.5) -> Scene:
         curve=curve, half_width=half, lines=lines, zebra=np.nan, curb=curb, walk=walk, slope=slope,
         top=rng.uniform(2.6, 4.5), road=road, walkway=concrete, ground=grass, ground2=dry,
         mark=np.array((0.62, 0.62, 0.60)) * rng.uniform(0.75, 1.1), paved=paved, backdrop=leaf,
-        backdrop_label=BUILDING if city and rng.random() < 0.6 else TREE, offset=rng.uniform(0, 256, 4), **light,
+        backdrop_label=BUILDING if city and rng.random() < 0.6 else TREE,
+        offset=rng.uniform(0, 256, 4).tolist(), **light,
     )  # fmt: skip
     b = _Builder(rng, scene, difficulty)
     scene.walkway = b.blend(scene.walkway, road * 1.1)
@@ -436,15 +445,18 @@ def _traffic(b, lanes, lane, parking, half, road, walls) -> None:
         while y < 120:
             if rng.random() < 0.2:
                 box = b.blend(_pick(rng, np.concatenate((FACADES, CAR_PAINTS[:2]))), walls[rng.integers(len(walls))])
+                b.taken.append((y + 5, d, 6.0))
                 b.truck(y + 4, d + rng.normal(0, 0.15), oncoming, box, b.blend(_pick(rng, CAR_PAINTS), box))
                 y += 10
             else:
+                b.taken.append((y + 2, d, 2.8))
                 b.car(y + 2, d + rng.normal(0, 0.2), oncoming, paint())
             y += rng.uniform(9, 50)
     for sign in (-1, 1):
         y = rng.uniform(4, 14)
         while parking and y < 80:
             if rng.random() < 0.65 and not (abs(y + 1.5 - b.scene.zebra) < 9):
+                b.taken.append((y, sign * (half - 1.2), 2.6))
                 b.car(y, sign * (half - 1.2), sign < 0, paint())
             y += rng.uniform(5.2, 6.5)
 
@@ -459,7 +471,8 @@ def _people(b, half, edge, walls, road, kind) -> None:
         else:
             d = (2 * side - 1) * (half + 0.5)
         if np.isfinite(scene.zebra) and rng.random() < 0.25:
-            y, d = scene.zebra + rng.uniform(0.5, 3.5), rng.uniform(-half, half)
+            at = scene.zebra + rng.uniform(0.5, 3.5), rng.uniform(-half, half)
+            y, d = at if b.free(*at, 0.5) else (y, d)
         wall = (walls[rng.integers(len(walls))], scene.walkway, road)[rng.integers(3)]
         coat = b.blend(_pick(rng, CLOTHES), wall)
         b.person(b.road_x(y) + d, y, b.height(d), coat, b.blend(_pick(rng, CLOTHES[:5]) * 0.7, wall))
@@ -473,12 +486,14 @@ def _decoys(seed, index, b, half, lane, edge, road, walls) -> None:
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, 1])))
     first, b.rng = b.rng, rng
-    for k in range(3):
+    for _ in range(3):
         show, y, d, strong = rng.random() < 0.75 * b.difficulty, rng.uniform(9, 26), rng.uniform(-1, 1), rng.random()
         if show:
             b.canvas, b.fade = ON_GROUND, (road, (1 - b.difficulty) * 0.35 * strong)
-            b.car(y, d * (half - 1.2), d < 0, _pick(rng, CAR_PAINTS))
-    for k in range(6):
+            paint = _pick(rng, CAR_PAINTS)
+            if b.free(y, d * (half - 1.2), 6.0):
+                b.car(y, d * (half - 1.2), d < 0, paint)
+    for _ in range(6):
         show, side, y, what = rng.random() < 0.9 * b.difficulty, rng.integers(2), rng.uniform(10, 40), rng.random()
         if show:
             d = (2 * side - 1) * (edge[side] - 0.1)

@@ -27,10 +27,13 @@ lab: .venv/.installed  ## open JupyterLab at the first chapter
 notebooks: .venv/.installed  ## run every notebook and write its outputs into it
 	@$(BIN)/python tools/execute_notebooks.py
 
-lock:  ## pin the newest versions that pyproject.toml allows
+# Use the oldest interpreter in use (Debian 12 has 3.11.2): some newest versions ask for a later patch release.
+# torch stays as it is pinned: results were computed with it, so change that line by hand.
+lock:  ## pin the newest versions that pyproject.toml allows, torch as it is
 	@$(call find_python) && $$python -m venv --clear .lock-venv
+	@grep '^torch==' requirements.lock >.lock-venv/constraints.txt
 	@.lock-venv/bin/pip install -q --upgrade setuptools
-	@.lock-venv/bin/pip install -q --no-build-isolation -e '.[test]'
+	@.lock-venv/bin/pip install -q -c .lock-venv/constraints.txt --no-build-isolation -e '.[test]'
 	@.lock-venv/bin/python tools/write_lock.py
 	@rm -rf .lock-venv
 

@@ -16,13 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12")  # the versions that requires-python allows
 HEADER = """\
 # Made by `make lock`; do not edit. All that pyproject.toml needs, with its extra `test`, for Python 3.11 and 3.12.
-# torch has no local suffix, so any build of that version fits; a CUDA build brings the CUDA packages it names itself.
+# torch has no local suffix, so any build of that version fits; a CUDA build pins its CUDA packages itself.
 """
 
 
 def needed(requirement: Requirement, python: str, extras: set[str]) -> bool:
-    """Whether `requirement` applies on this platform under `python` with one of `extras` (or none)."""
+    """Whether `requirement` applies on every platform under `python` with one of `extras` (or none)."""
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    environment |= {"platform_system": "any", "sys_platform": "any"}  # what one system alone needs stays out
     return requirement.marker is None or any(
         requirement.marker.evaluate(environment | {"extra": extra}) for extra in extras | {""}
     )

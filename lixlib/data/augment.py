@@ -1,0 +1,43 @@
+"""The paper's augmentations: colour and photometric jitter, rescaling, flipping."""
+
+from dataclasses import replace
+
+import kornia.augmentation as K
+import torch
+from torch import nn
+
+from lixlib.data.sample import Sample
+
+
+class Augment(nn.Module):
+    """Augment a batch: one flip, rescale and crop for RGB, X, its mask and the label; colour jitter for RGB alone.
+
+    RGB is resampled bilinearly; X, its mask and the label by nearest neighbour, so that no depth is invented between
+    an object and what lies behind it. Randomness comes from torch's global generator.
+
+    **Shapes**: a batch in, a batch of the same size out.
+
+    Args:
+        size: (H, W) of the batch.
+        scale: the share of the image's area that a crop keeps, lower and upper bound.
+        jitter: strength of brightness, contrast and saturation; the hue moves by a tenth of it.
+    """
+
+    def __init__(self, size: tuple[int, int], *, scale: tuple[float, float] = (0.4, 1.0), jitter: float = 0.3):
+        super().__init__()
+        aspect = size[1] / size[0]
+        self.geometry = K.AugmentationSequential(
+            K.RandomHorizontalFlip(p=0.5),
+            K.RandomResizedCrop(size, scale=scale, ratio=(0.9 * aspect, 1.1 * aspect)),
+            data_keys=["input", "mask"],
+        )
+        self.colour = K.ColorJiggle(jitter, jitter, jitter, 0.1 * jitter, p=0.8)
+
+    @torch.no_grad()
+    def forward(self, batch: Sample) -> Sample:
+        # float32 holds the labels exactly; one map for all three keeps them aligned by construction
+        maps = torch.cat([batch.x, batch.valid.float(), batch.label[:, None].float()], dim=1)
+        rgb, maps = self.geometry(batch.rgb, maps)
+        x, valid, label = maps.split([batch.x.shape[1], 1, 1], dim=1)
+        label = label[:, 0].round().long()
+        return replace(batch, rgb=self.colour(rgb).clamp(0, 1), x=x, valid=valid > 0.5, label=label)

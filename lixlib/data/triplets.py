@@ -1,0 +1,124 @@
+"""RGB + X + label image files as a data set: read once, resized once, kept in memory as bytes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lixlib.data.classes import Classes
+from lixlib.data.sample import IGNORE, Sample
+
+
+@dataclass(frozen=True)
+class Item:
+    """The files of one sample; x is None where the data set is read for an RGB-only network."""
+
+    rgb: Path
+    x: Path | None
+    label: Path
+
+
+class Triplets(Dataset):
+    """Samples from image files.
+
+    Args:
+        items: the files, in the order of the split.
+        size: (H, W) to resize to; None keeps each file's own.
+        read_label: array of the label file -> class indices, 255 = ignored.
+
+    X is relative: in every image its valid 1st percentile becomes 0 and its 99th becomes 1, because none of these files
+    carries metres. X = 0 in the file is invalid. RGB is resized with antialiasing, X by the mean of its valid
+    pixels, the label by nearest neighbour.
+    """
+
+    x_channels = 1
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        classes: Classes,
+        items: Sequence[Item],
+        *,
+        size: tuple[int, int] | None = None,
+        read_label: Callable[[np.ndarray], np.ndarray],
+    ):
+        self.name, self.split, self.classes, self.size = name, split, classes, size
+        self.items, self.read_label = list(items), read_label
+        self._cache: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Sample:
+        if index not in self._cache:
+            self._cache[index] = self._read(self.items[index])
+        stored = self._cache[index]
+        return Sample(stored.rgb.float() / 255, stored.x.float(), stored.valid, stored.label.long(), stored.name)
+
+    def _read(self, item: Item) -> Sample:
+        rgb, label = open_image(item.rgb).convert("RGB"), open_image(item.label)
+        if rgb.size != label.size:
+            raise ValueError(f"{item.label} is {label.size} (W, H), but {item.rgb} is {rgb.size}: they must agree")
+        height, width = self.size or (rgb.height, rgb.width)
+        label = torch.from_numpy(self.read_label(np.asarray(label)).astype(np.uint8))
+        label = F.interpolate(label[None, None], size=(height, width), mode="nearest-exact")[0, 0]
+        # bytes and halves: a quarter of the memory of what __getitem__ returns
+        rgb = torch.from_numpy(np.array(rgb.resize((width, height), Image.Resampling.BILINEAR))).permute(2, 0, 1)
+        x, valid = self._read_x(item.x, (height, width))
+        sample = Sample(rgb, x.half(), valid, label, item.rgb.stem)
+        return sample.check(len(self.classes.names))
+
+    @staticmethod
+    def _read_x(path: Path | None, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        if path is None:
+            return torch.zeros(1, *size), torch.zeros(1, *size, dtype=torch.bool)
+        return relative(torch.from_numpy(np.asarray(open_image(path)).astype(np.float32))[None], size)
+
+
+def relative(x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Resize X and bring it to [0, 1] by its own 1st and 99th percentile.
+
+    **Shapes**: x (1, H, W), 0 = invalid -> x (1, *size) in [0, 1], 0 where invalid, and its mask (1, *size) bool.
+    """
+    known = F.interpolate((x > 0).float()[None], size=size, mode="area")[0]
+    x = F.interpolate(x[None], size=size, mode="area")[0] / known.clamp(min=1e-6)
+    valid = known > 0.5
+    if valid.any():
+        low, high = np.percentile(x[valid].numpy(), (1, 99))
+        x = ((x - low) / max(high - low, 1e-6)).clamp(0, 1)
+    return x * valid, valid
+
+
+def open_image(path: Path) -> Image.Image:
+    """Open and decode an image.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no readable image (truncated, or of another kind).
+    """
+    try:
+        image = Image.open(path)
+        image.load()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} is no readable image ({error}): fetch it again") from error
+    return image
+
+
+def require_folder(path: Path, layout: str, source: str) -> Path:
+    """Return the folder, or say what was expected there.
+
+    Raises:
+        FileNotFoundError: names the path, the expected layout and the public source.
+    """
+    if not path.is_dir():
+        raise FileNotFoundError(f"no folder {path}\n  expected layout: {layout}\n  public source: {source}")
+    return path

@@ -1,0 +1,183 @@
+"""One run of the paper's experiment: data, teacher, student, method, schedule -> weights, log and a result line."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.utils.data import Dataset
+
+from lixlib import data, nets, results, weights
+from lixlib.data.augment import Augment
+from lixlib.distillers import METHODS, Distiller
+from lixlib.files import read_json_lines, write_json_lines
+from lixlib.train import Schedule, evaluate, fit
+
+# What a recipe leaves open, by data set; how the numbers were chosen stands in results/README.md.
+DEFAULTS = {
+    "toydrive": {"size": (64, 208), "epochs": 30, "splits": ("train", "val", "test")},
+    "camvid": {"size": (144, 192), "epochs": 20, "splits": ("train", None, "val")},
+    "potholes": {"size": (112, 192), "epochs": 60, "splits": ("train", None, "test")},
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run's result: the same recipe gives the same numbers on the same machine.
+
+    Args:
+        dataset: toydrive, potholes or camvid.
+        root: folder of the data set's files; toydrive renders its own.
+        network: mfnet.
+        method: teacher, student, or a distiller: kd, dkd, dwld, arfd, lix.
+        seed: of the initial weights, the order of the images and the augmentation.
+        size: height and width of the images; the data set's own default where it is not given.
+        epochs: passes over the training images; the data set's own default where it is not given.
+        batch: images an update.
+        lr: initial learning rate.
+        patience: epochs without a better validation mIoU after which to stop; 0 never stops early.
+        precision: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
+        splits: train, validation and test split; a validation split of null is none.
+        hyper: what the method takes, e.g. lambda_l and lambda_f.
+        data: options of the data set, e.g. count and difficulty of toydrive.
+        teacher: overrides for the teacher's recipe, e.g. other epochs.
+    """
+
+    dataset: str = "toydrive"
+    root: str | None = None
+    network: str = "mfnet"
+    method: str = "lix"
+    seed: int = 0
+    size: tuple[int, int] | None = None
+    epochs: int | None = None
+    batch: int = 8
+    lr: float = 0.02
+    patience: int = 0
+    precision: str = "32-true"
+    splits: tuple[str, str | None, str] | None = None
+    hyper: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+    teacher: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        known = ("teacher", "student", *(name for name in METHODS if name != "none"))
+        if self.dataset not in DEFAULTS:
+            raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DEFAULTS)}")
+        if self.method not in known:
+            raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(known)}")
+        for name, value in DEFAULTS[self.dataset].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
+        identity = {name: value for name, value in asdict(self).items() if name != "root"}
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+        return Path(self.dataset, self.network, f"{self.method}-seed{self.seed}-{digest}")
+
+    def of_teacher(self) -> "Recipe":
+        """The recipe of the teacher that this run learns from."""
+        return replace(self, method="teacher", hyper={}, teacher={}, **self.teacher)
+
+    def load(self, split: str, *, x: bool) -> Dataset:
+        """One split of the run's data set; x = False leaves X out."""
+        return data.load(self.dataset, split, root=self.root, size=self.size, x=x, **self.data)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its network in eval mode, its result line, its log."""
+
+    recipe: Recipe
+    net: nn.Module
+    line: dict
+    log: list[dict]
+    folder: Path
+
+
+def runs_folder() -> Path:
+    """Where runs are kept: the environment variable LIX_RUNS, or ./runs."""
+    return Path(os.environ.get("LIX_RUNS", "runs"))
+
+
+def run(recipe: Recipe, *, device: str = "auto", command: str = "") -> Run:
+    """Train what the recipe says, its teacher first; what is finished is loaded, what was killed goes on.
+
+    Raises:
+        ValueError, FileNotFoundError: the recipe or its data are wrong; the message says what to do.
+        TrainingFailed: the loss is not finite.
+    """
+    folder = runs_folder() / recipe.folder
+    weights_file, result_file, log_file = folder / "weights.safetensors", folder / "result.jsonl", folder / "log.jsonl"
+    if not result_file.exists():
+        _train(recipe, folder, weights_file, result_file, device, command)
+    net, _ = weights.load(weights_file)
+    (line,) = read_json_lines(result_file)
+    return Run(recipe, net, line, read_json_lines(log_file), folder)
+
+
+def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, device: str, command: str) -> None:
+    is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
+    teacher = run(recipe.of_teacher(), device=device, command=command) if distils else None
+    fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
+    train_split, val_split, test_split = recipe.splits
+    train = recipe.load(train_split, x=is_teacher or distils)
+    validation = recipe.load(val_split, x=is_teacher) if val_split else None
+    classes = train.classes.names
+
+    torch.manual_seed(recipe.seed)  # a student has the same initial weights whatever the method
+    x_channels = train.x_channels if is_teacher else None
+    student = nets.build(recipe.network, num_classes=len(classes), x_channels=x_channels)
+    distiller = Distiller(
+        student,
+        teacher.net if teacher else None,
+        recipe.method if distils else "none",
+        example=data.collate([train[0]]),
+        **recipe.hyper,
+    )
+    schedule = Schedule(recipe.epochs, recipe.batch, recipe.lr, patience=recipe.patience, seed=recipe.seed)
+    log = fit(
+        distiller,
+        train,
+        schedule,
+        folder=folder,
+        validation=validation,
+        augment=Augment(recipe.size),
+        fabric=fabric,
+    )
+    description = {
+        "network": recipe.network,
+        "num_classes": len(classes),
+        "x_channels": x_channels,
+        "options": {},
+        "classes": classes,
+        "size": recipe.size,
+        "recipe": {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "root"},
+    }
+    weights.save(student, weights_file, description)
+    test = recipe.load(test_split, x=is_teacher)
+    line = {
+        "dataset": recipe.dataset,
+        "network": recipe.network,
+        "method": recipe.method,
+        "seed": recipe.seed,
+        "split": test_split,
+        "size": recipe.size,
+        "epochs": len(log),
+        "updates": len(log) * (len(train) // recipe.batch),
+        "batch": recipe.batch,
+        "hyper": recipe.hyper,
+        **results.scored(evaluate(student, test, batch=recipe.batch, device=fabric.device), classes),
+        "teacher": str(teacher.recipe.folder) if teacher else None,
+        "seconds": round(sum(row["seconds"] for row in log), 1),
+        **results.provenance(fabric.device),
+        "command": command,
+        "reduced": True,
+        "recipe": description["recipe"],
+    }
+    write_json_lines(result_file, [line])

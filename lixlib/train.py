@@ -1,0 +1,187 @@
+"""The training loop: SGD, polynomial decay, early stopping, and checkpoints from which a killed run goes on."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from lixlib.data.sample import collate
+from lixlib.distillers import Distiller
+from lixlib.files import write_atomically, write_json_lines
+from lixlib.metrics import confusion_matrix, scores
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Args:
+        epochs: passes over the training images.
+        batch: images an update; the last, incomplete batch of an epoch is dropped.
+        lr: initial rate of SGD; it falls to 0 as (1 - t) ** power over the updates.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        power: of the polynomial decay.
+        patience: stop after that many epochs without a better validation mIoU and go back to the best one; 0 never
+            stops early and keeps the last weights.
+        seed: of the order of the images, the augmentation and every other random choice of the loop.
+    """
+
+    epochs: int = 40
+    batch: int = 8
+    lr: float = 0.02
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    power: float = 0.9
+    patience: int = 0
+    seed: int = 0
+
+
+class TrainingFailed(RuntimeError):
+    """The loss stopped being a finite number."""
+
+
+def fit(
+    distiller: Distiller,
+    train: Dataset,
+    schedule: Schedule,
+    *,
+    folder: Path,
+    validation: Dataset | None = None,
+    augment: nn.Module | None = None,
+    fabric: Fabric | None = None,
+) -> list[dict]:
+    """Train the distiller's student by the sum of its loss terms; return the log, one row an epoch.
+
+    `folder` receives log.jsonl and checkpoint.pt, renamed into place after every epoch. If a checkpoint is there, the
+    run goes on after its last epoch. Every epoch draws its randomness from (seed, epoch) alone, so that on a CPU the
+    result is bit-identical to that of a run that was never killed.
+
+    Raises:
+        ValueError: fewer images than one batch, or patience without a validation set.
+        TrainingFailed: the loss is not finite; the message names the step, the term and the batch's images.
+    """
+    if len(train) < schedule.batch:
+        raise ValueError(f"{len(train)} training images do not fill one batch of {schedule.batch}: lower the batch size")
+    if schedule.patience and validation is None:
+        raise ValueError("early stopping (patience) needs a validation set: give one, or set patience to 0")
+    fabric = fabric or Fabric(accelerator="cpu", devices=1)
+    distiller.to(memory_format=torch.channels_last)
+    steps = len(train) // schedule.batch
+    updates = steps * schedule.epochs
+    optimizer = torch.optim.SGD(
+        [parameter for parameter in distiller.parameters() if parameter.requires_grad],
+        lr=schedule.lr,
+        momentum=schedule.momentum,
+        weight_decay=schedule.weight_decay,
+    )
+    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / updates) ** schedule.power)
+    model, optimizer = fabric.setup(distiller, optimizer)
+    run = _Checkpoint(folder, distiller, optimizer, decay)
+
+    bar = tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name)
+    while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
+        start = time.perf_counter()
+        torch.manual_seed(schedule.seed * 100_003 + run.epoch)
+        model.train()
+        sums: dict[str, Tensor] = {}
+        previous = None
+        for batch in DataLoader(train, schedule.batch, shuffle=True, drop_last=True, collate_fn=collate):
+            batch = batch.to(fabric.device)
+            terms = model(augment(batch) if augment else batch)
+            optimizer.zero_grad()
+            fabric.backward(sum(terms.values()))
+            optimizer.step()
+            decay.step()
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0) + term.detach()
+            _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
+            previous = (bar.n + 1, terms, batch.name)
+            bar.update()
+        _check_finite(previous)
+        row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
+        if validation is not None:
+            row["mIoU"] = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)["mIoU"]
+        row["seconds"] = round(time.perf_counter() - start, 3)
+        bar.set_postfix({name: f"{value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds")})
+        run.save(row)
+    bar.close()
+    if schedule.patience:
+        run.restore_best()
+    return run.log
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
+    """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode."""
+    was_training = net.training
+    net.to(device).eval()
+    num_classes = len(dataset.classes.names)
+    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+    for samples in DataLoader(dataset, batch, collate_fn=collate):
+        samples = samples.to(device)
+        output = net(samples.rgb) if net.x_channels is None else net(samples.rgb, samples.x)
+        confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)
+    net.train(was_training)
+    return scores(confusion.cpu())
+
+
+class _Checkpoint:
+    """What must outlive a kill: the trained weights, the optimiser, the log, and the best epoch so far."""
+
+    def __init__(self, folder: Path, distiller: Distiller, optimizer, decay):
+        self.folder, self.distiller, self.optimizer, self.decay = folder, distiller, optimizer, decay
+        self.log: list[dict] = []
+        self.best: dict = {"mIoU": -math.inf, "epoch": 0, "student": None}
+        self.path = folder / "checkpoint.pt"
+        if self.path.exists():
+            stored = torch.load(self.path, weights_only=True)
+            distiller.load_state_dict(stored["weights"], strict=False)
+            optimizer.load_state_dict(stored["optimizer"])
+            decay.load_state_dict(stored["decay"])
+            self.log, self.best = stored["log"], stored["best"]
+
+    @property
+    def epoch(self) -> int:
+        return len(self.log)
+
+    def is_stale(self, patience: int) -> bool:
+        return bool(patience) and self.epoch - self.best["epoch"] >= patience
+
+    def save(self, row: dict) -> None:
+        self.log.append(row)
+        if row.get("mIoU", -math.inf) > self.best["mIoU"]:
+            student = {name: tensor.clone() for name, tensor in self.distiller.student.state_dict().items()}
+            self.best = {"mIoU": row["mIoU"], "epoch": self.epoch, "student": student}
+        weights = self.distiller.state_dict()
+        stored = {
+            # the teacher does not change: it is not stored again
+            "weights": {name: tensor for name, tensor in weights.items() if not name.startswith("teacher.")},
+            "optimizer": self.optimizer.state_dict(),
+            "decay": self.decay.state_dict(),
+            "log": self.log,
+            "best": self.best,
+        }
+        write_atomically(self.path, lambda path: torch.save(stored, path))
+        write_json_lines(self.folder / "log.jsonl", self.log)
+
+    def restore_best(self) -> None:
+        self.distiller.student.load_state_dict(self.best["student"])
+
+
+def _check_finite(step: tuple[int, dict[str, Tensor], tuple[str, ...]] | None) -> None:
+    if step is None:
+        return
+    number, terms, names = step
+    if not torch.isfinite(torch.stack([term.detach() for term in terms.values()])).all():
+        wrong = ", ".join(f"{name} = {float(term)}" for name, term in terms.items() if not torch.isfinite(term))
+        raise TrainingFailed(
+            f"step {number}: {wrong} is not finite; images of the batch: {', '.join(names)}. "
+            "Lower the learning rate or that term's lambda, and look at these images."
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from lixlib.data import toydrive_scene as ts
 from lixlib.data.toydrive_scene import COL, Scene, make_scene
 
-RENDERER_VERSION = 2  # part of the cache key: raise it whenever a picture changes
+RENDERER_VERSION = 4  # part of the cache key: raise it whenever a picture changes
 
 FOCAL = 0.58  # focal length in image widths, as KITTI's
 BACKDROP_Y = 260.0  # distance of the last row of trees or houses, metres
@@ -299,6 +299,10 @@ def _shadow_map(scene: Scene, solids: np.ndarray):
     for solid in solids.T.tolist():
         if solid[COL["canvas"]] or solid[COL["y"]] > 75 or solid[COL["material"]] in (ts.WHEEL, ts.DISC):
             continue
+        if solid[COL["label"]] == ts.POLE:  # thinner than a cell further away
+            if solid[COL["y"]] > 25 or solid[COL["kind"]] == ts.BOX:
+                continue
+            solid[COL["hx"]] = max(solid[COL["hx"]], 0.13)
         radius = math.hypot(solid[COL["hx"]], solid[COL["hy"]] if solid[COL["kind"]] != ts.CONE else 0)
         low, high = max(solid[COL["z"]], 0), solid[COL["z"]] + solid[COL["h"]]
         ends = [(solid[COL["x"]] - sun[0] * z, solid[COL["y"]] - sun[1] * z) for z in (low, high)]
@@ -344,20 +348,24 @@ class _Lighting:
         self.height, self.open_sky = _shadow_map(scene, solids)
         self.slant = (scene.sun[:2] / scene.sun[2]).tolist()
 
-    def _lookup(self, x, y, table):
+    def _lookup(self, x, y, jitter, table):
+        """Look a cell up; the jitter of up to half a cell turns steps into soft, grainy edges."""
         y = np.maximum(y, 0)
-        row = np.minimum((np.log(y * (1 / 3) + 1) * (_SHADOW_ROWS / 4)).astype(np.int32), _SHADOW_ROWS - 1)
-        col = ((x / (0.95 * y + 9) + 1) * (_SHADOW_COLS / 2)).astype(np.int32)
-        return table.ravel()[row * _SHADOW_COLS + np.clip(col, 0, _SHADOW_COLS - 1)]
+        row = np.log(y * (1 / 3) + 1) * (_SHADOW_ROWS / 4) + (jitter - 0.5)
+        col = (x / (0.95 * y + 9) + 1) * (_SHADOW_COLS / 2) + ((jitter * 7) % 1 - 0.5)
+        row = np.clip(row, 0, _SHADOW_ROWS - 1).astype(np.int32)
+        return table.ravel()[row * _SHADOW_COLS + np.clip(col, 0, _SHADOW_COLS - 1).astype(np.int32)]
 
     def shade(self, colour, x, y, z, normal, jitter, bias):
         """colour (3, n) under sun and sky; `jitter` in [0, 1) softens shadow edges, no normal is level ground."""
         scene = self.scene
+        if normal is not None:  # step off the surface by about a cell, or it would shadow itself
+            step = 0.12 + 0.025 * np.maximum(y, 0)
+            x, y, z = x + step * normal[0], y + step * normal[1], z + 0.5 * step * normal[2]
         gx, gy = x - self.slant[0] * z, y - self.slant[1] * z
-        soft = (jitter - 0.5) * 0.16
-        hidden = self._lookup(gx + soft, gy - soft * 2, self.height) > z + bias
+        hidden = self._lookup(gx, gy, jitter, self.height) > z + bias
         if normal is None:
-            facing, sky = float(scene.sun[2]), self._lookup(x + soft, y, self.open_sky)
+            facing, sky = float(scene.sun[2]), self._lookup(x, y, jitter, self.open_sky)
         else:
             facing = sum(n * s for n, s in zip(normal, scene.sun.tolist(), strict=True))
             sky = 0.68 + 0.32 * normal[2]
@@ -464,12 +472,14 @@ def _shade_solids(scene: Scene, light: _Lighting, rays, idx, t, ids, solids):
         rear = ly[n] < 0
         lamp = np.where(rear, 0, 1)
         lamps = np.stack((0.42 + 0.35 * lamp, 0.02 + 0.75 * lamp, 0.02 + 0.70 * lamp)).astype(np.float32)
+        hide = cell["detail"][n]
+        lamps = _mix(lamps, colour[:, n] * np.float32(0.7), hide)
         plate = fy[n] & (np.abs(lx[n]) < 0.26) & (np.abs(lz[n] / cell["h"][n] - 0.4) < 0.1)
         part = np.where(low | (fx[n] & (np.abs(ly[n] - 0.1) < 0.02)), colour[:, n] * 0.3, colour[:, n])
         arch = np.minimum(np.abs(ly[n] + 0.62 * cell["hy"][n]), np.abs(ly[n] - 0.64 * cell["hy"][n]))
         arch = fx[n] & (arch * arch + (lz[n] + 0.0) ** 2 < 0.15)
         part = np.where(arch, part * 0.12, part)
-        part = np.where(end, lamps, np.where(plate, np.float32(0.5), part))
+        part = np.where(end, lamps, np.where(plate, _mix(np.float32(0.5), part, hide), part))
         shine = np.where(fz[n] | (nz[n] > 0.5), np.float32(0.10), np.float32(0.02))
         colour[:, n] = part + shine * sky[:, None]
     n = on(ts.GLASS)
@@ -515,7 +525,7 @@ def _shade_solids(scene: Scene, light: _Lighting, rays, idx, t, ids, solids):
         red = np.array((0.42, 0.02, 0.02), dtype=np.float32)[:, None]
         colour[:, n] = np.where(lamp, red, part)
     jitter = _noise(x * 37 + z * 11, y * 29, _WHITE)
-    out = light.shade(np.maximum(colour, 0.004), x, y, z, normal, jitter, 0.35 + 0.012 * t)
+    out = light.shade(np.maximum(colour, 0.004), x, y, z, normal, jitter, 0.3)
     return out * (1 - glow) + colour * glow * 2.0
 
 

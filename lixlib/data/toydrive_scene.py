@@ -144,9 +144,12 @@ class _Builder:
         if shape > 0.85:
             belt, roof, cabin, back = 1.05, 1.95, 0.8, 0.35
         length *= 1.1 if shape > 0.85 else 1.0
-        tint = np.array((0.03, 0.035, 0.04))
-        tint = tint + self.difficulty * rng.random() * 0.5 * (paint - tint)
-        self.add(BOX, CAR, BODY, x, y, 0.26, width, length, belt - 0.26, paint, tint, yaw=yaw, kx=0.06, ky=0.1)
+        hide = float(min(1.0, 1.5 * self.difficulty * rng.random()))  # dirt and tint over glass, lamps and wheels
+        tint, tyre, hub = np.array((0.03, 0.035, 0.04)), np.array((0.015, 0.015, 0.016)), np.array((0.25, 0.25, 0.26))
+        tint, tyre = tint + 0.75 * hide * (paint - tint), tyre + 0.5 * hide * (paint - tyre)
+        hub = hub + 0.7 * hide * (paint - hub)
+        self.add(BOX, CAR, BODY, x, y, 0.26, width, length, belt - 0.26, paint, tint, yaw=yaw, kx=0.06, ky=0.1,
+                 detail=hide)  # fmt: skip
         cx, cy = self.local(x, y, yaw, -back - 0.05, 0)
         slant = 0.75 if shape < 0.55 else 0.45
         self.add(BOX, CAR, GLASS, cx, cy, belt - 0.01, width * 0.94, length * cabin, roof - belt, tint, paint, yaw=yaw,
@@ -154,8 +157,7 @@ class _Builder:
         for forward in (-0.62, 0.64):
             for right in (-1, 1):
                 wx, wy = self.local(x, y, yaw, forward * length, right * (width - 0.1))
-                self.add(ELLIPSOID, CAR, WHEEL, wx, wy, 0.0, 0.16, 0.34, 0.68, (0.015, 0.015, 0.016),
-                         (0.25, 0.25, 0.26), yaw=yaw)  # fmt: skip
+                self.add(ELLIPSOID, CAR, WHEEL, wx, wy, 0.0, 0.16, 0.34, 0.68, tyre, hub, yaw=yaw)
 
     def truck(self, y: float, d: float, oncoming: bool, paint: np.ndarray, cab: np.ndarray) -> None:
         rng = self.rng
@@ -219,6 +221,7 @@ class _Builder:
         red, blue, white = np.array((0.50, 0.03, 0.03)), np.array((0.03, 0.12, 0.45)), np.array((0.72, 0.72, 0.70))
         self.pole(x, y, z, height + size, colour, 0.045)
         front = y - 0.09
+        red, blue, white = (self.blend(ink, colour) for ink in (red, blue, white))
         if shape < 0.45:
             first, second = ((red, white), (blue, white), (white, red))[rng.integers(3)]
             self.add(ELLIPSOID, SIGN, DISC, x, front, z + height, size, 0.03, 2 * size, first, second, yaw=yaw)
@@ -281,7 +284,7 @@ def _light(rng: np.random.Generator, difficulty: float) -> dict:
     return {
         "sun": sun, "sun_light": np.array(sun_light), "ambient": np.array(ambient), "zenith": np.array(zenith),
         "horizon": np.array(horizon), "clouds": clouds, "haze": haze,
-        "noise": rng.uniform(0.004, 0.010) + difficulty * rng.uniform(0.0, 0.035),
+        "noise": rng.uniform(0.004, 0.010) + difficulty * rng.uniform(0.0, 0.05),
         "cast": 1.0 + (0.03 + 0.09 * difficulty) * rng.uniform(-1, 1, 3), "exposure": dim * rng.uniform(0.85, 1.1),
     }  # fmt: skip
 
@@ -337,7 +340,7 @@ def make_scene(seed: int, index: int, difficulty: float = 0.5) -> Scene:
     if not country and rng.random() < 0.45:
         scene.zebra = rng.uniform(11, 30)
 
-    overcast = scene.horizon / (scene.ambient + 0.25 * scene.sun_light)
+    overcast = np.minimum(scene.horizon / (scene.ambient + 0.25 * scene.sun_light), 0.82)
     walls = [b.blend(_pick(rng, FACADES), (overcast, concrete, road)[rng.integers(3)]) for _ in range(4)]
     metal = (np.array((0.30, 0.31, 0.32)), np.array((0.06, 0.08, 0.07)), np.array((0.16, 0.17, 0.17)))[rng.integers(3)]
 

@@ -19,7 +19,7 @@ demo: .venv/.installed  ## install into .venv, then show what LIX does on one pi
 
 test: .venv/.installed  ## the same environment: style, unit tests, every notebook check
 	@$(BIN)/ruff check .
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(strip $(JOBS)) --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(strip $(JOBS)) --dist worksteal
 
 lab: .venv/.installed  ## open JupyterLab at the first chapter
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb

@@ -1,0 +1,441 @@
+"""Distiller and its methods, on networks of two layers: terms, frozen teacher, adapters, options, controller."""
+
+import pytest
+import torch
+from torch import nn
+
+from lixlib.data.sample import Sample
+from lixlib.distillers import DWLD, METHODS, Distiller, DynamicWeightController, build
+from lixlib.nets import Output
+
+C = 4
+ALL = [name for name in METHODS if name != "none"]
+methods = pytest.mark.parametrize("method", ALL)
+
+
+class Net(nn.Module):
+    """Two convolutions with batch norm; taps at full and at half size."""
+
+    def __init__(self, width=5, x_channels=None, names=("early", "late"), stride=2):
+        super().__init__()
+        self.x_channels, self.names = x_channels, names
+        self.stem = nn.Sequential(nn.Conv2d(3 + (x_channels or 0), width, 3, padding=1), nn.BatchNorm2d(width))
+        self.body = nn.Conv2d(width, 2 * width, 3, stride=stride, padding=1)
+        self.head = nn.Conv2d(2 * width, C, 1)
+
+    def forward(self, rgb, *x):
+        assert len(x) == (self.x_channels is not None), "a student must not see X"
+        early = self.stem(torch.cat([rgb, *x], 1))
+        late = self.body(early.relu())
+        logits = nn.functional.interpolate(self.head(late.relu()), rgb.shape[-2:])
+        return Output(logits, dict(zip(self.names, (early, late), strict=True)))
+
+
+def make_batch(size=2, h=12, w=20, ignored=0.2):
+    label = torch.randint(C, (size, h, w))
+    label[torch.rand(size, h, w) < ignored] = 255
+    x = torch.rand(size, 1, h, w)
+    return Sample(torch.rand(size, 3, h, w), x, x > 0, label, tuple("ab"[:size]))
+
+
+def make(method, batch, teacher=None, **hyper):
+    return Distiller(Net(), teacher or Net(7, 1), method, example=batch, **hyper)
+
+
+def outputs(batch_size=2, h=6, w=9, widths=(3, 5), scale=2.0):
+    def one(width):
+        return Output(scale * torch.randn(batch_size, C, h, w), {"tap": torch.randn(batch_size, width, h, w)})
+
+    return one(widths[0]), one(widths[1]), torch.randint(C, (batch_size, h, w))
+
+
+def trainable(module):
+    return {id(p) for p in module.parameters() if p.requires_grad}
+
+
+TERMS = {"kd": {"kd"}, "dkd": {"dkd"}, "dwld": {"dwld"}, "arfd": {"arfd"}, "lix": {"dwld", "arfd"}}
+
+
+@methods
+@pytest.mark.parametrize("size, h, w", [(2, 12, 20), (1, 9, 7)])
+def test_terms_and_gradients(method, size, h, w):
+    batch = make_batch(size, h, w)
+    distiller = make(method, batch).train()
+    terms = distiller(batch)
+    assert list(terms)[0] == "ce"
+    assert set(terms) - {"ce"} == TERMS.get(method, set(terms) - {"ce"}) and len(terms) > 1
+    assert all(value.dim() == 0 and value.isfinite() and value != 0 for value in terms.values())
+    expected = nn.functional.cross_entropy(distiller.student(batch.rgb).logits, batch.label, ignore_index=255)
+    torch.testing.assert_close(terms["ce"], expected)
+    sum(terms.values()).backward()
+    for name, parameter in distiller.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        else:
+            assert parameter.grad is None, name
+    assert any(p.grad.abs().max() > 0 for p in distiller.method.parameters()) or not trainable(distiller.method)
+
+
+@methods
+def test_training_leaves_the_teacher_alone(method):
+    batch = make_batch()
+    distiller = make(method, batch).train()
+    assert distiller.student.training and not any(m.training for m in distiller.teacher.modules())
+    assert trainable(distiller) == trainable(distiller.student) | trainable(distiller.method)
+    assert not any(key.startswith("method") for key in distiller.student.state_dict())
+    assert distiller.student.state_dict().keys() == Net().state_dict().keys()
+    before = {k: v.clone() for k, v in distiller.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in distiller.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        sum(distiller(batch).values()).backward()
+        optimizer.step()
+    for key, value in distiller.state_dict().items():
+        if key.startswith("teacher"):
+            assert torch.equal(value, before[key]), key
+        elif key.startswith("student") and key.endswith("weight"):
+            assert not torch.equal(value, before[key]), key
+
+
+@methods
+def test_autocast(method):
+    batch = make_batch()
+    distiller = make(method, batch).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = distiller(batch)
+    assert all(value.dtype == torch.float32 and value.isfinite() for value in terms.values())
+    sum(terms.values()).backward()
+    assert all(p.grad.isfinite().all() for p in distiller.parameters() if p.requires_grad)
+
+
+@methods
+def test_no_valid_pixel(method):
+    batch = make_batch(ignored=1.1)
+    distiller = make(method, batch).train()
+    terms = distiller(batch)
+    assert all(terms[name] == 0 for name in terms if name in ("ce", "kd", "dkd", "dwld"))
+    sum(terms.values()).backward()
+    assert all(p.grad.isfinite().all() for p in distiller.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("method", ["kd", "dkd", "dwld"])
+@pytest.mark.parametrize("weighting", ["joint", "normalised", "closed-form"])
+def test_ignored_pixels_do_not_count(method, weighting):
+    student, teacher, target = outputs()
+    target[:, 3:] = 255
+    term = build(method, student, teacher, **({"weighting": weighting} if method == "dwld" else {}))
+    expected = term(student, teacher, target)[method]
+    student.logits[:, :, 3:] += torch.randn(2, C, 3, 9)
+    assert torch.equal(term(student, teacher, target)[method], expected)
+
+
+def test_a_weight_of_zero_point_one_is_a_tenth():
+    student, teacher, target = outputs()
+    for method in ("kd", "dkd", "arfd"):
+        torch.manual_seed(0)
+        whole = build(method, student, teacher)(student, teacher, target)[method]
+        torch.manual_seed(0)
+        tenth = build(method, student, teacher, weight=0.1)(student, teacher, target)[method]
+        torch.testing.assert_close(10 * tenth, whole)
+
+
+def test_none_trains_any_network():
+    batch = make_batch()
+    distiller = Distiller(Net(7, 1))
+    assert set(distiller.train()(batch)) == {"ce"} and distiller.teacher is None
+    with pytest.raises(ValueError, match="Net reads X in 1 channels"):
+        distiller(Sample(batch.rgb, None, None, batch.label))
+
+
+def test_building_changes_nothing():
+    batch = make_batch()
+    student, teacher = Net().train(), Net(7, 1)
+    student.stem.eval()
+    before = {k: v.clone() for k, v in student.state_dict().items()}
+    distiller = Distiller(student, teacher, "arfd", example=(batch.rgb, batch.x))
+    assert student.training and not student.stem.training and student.body.training
+    assert all(torch.equal(v, before[k]) for k, v in student.state_dict().items())
+    assert not distiller.teacher.training
+
+
+def test_a_custom_output_will_do():
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = Net()
+
+        def forward(self, rgb):
+            output = self.net(rgb)
+            return type("Anything", (), {"logits": output.logits, "taps": output.taps})
+
+    batch = make_batch()
+    terms = Distiller(Plain(), Net(7, 1), "lix", example=batch)(batch)
+    assert all(value.isfinite() for value in terms.values())
+
+
+def test_errors():
+    batch = make_batch()
+    student, teacher, _ = outputs()
+    with pytest.raises(ValueError, match="unknown method 'rd': choose one of none, kd, dkd"):
+        Distiller(Net(), Net(7, 1), "rd", example=batch)
+    with pytest.raises(ValueError, match="DKD has no option 'gamma': it takes weight, alpha, beta, temperature"):
+        make("dkd", batch, gamma=2)
+    with pytest.raises(ValueError, match="DWLD has no option 'taps'"):
+        build("lix", student, teacher, logit={"taps": ()})
+    with pytest.raises(ValueError, match="no option 'weight'.*it takes none"):
+        Distiller(Net(), weight=2)
+    with pytest.raises(ValueError, match="needs a teacher"):
+        Distiller(Net(), method="kd", example=batch)
+    with pytest.raises(ValueError, match="the student has early, late; the teacher has a, b"):
+        make("arfd", batch, teacher=Net(7, 1, names=("a", "b")))
+    with pytest.raises(ValueError, match="no common tap deep: the student has early, late"):
+        make("arfd", batch, taps=("early", "deep"))
+    batch.label[1, 2, 3] = 9
+    with pytest.raises(ValueError, match="label 9 at image 1, row 2, column 3"):
+        Distiller(Net())(batch)
+    for method, option, allowed in (
+        ("arfd", {"kernel": "cosine"}, "laplace|none"),
+        ("arfd", {"measure": "l1"}, "cka, cosine, euclidean, pearson"),
+        ("arfd", {"samples": "pixels"}, "positions, channels"),
+        ("arfd", {"smoother": True, "kernel": "linear"}, "smoother"),
+        ("arfd", {"max_positions": 1}, "max_positions"),
+        ("dwld", {"weighting": "fixed"}, "joint, closed-form, reversed, normalised"),
+        ("dwld", {"divergence": "js"}, "kl, bregman"),
+        ("dwld", {"input": "both"}, "student, teacher"),
+        ("dwld", {"features": "z"}, "probabilities, logits"),
+        ("dwld", {"kind": "variance"}, "negentropy"),
+        ("dwld", {"kind": "entropy", "weighting": "closed-form"}, "confidence in"),
+        ("dwld", {"beta_min": 3, "beta_max": 2}, "beta_min <= beta_max"),
+        ("dwld", {"depth": 0}, "depth"),
+    ):
+        with pytest.raises(ValueError, match=allowed):
+            build(method, student, teacher, **option)
+
+
+# ARFD
+
+
+@pytest.mark.parametrize("samples", ["positions", "channels"])
+@pytest.mark.parametrize("measure", ["cka", "cosine", "euclidean", "pearson"])
+@pytest.mark.parametrize(
+    "kernel, smoother", [("laplace", 0), ("gaussian", 0), ("linear", 0), ("none", 0), ("laplace", 1)]
+)
+def test_arfd_options(samples, measure, kernel, smoother):
+    student, teacher, target = outputs()
+    student.taps["tap"].requires_grad_()
+    teacher.taps["tap"].requires_grad_()
+    arfd = build("arfd", student, teacher, samples=samples, measure=measure, kernel=kernel, smoother=bool(smoother))
+    value = arfd(student, teacher, target)["arfd"]
+    value.backward()
+    gradient = student.taps["tap"].grad
+    assert value > 0 and gradient.isfinite().all() and gradient.abs().max() > 0
+    assert teacher.taps["tap"].grad is None
+    assert arfd.adapters[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("measure", ["cka", "cosine", "euclidean", "pearson"])
+@pytest.mark.parametrize("samples", ["positions", "channels"])
+def test_arfd_of_equal_features_is_zero(measure, samples):
+    student, teacher, target = outputs(widths=(4, 4))
+    arfd = build("arfd", student, teacher, measure=measure, samples=samples)
+    nn.init.dirac_(arfd.adapters[0].weight)
+    nn.init.zeros_(arfd.adapters[0].bias)
+    assert arfd(teacher, teacher, target)["arfd"].item() == pytest.approx(0, abs=1e-6)
+    assert arfd.similarity(teacher, teacher)["tap"] == pytest.approx(1, abs=1e-6)
+    assert 0 < arfd.similarity(student, teacher)["tap"] < 0.995  # four rows of noise: biased CKA is near 1
+
+
+@pytest.mark.parametrize(
+    "student, teacher, limit, expected",
+    [
+        ((6, 9), (6, 9), 256, (6, 9)),
+        ((32, 104), (32, 104), 256, (8, 28)),
+        ((12, 9), (6, 18), 256, (6, 9)),
+        ((1, 900), (2, 900), 256, (1, 256)),
+    ],
+)
+def test_arfd_map_sizes(student, teacher, limit, expected):
+    s, t = (Output(torch.randn(1, C, 4, 4), {"tap": torch.randn(1, 3, *size)}) for size in (student, teacher))
+    arfd = build("arfd", s, t, max_positions=limit)
+    aligned = arfd._align(s.taps["tap"], t.taps["tap"], arfd.adapters[0])
+    assert all(tuple(f.shape) == (1, expected[0] * expected[1], 3) for f in aligned)
+    assert arfd(s, t, None)["arfd"].isfinite()
+
+
+def test_arfd_adapts_only_the_student_and_survives_dead_features():
+    student, teacher, target = outputs(widths=(3, 5))
+    arfd = build("arfd", student, teacher)
+    assert [tuple(p.shape) for p in arfd.parameters()] == [(5, 3, 1, 1), (5,)]
+    dead = Output(teacher.logits, {"tap": -torch.ones_like(teacher.taps["tap"])})
+    student.taps["tap"].requires_grad_()
+    value = arfd(student, dead, target)["arfd"]
+    value.backward()
+    assert value == 1 and (student.taps["tap"].grad == 0).all()
+
+
+def test_arfd_needs_two_samples():
+    student, teacher, _ = outputs(h=1, w=1)
+    with pytest.raises(ValueError, match="tap 'tap' has 1 of positions"):
+        build("arfd", student, teacher)
+
+
+def test_distillation_brings_the_features_together():
+    batch = make_batch()
+    distiller = make("arfd", batch).train()
+    with torch.no_grad():
+        teacher = distiller.teacher(batch.rgb, batch.x)
+    before = distiller.method.similarity(distiller.student(batch.rgb), teacher)
+    optimizer = torch.optim.Adam([p for p in distiller.parameters() if p.requires_grad], lr=0.01)
+    for _ in range(30):
+        optimizer.zero_grad()
+        distiller(batch)["arfd"].backward()
+        optimizer.step()
+    after = distiller.method.similarity(distiller.student(batch.rgb), teacher)
+    assert set(after) == {"early", "late"} and all(after[name] > before[name] for name in after)
+
+
+# DWLD
+
+
+@pytest.mark.parametrize("weighting", ["joint", "closed-form", "reversed", "normalised"])
+@pytest.mark.parametrize("divergence", ["kl", "bregman"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"input": "teacher", "kind": "squares"},
+        {"with_confidence": False, "features": "logits"},
+        {"depth": 1, "kind": "max"},
+        {"depth": 5, "dropout": 0.5, "hidden": 8, "temperature": 4.0},
+    ],
+)
+def test_dwld_options(weighting, divergence, options):
+    student, teacher, target = outputs()
+    target[0, :3] = 255
+    student.logits.requires_grad_()
+    teacher.logits.requires_grad_()
+    dwld = build("dwld", student, teacher, weighting=weighting, divergence=divergence, **options)
+    value = dwld(student, teacher, target)["dwld"]
+    value.backward()
+    assert value.isfinite() and student.logits.grad.isfinite().all() and student.logits.grad.abs().max() > 0
+    assert teacher.logits.grad is None
+    assert (dwld.controller is None) == (weighting == "closed-form")
+    assert all(p.grad.isfinite().all() for p in dwld.parameters())
+    weights = dwld.weights(student, teacher)
+    assert weights.shape == student.logits.shape and (weights > 0).all()
+    if weighting != "normalised":
+        assert weights.min() >= 1 and weights.max() <= 10
+
+
+def test_the_weights_pass_no_gradient_to_the_student():
+    student, teacher, target = outputs()
+    student.logits.requires_grad_()
+    for weighting in ("joint", "closed-form", "normalised"):
+        weights = build("dwld", student, teacher, weighting=weighting).weights(student, teacher, target)
+        assert (
+            not weights.requires_grad
+            or torch.autograd.grad(weights.sum(), student.logits, allow_unused=True)[0] is None
+        )
+
+
+def test_closed_form_follows_the_confidence():
+    student, teacher, _ = outputs()
+    student.logits[0, :, 0, 0] = 0
+    student.logits[0, :, 0, 1] = torch.tensor([100.0, 0, 0, 0])
+    weights = build("dwld", student, teacher, weighting="closed-form", beta_min=2, beta_max=6).weights(student)
+    torch.testing.assert_close(weights[0, :, 0, 0], torch.full((C,), 6.0))
+    torch.testing.assert_close(weights[0, :, 0, 1], torch.full((C,), 2.0))
+
+
+def test_normalised_keeps_the_mean():
+    student, teacher, target = outputs()
+    target[1, 2:] = 255
+    dwld = build("dwld", student, teacher, weighting="normalised")
+    nn.init.normal_(dwld.controller.mlp[-1].weight)
+    weights = dwld.weights(student, teacher, target).movedim(1, -1)
+    valid = target != 255
+    non_target = ~nn.functional.one_hot(target[valid], C).bool()
+    assert weights[valid][non_target].mean().item() == pytest.approx(5.5, rel=1e-5)
+
+
+def test_lix_is_dwld_and_arfd():
+    student, teacher, target = outputs()
+    torch.manual_seed(1)
+    lix = build(
+        "lix",
+        student,
+        teacher,
+        lambda_l=0.5,
+        lambda_f=2,
+        logit={"weighting": "closed-form"},
+        feature={"kernel": "linear"},
+    )
+    torch.manual_seed(1)
+    dwld = build("dwld", student, teacher, weight=0.5, weighting="closed-form")(student, teacher, target)
+    arfd = build("arfd", student, teacher, weight=2, kernel="linear")(student, teacher, target)
+    assert lix(student, teacher, target) == {**dwld, **arfd}
+
+
+def train_toy(weighting, divergence="kl", steps=250):
+    """Student logits and controller, trained on one pixel whose teacher is (.6, .3, .1) beside the target class."""
+    teacher = Output(torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05])).view(1, C, 1, 1), {})
+    student = Output(torch.zeros(1, C, 1, 1, requires_grad=True), {})
+    dwld = DWLD(student, teacher, weighting=weighting, divergence=divergence)
+    optimizer = torch.optim.Adam([student.logits, *dwld.parameters()], lr=0.04)
+    target = torch.zeros(1, 1, 1, dtype=torch.int64)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        dwld(student, teacher, target)["dwld"].backward()
+        optimizer.step()
+    q = student.logits.detach()[0, 1:, 0, 0].softmax(0)
+    return q, dwld.weights(student).detach()[0, 1:, 0, 0]
+
+
+def test_a_controller_trained_jointly_exploits_the_weighted_kl():
+    q, w = train_toy("joint")
+    torch.testing.assert_close(w, torch.tensor([1.0, 10, 10]), rtol=0, atol=0.3)
+    torch.testing.assert_close(q, torch.tensor([0.13, 0.65, 0.22]), rtol=0, atol=0.03)  # the teacher says .6, .3, .1
+
+
+@pytest.mark.parametrize("weighting", ["joint", "reversed", "closed-form"])
+def test_bregman_finds_the_teacher_whatever_the_weights(weighting):
+    q, _ = train_toy(weighting, "bregman")
+    torch.testing.assert_close(q, torch.tensor([0.6, 0.3, 0.1]), rtol=0, atol=0.02)
+
+
+def test_joint_weights_fall_and_reversed_weights_rise():
+    student, teacher, target = outputs()
+    moved = {}
+    for weighting in ("joint", "reversed"):
+        torch.manual_seed(0)
+        dwld = build("dwld", student, teacher, weighting=weighting, divergence="bregman")
+        before = dwld.weights(student).mean()
+        optimizer = torch.optim.SGD(dwld.parameters(), lr=0.1)
+        for _ in range(20):
+            optimizer.zero_grad()
+            dwld(student, teacher, target)["dwld"].backward()
+            optimizer.step()
+        moved[weighting] = (dwld.weights(student).mean() - before).item()
+    assert moved["joint"] < -0.5 and moved["reversed"] > 0.5
+
+
+def test_reversal_leaves_the_students_gradient():
+    student, teacher, target = outputs()
+    gradients = []
+    for weighting in ("joint", "reversed"):
+        torch.manual_seed(0)
+        dwld = build("dwld", student, teacher, weighting=weighting)
+        logits = student.logits.clone().requires_grad_()
+        dwld(Output(logits, {}), teacher, target)["dwld"].backward()
+        gradients.append((logits.grad, dwld.controller.mlp[0].weight.grad))
+    assert torch.equal(gradients[0][0], gradients[1][0])
+    assert torch.equal(gradients[0][1], -gradients[1][1])
+
+
+def test_controller_is_an_mlp_on_every_pixel():
+    controller = DynamicWeightController(C, hidden=8)
+    assert [m.out_channels for m in controller.mlp if isinstance(m, nn.Conv2d)] == [8, 8, C]
+    assert controller.mlp[0].in_channels == C + 1
+    logits = torch.randn(2, C, 3, 5)
+    pixel = controller(logits[1:, :, 2:, 3:4])
+    torch.testing.assert_close(controller(logits)[1:, :, 2:, 3:4], pixel)

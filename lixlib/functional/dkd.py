@@ -7,24 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, shape, valid_pixels
-from lixlib.functional.kd import kl_divergence
+from lixlib.functional.kd import kl_divergence, soften
 
 
 class Split(NamedTuple):
-    """One network's logits, split at the target class.
+    """One network's softmax, split at the target class t.
 
-    **Shapes**: logits and others (B, C, ...); total (B, 1, ...); margin (B, ...).
+    **Shapes**: log_q (B, C, ...), so low in the target's slot that q_t = 0; margin (B, ...).
     """
 
-    logits: Tensor
-    others: Tensor  # the logits, -inf in the target's slot
-    total: Tensor  # logsumexp of the others: log q_j = z_j - total
-    margin: Tensor  # z_t - total = log(p_t / (1 - p_t)), the logit of the binary distribution b
-
-    @property
-    def q(self) -> Tensor:
-        """q_j = p_j / (1 - p_t), and 0 in the target's slot."""
-        return (self.others - self.total).exp()
+    log_q: Tensor  # log of q_j = p_j / (1 - p_t)
+    margin: Tensor  # log of p_t / (1 - p_t), the logit of the binary distribution b
 
 
 @full_precision
@@ -79,15 +72,16 @@ def split(
     if classes < 2:
         raise ValueError(f"non-target classes need at least 2 classes, found logits {shape(student)}")
     index = target.where(valid, 0).long().unsqueeze(1)  # ignored pixels are computed as class 0, then dropped
-    is_target = index == torch.arange(classes, device=target.device).view(-1, *[1] * (target.dim() - 1))
-    both = (_split(logits / temperature, index, is_target) for logits in (student, teacher.detach()))
-    return valid, *both
+    return valid, *(_split(soften(logits, temperature), index) for logits in (student, teacher.detach()))
 
 
-def _split(logits: Tensor, index: Tensor, is_target: Tensor) -> Split:
-    others = logits.masked_fill(is_target, -torch.inf)
-    total = others.logsumexp(1, keepdim=True)
-    return Split(logits, others, total, (logits.gather(1, index) - total).squeeze(1))
+def _split(logits: Tensor, index: Tensor) -> Split:
+    # Finite, where minus infinity would give 0 * (-inf + inf) = NaN in the divergence.
+    lowest = torch.finfo(logits.dtype).min / 4
+    log_q = logits.scatter(1, index, lowest).log_softmax(1)
+    other = (index + 1) % logits.shape[1]  # any j != t will do: log(p_t / (1 - p_t)) = z_t - z_j + log q_j
+    pair = logits.gather(1, torch.cat([index, other], dim=1))
+    return Split(log_q, pair[:, 0] - pair[:, 1] + log_q.gather(1, other).squeeze(1))
 
 
 def target_divergence(s: Split, t: Split) -> Tensor:
@@ -99,5 +93,4 @@ def target_divergence(s: Split, t: Split) -> Tensor:
 
 def non_target_terms(s: Split, t: Split) -> Tensor:
     """q_j^T log(q_j^T / q_j^S) per class, 0 in the target's slot; NCLD is their sum. **Shapes**: -> (B, C, ...)."""
-    # The ratio comes from the unmasked logits: masked, the target's slot would be 0 * (-inf + inf) = NaN.
-    return t.q * ((t.logits - t.total) - (s.logits - s.total))
+    return F.kl_div(s.log_q, t.log_q, reduction="none", log_target=True)

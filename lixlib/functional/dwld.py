@@ -38,5 +38,5 @@ def dwld_loss(
         raise ValueError(f"ncld_weight must be shaped like the logits {shape(student)}, found {shape(ncld_weight)}")
     terms = non_target_terms(s, t)
     if divergence == "bregman":
-        terms = terms - t.q + s.q
+        terms = terms - t.log_q.exp() + s.log_q.exp()
     return temperature**2 * mean_over(target_divergence(s, t) + (ncld_weight * terms).sum(1), valid)

@@ -25,6 +25,10 @@ def kd_loss(
 
 def kl_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """KL(p^T || p^S) per pixel, from log-probabilities. **Shapes**: (B, C, ...) -> (B, ...)."""
-    log_s = (student / temperature).log_softmax(1)
-    log_t = (teacher / temperature).log_softmax(1)
+    log_s, log_t = (soften(logits, temperature).log_softmax(1) for logits in (student, teacher))
     return F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(1)
+
+
+def soften(logits: Tensor, temperature: float) -> Tensor:
+    """z / T, with a class's pixels side by side in memory: a softmax over classes is then faster."""
+    return (logits if temperature == 1 else logits / temperature).contiguous()

@@ -1,0 +1,143 @@
+"""ToyDrive: frames are reproducible, geometrically right, ambiguous on demand, and cached safely."""
+
+import numpy as np
+import pytest
+import torch
+
+from lixlib.data.classes import TOYDRIVE
+from lixlib.data.toydrive import FIRST_FRAME, ToyDrive, render
+from lixlib.data.toydrive_render import FOCAL
+from lixlib.data.toydrive_scene import make_scene
+
+SMALL = (48, 160)
+RECORDED_SHARE = [0.215, 0.005, 0.036, 0.01, 0.101, 0.01, 0.007, 0.0, 0.082, 0.238, 0.003, 0.271, 0.021]
+RECORDED_MEAN = [147.1, 135.0, 117.7]
+CAR, ROAD, SKY = (TOYDRIVE.names.index(name) for name in ("car", "road", "sky"))
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return [render(0, index, SMALL) for index in range(16)]
+
+
+def test_frame_types(frames):
+    frame = frames[0]
+    assert frame.rgb.shape == (*SMALL, 3) and frame.rgb.dtype == np.uint8
+    assert frame.depth.shape == SMALL and frame.depth.dtype == np.float32
+    assert frame.label.shape == SMALL and frame.label.dtype == np.uint8
+    assert not np.isnan(frame.depth).any() and frame.depth.min() > 0
+
+
+def test_same_frame_twice_and_other_frames_differ(frames):
+    again = render(0, 3, SMALL)
+    for key in ("rgb", "depth", "label"):
+        assert np.array_equal(getattr(frames[3], key), getattr(again, key))
+    assert not np.array_equal(frames[3].label, frames[4].label)
+    assert not np.array_equal(frames[3].label, render(1, 3, SMALL).label)
+
+
+def test_recorded_frame(frames):
+    """Frame 3 of seed 0, as recorded; the tolerance leaves room for rounding only."""
+    share = np.bincount(frames[3].label.ravel(), minlength=13) / frames[3].label.size
+    assert np.abs(share - RECORDED_SHARE).max() < 0.004
+    assert np.abs(frames[3].rgb.reshape(-1, 3).mean(0) - RECORDED_MEAN).max() < 1.0
+
+
+def test_scene_does_not_depend_on_size():
+    for index in (0, 5):
+        small, large = render(0, index, SMALL), render(0, index, (96, 320))
+        assert (large.label[1::2, 1::2] == small.label).mean() > 0.85
+
+
+def test_road_depth_follows_the_camera(frames):
+    """A point on the road at depth z has the height 0, seen through the pixel's centre."""
+    height, width = SMALL
+    for index in (0, 3, 7):
+        camera_height, _, yaw, pitch, roll = make_scene(0, index).camera
+        v, u = np.nonzero(frames[index].label == ROAD)
+        x, y = (u + 0.5 - width / 2) / (FOCAL * width), (height / 2 - v - 0.5) / (FOCAL * width)
+        up = np.cos(roll) * y - np.sin(-roll) * x  # undo the roll, then the pitch
+        rise = np.sin(pitch) + np.cos(pitch) * up
+        z = camera_height + rise * frames[index].depth[v, u]
+        assert np.abs(z).max() < 0.02
+
+
+def test_sky_is_where_depth_is_infinite(frames):
+    for frame in frames:
+        assert np.array_equal(frame.label == SKY, np.isinf(frame.depth))
+
+
+def test_every_class_occurs(frames):
+    assert set(np.unique([frame.label for frame in frames])) == set(range(len(TOYDRIVE)))
+
+
+def test_difficulty_makes_cars_look_like_the_road():
+    def gap(difficulty):
+        gaps = []
+        for index in range(10):
+            frame = render(0, index, SMALL, difficulty)
+            car, road = frame.label == CAR, frame.label == ROAD
+            if car.sum() > 30:
+                mean = frame.rgb[road].astype(float).mean(0)
+                gaps.append(np.linalg.norm(frame.rgb[car].astype(float) - mean, axis=1).mean())
+        return np.mean(gaps)
+
+    easy, normal, hard = gap(0.0), gap(0.5), gap(1.0)
+    assert easy > normal > hard and hard < 0.8 * easy
+
+
+def test_samples(tmp_path):
+    data = ToyDrive("train", size=SMALL, count=2, cache=tmp_path)
+    sample = data[1].check(len(data.classes))
+    assert len(data) == 2 and data.x_channels == 1 and data.classes is TOYDRIVE
+    sky = sample.label == SKY
+    assert sample.valid.all() and (sample.x[0][sky] == 0).all() and (sample.x[0][~sky] > 0).all()
+    sample = ToyDrive("train", size=SMALL, count=2, x="depth", cache=tmp_path)[1]
+    assert torch.equal(sample.valid[0], ~sky) and (sample.x[0][sky] == 1).all()
+
+
+def test_splits_share_no_frame(tmp_path):
+    splits = {split: ToyDrive(split, size=(8, 24), count=2, cache=tmp_path) for split in FIRST_FRAME}
+    names = {data[i].name for data in splits.values() for i in range(2)}
+    assert len(names) == 6
+    assert not torch.equal(splits["train"][0].rgb, splits["test"][0].rgb)
+
+
+def test_cache_round_trip_and_damaged_file(tmp_path, monkeypatch, recwarn):
+    first = ToyDrive("val", size=(16, 48), count=3, cache=tmp_path)
+    (path,) = (tmp_path / "toydrive").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("lixlib.data.toydrive.render", None)  # the second time nothing is rendered
+        second = ToyDrive("val", size=(16, 48), count=3, cache=tmp_path)
+    assert torch.equal(first[2].rgb, second[2].rgb) and torch.equal(first[2].x, second[2].x)
+    assert not recwarn.list
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.warns(UserWarning, match="rendering it again"):
+        third = ToyDrive("val", size=(16, 48), count=3, cache=tmp_path)
+    assert torch.equal(first[2].label, third[2].label)
+    assert list((tmp_path / "toydrive").iterdir()) == [path]
+
+
+def test_cache_folder_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path))
+    ToyDrive("val", size=(8, 24), count=1)
+    assert len(list((tmp_path / "toydrive").glob("*.npz"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "training"}, "unknown split 'training'"),
+        ({"x": "normals"}, "unknown x 'normals'"),
+        ({"size": (96,)}, "two positive whole numbers"),
+        ({"size": (96, 0)}, "two positive whole numbers"),
+        ({"size": (96.0, 320.0)}, "two positive whole numbers"),
+        ({"count": 0}, "whole number of frames"),
+        ({"seed": -1}, "seed is -1"),
+        ({"difficulty": 1.5}, "difficulty is 1.5"),
+        ({"difficulty": float("nan")}, "difficulty is nan"),
+    ],
+)
+def test_bad_requests(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        ToyDrive(**({"split": "val", "count": 1, "cache": tmp_path} | options))

@@ -27,8 +27,8 @@ def scores(confusion: Tensor) -> dict:
     IoU_c = TP / (TP + FP + FN), F_c = 2 TP / (2 TP + FP + FN). The means run over the classes that occur in the truth
     or in the prediction; "fw" weights a class by its share of the true pixels.
 
-    **Shapes**: confusion (C, C), rows are the truth; `IoU` and `F1` are lists of C values in [0, 1], NaN for a class that
-    does not occur.
+    **Shapes**: confusion (C, C), rows are the truth; `IoU` and `F1` are lists of C values in [0, 1], NaN for a class
+    that does not occur.
     """
     confusion = torch.as_tensor(confusion).double()
     true_positive, truth = confusion.diagonal(), confusion.sum(1)

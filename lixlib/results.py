@@ -1,5 +1,6 @@
 """Result lines: one run, one line of JSON, in results/<dataset>/<network>.jsonl."""
 
+import json
 import math
 import platform
 import subprocess
@@ -16,7 +17,7 @@ IDENTITY = ("dataset", "network", "method", "seed", "split", "size", "epochs", "
 
 
 def scored(scores: dict, names: tuple[str, ...]) -> dict:
-    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null where a class does not occur."""
+    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null for a class that is absent."""
     pairs = zip(names, scores["IoU"], scores["F1"], strict=True)
     return {
         "metrics": {name: scores[name] for name in METRICS},
@@ -52,12 +53,18 @@ def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[dict]:
     """
     path = Path(root) / dataset / f"{network}.jsonl"
     if not path.exists():
-        raise FileNotFoundError(f"no results in {path}: make them with `lix train --dataset {dataset} --results {root}`")
+        raise FileNotFoundError(f"no results in {path}: make them by `lix train --dataset {dataset} --results {root}`")
     return read_json_lines(path)
 
 
+def gap_closed(teacher: float, student: float, distilled: float) -> float | None:
+    """The share of the way from the student to its teacher that distillation went; None where there is no way to go."""
+    return (distilled - student) / (teacher - student) if teacher > student else None
+
+
 def _identity(line: dict) -> tuple:
-    return tuple(repr(line.get(key)) for key in IDENTITY)
+    # as it reads in the file, where a tuple is a list
+    return tuple(json.dumps(line.get(key), sort_keys=True) for key in IDENTITY)
 
 
 def _processor() -> str:

@@ -89,6 +89,48 @@ class Recipe:
         return data.load(self.dataset, split, root=self.root, size=self.size, x=x, **self.data)
 
 
+def trio(
+    dataset: str = "toydrive",
+    *,
+    root: str | None = None,
+    network: str = "mfnet",
+    method: str = "lix",
+    epochs: int | None = None,
+    size: tuple[int, int] | None = None,
+    batch: int = 8,
+    seed: int = 0,
+    lambda_l: float | None = None,
+    lambda_f: float | None = None,
+    quick: bool = False,
+) -> tuple[Recipe, Recipe, Recipe]:
+    """The three runs of one comparison: the teacher, the student without it, and the student distilled by `method`.
+
+    The arguments are the parameters of notebooks/09_distillation_run.ipynb; `lix demo` reads them there.
+
+    Args:
+        lambda_l, lambda_f: weights of the logit and of the feature term; None keeps the method's own, and a method
+            takes only the one that it has.
+        quick: two epochs, of 16 ToyDrive frames a split: seconds, enough to see that everything works.
+    """
+    weights = {
+        "lix": {"lambda_l": lambda_l, "lambda_f": lambda_f},
+        "arfd": {"weight": lambda_f},
+    }.get(method, {"weight": lambda_l})
+    distilled = Recipe(
+        dataset=dataset,
+        root=root,
+        network=network,
+        method=method,
+        seed=seed,
+        size=size and tuple(size),
+        epochs=2 if quick else epochs,
+        batch=batch,
+        hyper={name: value for name, value in weights.items() if value is not None},
+        data={"count": 16} if quick and dataset == "toydrive" else {},
+    )
+    return distilled.of_teacher(), replace(distilled, method="student", hyper={}), distilled
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run: its network in eval mode, its result line, its log."""

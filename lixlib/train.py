@@ -42,6 +42,11 @@ class Schedule:
     patience: int = 0
     seed: int = 0
 
+    def __post_init__(self):
+        for name in ("epochs", "batch", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+
 
 class TrainingFailed(RuntimeError):
     """The loss stopped being a finite number."""
@@ -68,7 +73,7 @@ def fit(
         TrainingFailed: the loss is not finite; the message names the step, the term and the batch's images.
     """
     if len(train) < schedule.batch:
-        raise ValueError(f"{len(train)} training images do not fill one batch of {schedule.batch}: lower the batch size")
+        raise ValueError(f"{len(train)} training images do not fill a batch of {schedule.batch}: lower the batch size")
     if schedule.patience and validation is None:
         raise ValueError("early stopping (patience) needs a validation set: give one, or set patience to 0")
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
@@ -92,7 +97,8 @@ def fit(
         model.train()
         sums: dict[str, Tensor] = {}
         previous = None
-        for batch in DataLoader(train, schedule.batch, shuffle=True, drop_last=True, collate_fn=collate):
+        loader = DataLoader(train, schedule.batch, shuffle=True, drop_last=True, collate_fn=collate)
+        for step, batch in enumerate(loader, start=run.epoch * steps + 1):
             batch = batch.to(fabric.device)
             terms = model(augment(batch) if augment else batch)
             optimizer.zero_grad()
@@ -102,7 +108,7 @@ def fit(
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach()
             _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
-            previous = (bar.n + 1, terms, batch.name)
+            previous = (step, terms, batch.name)
             bar.update()
         _check_finite(previous)
         row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
@@ -141,7 +147,7 @@ class _Checkpoint:
         self.best: dict = {"mIoU": -math.inf, "epoch": 0, "student": None}
         self.path = folder / "checkpoint.pt"
         if self.path.exists():
-            stored = torch.load(self.path, weights_only=True)
+            stored = torch.load(self.path, map_location="cpu", weights_only=True)
             distiller.load_state_dict(stored["weights"], strict=False)
             optimizer.load_state_dict(stored["optimizer"])
             decay.load_state_dict(stored["decay"])

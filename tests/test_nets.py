@@ -28,7 +28,9 @@ def test_three_channel_x():
     assert count(teacher) == 738_309
 
 
-@pytest.mark.parametrize("x_channels, channels", [(1, (64, 64, 132, 132, 64, 64, 32)), (None, (48, 48, 96, 96, 48, 48, 16))])
+@pytest.mark.parametrize(
+    "x_channels, channels", [(1, (64, 64, 132, 132, 64, 64, 32)), (None, (48, 48, 96, 96, 48, 48, 16))]
+)
 def test_taps(x_channels, channels):
     net = nets.build("mfnet", num_classes=4, x_channels=x_channels).eval()
     rgb = torch.rand(1, 3, 32, 48)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lixlib.data.classes import Classes
-from lixlib.data.sample import IGNORE, Sample
+from lixlib.data.sample import Sample
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def build(name: str, *, num_classes: int, x_channels: int | None = None, **optio
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
     if x_channels not in (None, 1, 3):
-        raise ValueError(f"x_channels must be 1 (depth, disparity), 3 (normals) or None (RGB alone), found {x_channels!r}")
+        raise ValueError(f"x_channels must be 1 (depth), 3 (normals) or None (RGB alone), found {x_channels!r}")
     return NETWORKS[name](num_classes, x_channels, **options)
 
 

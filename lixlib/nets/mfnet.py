@@ -92,7 +92,7 @@ class MFNetDecoder(nn.Module):
 
 
 class MFNet(nn.Module):
-    """MFNet: with X a duplex encoder fused by concatenation in the decoder (the teacher), without X its RGB half (the student).
+    """MFNet: with X a duplex encoder, fused by concatenation in the decoder (the teacher); without X its RGB half.
 
     Architecture of haqishen/MFNet-pytorch. Encoders: 601,848 parameters with a one-channel X, 528,096 without; whole
     network: 733,656 + 291 C and 597,552 + 147 C.
@@ -100,11 +100,11 @@ class MFNet(nn.Module):
     Args:
         num_classes: C, the channels of the logits.
         x_channels: 1 or 3 for the teacher, None for the student.
-        activated_head: the reference ends in convolution, batch norm and LeakyReLU(0.2), which squashes negative logits;
-            False ends in a plain 3x3 convolution.
+        activated_head: the reference ends in convolution, batch norm and LeakyReLU(0.2), which squashes negative
+            logits; False ends in a plain 3x3 convolution.
 
-    **Shapes**: rgb (B, 3, H, W) in [0, 1]; x (B, x_channels, H, W) in [0, 1]; any H, W (sides that are no multiple of 16 are
-    padded by their last row and column, and the logits cropped back).
+    **Shapes**: rgb (B, 3, H, W) in [0, 1]; x (B, x_channels, H, W) in [0, 1]; any H, W (sides that are no multiple
+    of 16 are padded by their last row and column, and the logits cropped back).
 
     Raises:
         ValueError: x is missing for a teacher or given to a student, or its shape does not fit rgb.

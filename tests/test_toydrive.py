@@ -10,8 +10,8 @@ from lixlib.data.toydrive_render import FOCAL
 from lixlib.data.toydrive_scene import make_scene
 
 SMALL = (48, 160)
-RECORDED_SHARE = [0.215, 0.005, 0.036, 0.01, 0.101, 0.01, 0.007, 0.0, 0.082, 0.238, 0.003, 0.271, 0.021]
-RECORDED_MEAN = [147.1, 135.0, 117.7]
+RECORDED_SHARE = [0.248, 0.072, 0.062, 0.01, 0.188, 0.016, 0.012, 0.0, 0.114, 0.158, 0.0, 0.101, 0.018]
+RECORDED_MEAN = [141.2, 130.8, 113.3]
 CAR, ROAD, SKY = (TOYDRIVE.names.index(name) for name in ("car", "road", "sky"))
 
 
@@ -69,6 +69,13 @@ def test_sky_is_where_depth_is_infinite(frames):
 
 def test_every_class_occurs(frames):
     assert set(np.unique([frame.label for frame in frames])) == set(range(len(TOYDRIVE)))
+
+
+def test_difficulty_changes_the_picture_and_not_the_scene(frames):
+    for index in (1, 5):
+        hard = render(0, index, SMALL, 1.0)
+        assert np.array_equal(hard.label, frames[index].label) and np.array_equal(hard.depth, frames[index].depth)
+        assert not np.array_equal(hard.rgb, frames[index].rgb)
 
 
 def test_difficulty_makes_cars_look_like_the_road():

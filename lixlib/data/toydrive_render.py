@@ -12,7 +12,7 @@ import numpy as np
 from lixlib.data import toydrive_scene as ts
 from lixlib.data.toydrive_scene import COL, Scene, make_scene
 
-RENDERER_VERSION = 4  # part of the cache key: raise it whenever a picture changes
+RENDERER_VERSION = 5  # part of the cache key: raise it whenever a picture changes
 
 FOCAL = 0.58  # focal length in image widths, as KITTI's
 BACKDROP_Y = 260.0  # distance of the last row of trees or houses, metres
@@ -77,8 +77,8 @@ class _Rays:
         self.u, self.v = u, v
         self.dir = [v * float(up[k]) + (u * float(right[k]) + float(forward[k])) for k in range(3)]
 
-    def rectangles(self, solids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sample rectangles (n, 4: first and last row, first and last column) of the solids, and who is visible."""
+    def rectangles(self, solids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sample rectangles (n, 4: rows from, to, columns from, to) of the solids, nearest depths, who is in view."""
         hx, hy = solids[COL["hx"]], solids[COL["hy"]]
         hy = np.where(solids[COL["kind"]] == ts.CONE, hx, hy)
         shrink = np.where(solids[COL["kind"]] == ts.CONE, np.minimum(solids[COL["kx"]], 0) * solids[COL["h"]], 0)
@@ -98,7 +98,7 @@ class _Rays:
         box = np.stack((np.floor(row.min(0)), np.ceil(row.max(0)) + 1, np.floor(col.min(0)), np.ceil(col.max(0)) + 1))
         box = np.clip(box, 0, np.array((self.height, self.height, self.width, self.width))[:, None]).astype(int)
         seen = (box[1] > box[0]) & (box[3] > box[2]) & ~behind
-        return box.T, seen
+        return box.T, depth.min(0), seen
 
 
 def _slab(origin: float, step: np.ndarray, half: float):
@@ -240,11 +240,15 @@ def _cast(scene: Scene, rays: _Rays, solids: np.ndarray):
     behind = (z < profile) & (t < depth)
     depth[behind], ids[behind] = t[behind], _BACKDROP
 
-    boxes, seen = rays.rectangles(solids)
+    boxes, nearest, seen = rays.rectangles(solids)
+    order = np.argsort(nearest, kind="stable")  # near to far: much of what is far is hidden already
+    order, nearest = order[seen[order]], nearest.tolist()
     rows, boxes = solids.T.tolist(), boxes.tolist()
     real = solids[COL["canvas"]] == 0
-    for i in np.flatnonzero(seen & real):
-        _draw(rows[i], i, boxes[i], rays, depth, ids, None)
+    for i in order[real[order]].tolist():
+        r0, r1, c0, c1 = boxes[i]
+        if depth[r0:r1, c0:c1].max() > nearest[i]:
+            _draw(rows[i], i, boxes[i], rays, depth, ids, None)
     labels = np.full(ids.shape, ts.SKY, dtype=np.uint8)
     on_ground = ids == _GROUND
     labels[on_ground] = _surface(scene, across[on_ground], dy[on_ground] * depth[on_ground], curb[on_ground])
@@ -253,7 +257,7 @@ def _cast(scene: Scene, rays: _Rays, solids: np.ndarray):
     labels[ids == _BACKDROP] = scene.backdrop_label
 
     painted, paint_ids = depth, ids
-    decoys = np.flatnonzero(seen & ~real)
+    decoys = order[~real[order]].tolist()
     if len(decoys):
         painted, paint_ids = depth.copy(), ids.copy()
         for i in decoys:
@@ -439,8 +443,8 @@ def _shade_solids(scene: Scene, light: _Lighting, rays, idx, t, ids, solids):
     nx, ny, nz = nx * scale, ny * scale, nz * scale
     normal = [cos * nx - sin * ny, sin * nx + cos * ny, nz]
 
-    colour = solids[COL["r"]:COL["b"] + 1][:, ids]
-    second = solids[COL["r2"]:COL["b2"] + 1]
+    colour = solids[COL["r"] : COL["b"] + 1][:, ids]
+    second = solids[COL["r2"] : COL["b2"] + 1]
     glow = np.zeros(len(idx), dtype=np.float32)
     along = np.where(fx, ly, lx)  # horizontal position on a side face
     material = cell["material"].astype(np.int8)
@@ -598,7 +602,7 @@ def check_request(seed: int, index: int, size: tuple[int, int], difficulty: floa
 
 
 def render(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty: float = 0.5) -> Frame:
-    """Render frame `index` of `seed`; the scene depends on seed, index and difficulty, never on the size.
+    """Render frame `index` of `seed`; the scene never depends on the size, and the difficulty changes only its looks.
 
     Depth is metric, along the optical axis, of the ray through each pixel's centre (f = 0.58 W, principal point in
     the middle of the picture).

@@ -246,7 +246,7 @@ class _Builder:
 
     def building(self, x, y, z, yaw, depth, length, height, wall, trim, gable: bool, plain: bool) -> None:
         rng = self.rng
-        detail = 0.0 if plain else rng.uniform(1, 4)
+        detail = rng.uniform(1, 4) * (not plain)
         self.add(BOX, BUILDING, FACADE, x, y, z - 3.0, depth, length, height + 3.0, wall, trim, yaw=yaw, base=z,
                  detail=detail)  # fmt: skip
         if gable:
@@ -255,7 +255,7 @@ class _Builder:
             kx, ky = (1.08 * depth / rise, 0.0) if along else (0.0, 1.08 * length / rise)
             self.add(BOX, BUILDING, ROOF, x, y, z + height, depth + 0.35, length + 0.35, rise, _pick(rng, ROOFS),
                      wall, yaw=yaw, kx=kx, ky=ky)  # fmt: skip
-        elif not plain:
+        else:
             self.add(BOX, BUILDING, PLAIN, x, y, z + height, depth + 0.2, length + 0.2, 0.35, trim, yaw=yaw)
 
 
@@ -263,19 +263,19 @@ def _light(rng: np.random.Generator, difficulty: float) -> dict:
     """Sun, sky, fog and camera colours: clear, fair, overcast or a low sun."""
     weather = rng.random() + 0.25 * (difficulty - 0.5)
     azimuth = rng.uniform(0, 2 * np.pi)
-    elevation = rng.uniform(0.55, 1.0)
+    elevation, low, cover = rng.uniform(0.55, 1.0), rng.uniform(0.22, 0.42), rng.random()
     if weather < 0.38:
-        sun_light, ambient, clouds = (2.5, 2.25, 1.9), (0.46, 0.58, 0.80), rng.uniform(0.0, 0.45)
+        sun_light, ambient, clouds = (2.5, 2.25, 1.9), (0.46, 0.58, 0.80), 0.45 * cover
         zenith, horizon = (0.10, 0.26, 0.66), (0.52, 0.70, 0.92)
     elif weather < 0.58:
-        sun_light, ambient, clouds = (1.7, 1.6, 1.45), (0.62, 0.70, 0.82), rng.uniform(0.5, 0.9)
+        sun_light, ambient, clouds = (1.7, 1.6, 1.45), (0.62, 0.70, 0.82), 0.5 + 0.4 * cover
         zenith, horizon = (0.20, 0.36, 0.66), (0.66, 0.77, 0.90)
     elif weather < 0.82:
         sun_light, ambient, clouds = (0.22, 0.22, 0.22), (0.98, 1.02, 1.08), 1.6
         zenith, horizon = (0.52, 0.56, 0.61), (0.80, 0.82, 0.84)
     else:
-        elevation = rng.uniform(0.22, 0.42)
-        sun_light, ambient, clouds = (2.3, 1.45, 0.75), (0.40, 0.44, 0.62), rng.uniform(0.1, 0.7)
+        elevation = low
+        sun_light, ambient, clouds = (2.3, 1.45, 0.75), (0.40, 0.44, 0.62), 0.1 + 0.6 * cover
         zenith, horizon = (0.16, 0.26, 0.52), (0.96, 0.66, 0.42)
     sun = np.array((np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)))
     fog = rng.random() < 0.1 + 0.25 * difficulty
@@ -329,7 +329,7 @@ def make_scene(seed: int, index: int, difficulty: float = 0.5) -> Scene:
     )  # fmt: skip
     b = _Builder(rng, scene, difficulty)
     scene.walkway = b.blend(scene.walkway, road * 1.1)
-    scene.mark = b.blend(scene.mark, road * 2.0) if difficulty > 0 else scene.mark
+    scene.mark = b.blend(scene.mark, road * 2.0)
     if paved:
         scene.ground, scene.ground2 = b.blend(concrete * 0.8, scene.walkway), road * 1.2
     else:
@@ -371,7 +371,7 @@ def _buildings(b, side, sign, edge, walls, kind) -> None:
             wall = walls[rng.integers(len(walls))] * rng.uniform(0.9, 1.1)
             trim = np.clip(wall * rng.uniform(1.1, 1.45), 0, 0.8) if rng.random() < 0.6 else wall * 0.65
             plain = rng.random() < 0.06 + 0.25 * b.difficulty
-            gable = rng.random() < (0.2, 0.85, 0.8)[kind] and not plain
+            gable = rng.random() < (0.2, 0.85, 0.8)[kind]
             b.building(b.road_x(centre) + d, centre, b.height(sign * (edge + setback)), b.heading(centre), depth,
                        length, height, wall, trim, gable, plain)  # fmt: skip
         y += 2 * length + (rng.choice((0.05, 0.05, 3.0)), rng.uniform(3, 9), rng.uniform(8, 40))[kind]

@@ -17,7 +17,7 @@ IDENTITY = ("dataset", "network", "method", "seed", "split", "size", "epochs", "
 
 
 def scored(scores: dict, names: tuple[str, ...]) -> dict:
-    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null for a class that is absent."""
+    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null if a class is absent."""
     pairs = zip(names, scores["IoU"], scores["F1"], strict=True)
     return {
         "metrics": {name: scores[name] for name in METRICS},

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
 from lixlib.distillers import METHODS, Distiller
+from lixlib.distillers.common import check_options
 from lixlib.files import read_json_lines, write_json_lines
 from lixlib.train import Schedule, evaluate, fit
 
@@ -23,6 +24,8 @@ DEFAULTS = {
     "camvid": {"size": (144, 192), "epochs": 20, "splits": ("train", None, "val")},
     "potholes": {"size": (112, 192), "epochs": 60, "splits": ("train", None, "test")},
 }
+# What a teacher's recipe may have different from that of its student.
+OF_TEACHER = ("network", "seed", "epochs", "batch", "lr", "patience", "precision")
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,21 @@ class Recipe:
     """Everything that decides a run's result: the same recipe gives the same numbers on the same machine.
 
     Args:
-        dataset: toydrive, potholes or camvid.
-        root: folder of the data set's files; toydrive renders its own.
-        network: mfnet.
-        method: teacher, student, or a distiller: kd, dkd, dwld, arfd, lix.
-        seed: of the initial weights, the order of the images and the augmentation.
-        size: height and width of the images; the data set's own default where it is not given.
-        epochs: passes over the training images; the data set's own default where it is not given.
-        batch: images an update.
-        lr: initial learning rate.
-        patience: epochs without a better validation mIoU after which to stop; 0 never stops early.
-        precision: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
-        splits: train, validation and test split; a validation split of null is none.
-        hyper: what the method takes, e.g. lambda_l and lambda_f.
-        data: options of the data set, e.g. count and difficulty of toydrive.
-        teacher: overrides for the teacher's recipe, e.g. other epochs.
+        dataset: Data set: toydrive, potholes or camvid.
+        root: Folder of the data set's files; toydrive renders its own.
+        network: Network: mfnet.
+        method: What to train: teacher, student, or a student distilled by kd, dkd, dwld, arfd or lix.
+        seed: Seed of the initial weights, the order of the images and the augmentation.
+        size: Height and width of the images; where not given, the data set's own default.
+        epochs: Passes over the training images; where not given, the data set's own default.
+        batch: Images in one update.
+        lr: Initial learning rate; it falls to 0.
+        patience: Epochs without a better validation mIoU after which to stop; 0 never stops early.
+        precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
+        splits: Training, validation (None: no validation) and test split; where not given, the data set's own default.
+        hyper: Options of the method, e.g. {"lambda_l": 0.5, "lambda_f": 1.0}.
+        data: Options of the data set, e.g. {"count": 200, "difficulty": 0.5} of toydrive.
+        teacher: What the teacher's recipe has different, e.g. {"epochs": 60}.
     """
 
     dataset: str = "toydrive"
@@ -69,6 +72,11 @@ class Recipe:
             raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DEFAULTS)}")
         if self.method not in known:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(known)}")
+        # found now, not after the teacher has been trained
+        check_options(METHODS.get(self.method, METHODS["none"]), self.hyper)
+        for name in self.teacher:
+            if name not in OF_TEACHER:
+                raise ValueError(f"a teacher has no {name!r} of its own: it may have its own {', '.join(OF_TEACHER)}")
         for name, value in DEFAULTS[self.dataset].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)

@@ -66,7 +66,10 @@ def load(path: Path | str) -> tuple[nn.Module, dict]:
     recipe = json.loads(metadata.get("recipe", "{}"))
     missing = [key for key in REQUIRED if key not in recipe]
     if missing:
-        raise ValueError(f"{path} carries no {', '.join(missing)} in its metadata: save it with lixlib.weights.save")
+        raise ValueError(
+            f"{path} has no complete recipe in its metadata (missing: {', '.join(missing)}): save it with "
+            "lixlib.weights.save"
+        )
     net = nets.build(
         recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
     )

@@ -1,5 +1,6 @@
 """Data sets of RGB + X + label, all through one type, `Sample`."""
 
+import inspect
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -10,25 +11,28 @@ from lixlib.data.classes import Classes
 from lixlib.data.potholes import potholes
 from lixlib.data.sample import IGNORE, Sample, collate
 from lixlib.data.toydrive import ToyDrive
+from lixlib.functional.checks import check_choice
 
 READERS = {"potholes": potholes, "camvid": camvid}
 DATASETS = ("toydrive", *READERS)
 
 
-def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[int, int], **options) -> Dataset:
+def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[int, int] | None, **options) -> Dataset:
     """A split of a data set by name; ToyDrive renders itself, the others are read from `root`.
 
     Raises:
-        ValueError: an unknown name, or no root for a data set that is read from files.
+        ValueError: an unknown name or option, or no root for a data set that is read from files.
     """
+    check_choice("data set", name, DATASETS)
+    reader = READERS.get(name, ToyDrive)
+    for option in options:
+        check_choice(f"option of {name}", option, inspect.signature(reader).parameters)
     if name == "toydrive":
         options.pop("x", None)
         return ToyDrive(split, size=size, **options)
-    if name not in READERS:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")
     if root is None:
         raise ValueError(f"data set {name!r} is read from files: give its folder as root (--root DIR)")
-    return READERS[name](root, split, size=size, **options)
+    return reader(root, split, size=size, **options)
 
 
 __all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Sample", "ToyDrive", "camvid", "collate", "load", "potholes"]

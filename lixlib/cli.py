@@ -1,0 +1,319 @@
+"""The command line: `lix demo`, `lix train`, `lix eval`, `lix predict`."""
+
+import ast
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from torch import Tensor
+
+from lixlib import data, results, weights
+from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
+from lixlib.data.triplets import open_image
+from lixlib.files import write_atomically
+from lixlib.run import Recipe, run, runs_folder, trio
+from lixlib.train import TrainingFailed, evaluate
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEMO = REPOSITORY / "notebooks" / "09_distillation_run.ipynb"
+OPACITY = 0.6  # of the colours over the photograph
+DESCRIPTION = (
+    "Learning to Infuse X: a network with a camera and a second sensor X teaches one with the camera alone. "
+    "Try `lix demo --quick` first; `lix COMMAND --help` explains a command."
+)
+
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="Where to compute: auto takes a GPU if there is one.")
+]
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+
+registry = tyro.constructors.ConstructorRegistry()
+app = tyro.extras.SubcommandApp()
+
+
+@registry.primitive_rule
+def _json_object(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    if info.type is not dict:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=lambda words: _read_object(words[0]),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    )
+
+
+def _read_object(text: str) -> dict:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"""{text} is no JSON object: write it like '{{"lambda_l": 0.5}}'""")
+    return value
+
+
+@app.command
+def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
+    """Train a teacher, a student and a LIX student on ToyDrive, and run the notebook that explains them.
+
+    What was trained before is loaded, and what was interrupted goes on. Runs are kept in ./runs of the clone, or in the
+    folder that the environment variable LIX_RUNS names.
+
+    Example: lix demo --quick
+
+    Args:
+        quick: Train for seconds on a few frames, only to see that everything works.
+    """
+    if not DEMO.is_file():
+        raise FileNotFoundError(f"no notebook {DEMO}: `lix demo` needs a clone, installed with `pip install -e .`")
+    os.environ.setdefault("LIX_RUNS", str(REPOSITORY / "runs"))
+    os.environ["LIX_HEADLESS"] = "1"
+    parameters = _notebook_parameters(DEMO) | {"quick": quick}
+    device = parameters.pop("device")
+    # trained here, where the terminal shows the bars; the notebook finds the finished runs
+    teacher, student, distilled = (run(recipe, device=device, command=_command()) for recipe in trio(**parameters))
+    executed = _execute(DEMO, runs_folder().resolve() / "demo" / DEMO.name, quick=quick)
+    print(_metrics_table([each.line for each in (teacher, student, distilled)]))
+    scores = [each.line["metrics"]["mIoU"] for each in (teacher, student, distilled)]
+    closed = results.gap_closed(*scores)
+    share = "the teacher is no better than the student" if closed is None else f"gap closed by {100 * closed:.0f} %"
+    print(f"student -> {distilled.recipe.method}: {100 * (scores[2] - scores[1]):+.2f} points of mIoU, {share}")
+    print(f"executed notebook: {os.path.relpath(executed)}")
+
+
+@app.command
+def train(
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")],
+    device: Device = "auto",
+    results_dir: Annotated[Path | None, tyro.conf.arg(name="results", metavar="DIR")] = None,
+) -> None:
+    """Train one network: a teacher, a student alone, or a student distilled by a method (its teacher is trained first).
+
+    A finished run is loaded, an interrupted one goes on. Runs are kept in ./runs, or in the folder that the
+    environment variable LIX_RUNS names.
+
+    Example: lix train --method student --seed 1
+
+    With options of the method, and a line added to results/camvid/mfnet.jsonl:
+    lix train --dataset camvid --root data/camvid --method lix --hyper '{"lambda_l": 0.5}' --results results
+
+    Args:
+        results_dir: Folder to whose DATASET/NETWORK.jsonl the result line is added.
+    """
+    _check_device(device)
+    finished = run(recipe, device=device, command=_command())
+    print(_metrics_table([finished.line]))
+    print(f"weights: {finished.folder / 'weights.safetensors'}")
+    if results_dir is not None:
+        print(f"results: {results.append(finished.line, results_dir)}")
+
+
+@app.command(name="eval")
+def evaluate_weights(
+    weights_file: Annotated[Path, tyro.conf.arg(name="weights", metavar="FILE")],
+    dataset: str,
+    split: str,
+    root: Folder = None,
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
+    json_line: Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(name="json")] = False,
+    device: Device = "auto",
+) -> None:
+    """Score a network on a split of a data set: the four metrics, and IoU and F1 of every class.
+
+    A student is scored on RGB alone, so that X need not exist.
+
+    Example: lix eval --weights student.safetensors --dataset camvid --root data/camvid --split val
+
+    Args:
+        weights_file: Weights of the network, as `lix train` writes them.
+        dataset: Name of the data set: toydrive, potholes or camvid.
+        split: Split to score, e.g. test.
+        root: Folder of the data set's files; toydrive renders its own.
+        size: Height and width of the images; by default the size that the network was trained at.
+        json_line: Print one line of JSON instead of the tables.
+    """
+    _check_device(device)
+    net, recipe = weights.load(weights_file)
+    trained = recipe.get("recipe", {})
+    options = trained["data"] if trained.get("dataset") == dataset else {}
+    size = size or tuple(recipe["size"])
+    samples = data.load(dataset, split, root=root, size=size, x=net.x_channels is not None, **options)
+    names = tuple(samples.classes.names)
+    if names != tuple(recipe["classes"]):
+        raise ValueError(
+            f"{weights_file} knows the classes {', '.join(recipe['classes'])}, "
+            f"but {dataset} has {', '.join(names)}: choose the data set that it was trained on"
+        )
+    scored = results.scored(evaluate(net, samples, device=_torch_device(device)), names)
+    if json_line:
+        line = {"dataset": dataset, "split": split, "size": size, "images": len(samples), **scored}
+        print(json.dumps({**line, "weights": weights_file.name}))
+        return
+    print(f"{dataset} {split}, {len(samples)} images of {size[0]} x {size[1]}, in %")
+    print(_table(["", *results.METRICS], [["all classes", *scored["metrics"].values()]]))
+    print(_table(["", "IoU", "F1"], [[name, *values] for name, values in scored["per_class"].items()]))
+
+
+@app.command
+def predict(
+    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE...")],
+    weights_file: Annotated[Path | None, tyro.conf.arg(name="weights", metavar="FILE")] = None,
+    out: Folder = None,
+    device: Device = "auto",
+) -> None:
+    """Colour photographs by class with a student network, which needs no X.
+
+    Every photograph gives NAME_labels.png: its classes as colours over the photograph, and a legend below.
+
+    Example: lix predict street.jpg --out coloured
+
+    Args:
+        images: Photographs, of any size and kind that Pillow reads.
+        weights_file: Weights of a student; by default the LIX student of ToyDrive that comes with the library.
+        out: Folder for the coloured photographs; by default each lies beside its photograph.
+    """
+    _check_device(device)
+    if not images:
+        raise ValueError("no photograph given: name one or more image files")
+    net, recipe = weights.load(weights_file or weights.shipped("toydrive-mfnet-lix"))
+    if net.x_channels is not None:
+        raise ValueError(
+            f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
+        )
+    targets = [(out or image.parent) / f"{image.stem}_labels.png" for image in images]
+    if len(set(targets)) < len(targets):
+        raise ValueError("two photographs have the same name, and one result would replace the other: rename one")
+    classes = _class_table(tuple(recipe["classes"]))
+    net.to(_torch_device(device))
+    for image, target in zip(images, targets, strict=True):
+        photo = ImageOps.exif_transpose(open_image(image)).convert("RGB")
+        labels = predict_labels(net, photo, recipe["size"])
+        coloured = draw_labels(photo, labels, classes)
+        write_atomically(target, lambda path, picture=coloured: picture.save(path, format="PNG"))
+        print(target)
+
+
+@torch.no_grad()
+def predict_labels(net: torch.nn.Module, photo: Image.Image, size: tuple[int, int]) -> Tensor:
+    """The class of every pixel of a photograph, computed at `size` (H, W) as in training.
+
+    **Shapes**: -> (height, width) int64 of the photograph.
+    """
+    device = next(net.parameters()).device
+    small = np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    rgb = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
+    logits = net(rgb).logits
+    return F.interpolate(logits, size=(photo.height, photo.width), mode="bilinear")[0].argmax(0).cpu()
+
+
+def draw_labels(photo: Image.Image, labels: Tensor, classes: data.Classes) -> Image.Image:
+    """The photograph under the colours of its labels, and below it a legend of the classes that occur."""
+    colours = Image.fromarray(classes.colours[labels.numpy()])
+    blended = Image.blend(photo, colours, OPACITY)
+    line = max(16, photo.width // 40)
+    font = ImageFont.load_default(0.7 * line)
+    entries = [(classes.names[i], tuple(map(int, classes.colours[i]))) for i in labels.unique().tolist()]
+    places, x, y = [], 0, 0
+    for name, _ in entries:
+        width = int(1.5 * line + font.getlength(name))
+        if x and x + width > photo.width:
+            x, y = 0, y + line
+        places.append((x, y))
+        x += width
+    picture = Image.new("RGB", (photo.width, photo.height + y + line), "white")
+    picture.paste(blended, (0, 0))
+    draw = ImageDraw.Draw(picture)
+    for (x, y), (name, colour) in zip(places, entries, strict=True):
+        top = photo.height + y
+        draw.rectangle((x + 0.2 * line, top + 0.2 * line, x + 0.8 * line, top + 0.8 * line), fill=colour)
+        draw.text((x + line, top + line / 2), name, fill="black", font=font, anchor="lm")
+    return picture
+
+
+def main() -> None:
+    """Run the command that sys.argv names; bad input gives one line on stderr and exit code 2."""
+    try:
+        app.cli(prog="lix", description=DESCRIPTION, registry=registry)
+    except (ValueError, OSError, TrainingFailed) as error:
+        lines = (line.strip() for line in str(error).splitlines())
+        print(f"lix: {'; '.join(line for line in lines if line)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("lix: stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _command() -> str:
+    """The command line without what only this machine knows."""
+    words = ["lix"]
+    for word in sys.argv[1:]:
+        flag, equals, value = word.rpartition("=")
+        if "--root" in (flag, words[-1]):
+            value = "ROOT"
+        elif Path(value).is_absolute():
+            value = Path(value).name
+        words.append(f"{flag}{equals}{value}")
+    return shlex.join(words)
+
+
+def _check_device(device: Device) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("this machine has no GPU that torch can use: choose --device cpu")
+
+
+def _torch_device(device: Device) -> torch.device:
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _class_table(names: tuple[str, ...]) -> data.Classes:
+    for table in (TOYDRIVE, CAMVID, POTHOLES):
+        if table.names == names:
+            return table
+    raise ValueError(f"no colours are known for the classes {', '.join(names)}")
+
+
+def _notebook_parameters(path: Path) -> dict:
+    """The values of a notebook's parameter cell, by name."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            statements = ast.parse("".join(cell["source"])).body
+            return {statement.target.id: ast.literal_eval(statement.value) for statement in statements}
+    raise ValueError(f"{path} has no cell tagged `parameters`")
+
+
+def _execute(notebook: Path, executed: Path, **parameters) -> Path:
+    """Run a notebook without a browser, from its own folder, and write it with its outputs."""
+    import papermill  # here alone: it would double the time that `lix --help` takes
+
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    papermill.execute_notebook(
+        notebook,
+        executed,
+        parameters,
+        kernel_name="python3",
+        cwd=notebook.parent,
+        start_timeout=120,
+        execution_timeout=3600,
+    )
+    return executed
+
+
+def _metrics_table(lines: list[dict]) -> str:
+    return _table(["in %", *results.METRICS], [[line["method"], *line["metrics"].values()] for line in lines])
+
+
+def _table(header: list[str], rows: list[list]) -> str:
+    """Aligned columns; shares as percentages, a class that does not occur as a dash."""
+    texts = [header, *([row[0], *("-" if v is None else f"{100 * v:.2f}" for v in row[1:])] for row in rows)]
+    first = max(len(row[0]) for row in texts)
+    return "\n".join(row[0].ljust(first) + "".join(text.rjust(8) for text in row[1:]) for row in texts)

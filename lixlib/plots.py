@@ -1,0 +1,238 @@
+"""Figures and tables of the project: data in, a matplotlib Figure (or Markdown) out; nothing is shown or saved here."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from lixlib.data.classes import Classes
+from lixlib.data.sample import IGNORE
+from lixlib.results import METRICS, gap_closed
+
+STYLE = Path(__file__).with_name("lix.mplstyle")
+# who_is_right: a pixel where both, the first alone, the second alone, or neither is right
+BOTH, FIRST, SECOND, NEITHER = (236, 236, 236), (0, 114, 178), (213, 94, 0), (60, 60, 60)
+
+
+def colour_labels(label: ArrayLike, classes: Classes) -> np.ndarray:
+    """Draw a label map in the colours of its classes; ignored pixels (255) are black.
+
+    **Shapes**: (H, W) integers -> (H, W, 3) uint8.
+
+    Raises:
+        ValueError: a label that is neither a class nor 255.
+    """
+    label = np.asarray(label).astype(np.int64)
+    wrong = label[(label != IGNORE) & ((label < 0) | (label >= len(classes)))]
+    if wrong.size:
+        raise ValueError(f"label {wrong[0]} is neither one of the {len(classes)} classes nor {IGNORE} (ignored)")
+    table = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
+    table[: len(classes)] = classes.colours
+    return table[label]
+
+
+def overlay(rgb: ArrayLike, colours: ArrayLike, alpha: float = 0.6) -> np.ndarray:
+    """Lay label colours over a photo. **Shapes**: (3, H, W) in [0, 1], (H, W, 3) uint8 -> (H, W, 3) uint8."""
+    photo = 255 * np.moveaxis(np.asarray(rgb, dtype=np.float64), 0, -1)
+    return np.rint((1 - alpha) * photo + alpha * np.asarray(colours)).astype(np.uint8)
+
+
+def who_is_right(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """Compare two predictions: light grey where both are right, blue the first alone, orange the second, dark neither.
+
+    Ignored pixels are white. **Shapes**: three times (H, W) integers -> (H, W, 3) uint8.
+    """
+    truth, first, second = (np.asarray(labels) for labels in (truth, first, second))
+    picture = np.full((*truth.shape, 3), 255, dtype=np.uint8)
+    known, a, b = truth != IGNORE, first == truth, second == truth
+    for mask, colour in ((a & b, BOTH), (a & ~b, FIRST), (~a & b, SECOND), (~a & ~b, NEITHER)):
+        picture[known & mask] = colour
+    return picture
+
+
+def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (), *, width: float = 11.0) -> Figure:
+    """A table of pictures: each entry of `rows` is a row of the figure, its pictures side by side, one column an image.
+
+    A picture with one channel is a map, drawn in viridis from its own smallest to its own largest value; the colour
+    scale follows the square root, so that far (small) disparities stay apart.
+
+    **Shapes**: pictures (H, W, 3) uint8 or in [0, 1], (3, H, W) in [0, 1], or maps (H, W) or (1, H, W).
+
+    Args:
+        titles: one above each column.
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: rows of different lengths, or another number of titles.
+    """
+    lengths = {len(pictures) for pictures in rows.values()} | ({len(titles)} if titles else set())
+    if len(lengths) != 1:
+        raise ValueError(f"every row and the titles need one entry a column, found {sorted(lengths)} entries")
+    columns = lengths.pop()
+    pictures = [[_picture(picture) for picture in row] for row in rows.values()]
+    height, across = pictures[0][0].shape[:2]
+    # laid out by hand: every picture keeps its shape, and the names their room
+    left, top, gap = 0.25 + 0.085 * max(len(name) for name in rows), 0.3 * bool(titles), 0.05
+    cell = (width - left) / columns - gap
+    cell_height = cell * height / across
+    total = top + len(rows) * (cell_height + gap)
+    with plt.style.context(STYLE):
+        figure = plt.figure(figsize=(width, total), layout="none")
+        for row, (name, line) in enumerate(zip(rows, pictures, strict=True)):
+            bottom = (total - top - (row + 1) * (cell_height + gap) + gap) / total
+            for column, picture in enumerate(line):
+                start = (left + column * (cell + gap)) / width
+                ax = figure.add_axes((start, bottom, cell / width, cell_height / total))
+                _draw(ax, picture)
+                if column == 0:
+                    ax.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
+                if row == 0 and titles:
+                    ax.set_title(titles[column], pad=5)
+    return figure
+
+
+def class_shares(shares: Sequence[float], classes: Classes) -> Figure:
+    """The legend of a data set, and how many of the labelled pixels belong to each class: bars on a log scale.
+
+    Args:
+        shares: one share in [0, 1] per class, in label order; 0 for a class that does not occur.
+    """
+    shares = 100 * np.asarray(shares, dtype=np.float64)
+    order = np.argsort(shares, kind="stable")
+    smallest = min(0.1, 0.5 * shares[shares > 0].min(initial=0.1))
+    with plt.style.context(STYLE):
+        figure, ax = plt.subplots(figsize=(7.5, 0.6 + 0.27 * len(classes)))
+        names = [classes.names[i] for i in order]
+        ax.barh(names, shares[order], color=classes.colours[order] / 255, edgecolor="#555555", linewidth=0.5)
+        for y, share in enumerate(shares[order]):
+            ax.text(max(share, smallest) * 1.08, y, f"{share:.2g} %", va="center", fontsize=9, color="#333333")
+        ax.set_xscale("log")
+        ax.set_xlim(smallest, 300)
+        ax.set_xticks([t for t in (0.01, 0.1, 1, 10, 100) if t >= smallest])
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.minorticks_off()
+        ax.set_xlabel("share of the labelled pixels in % (log scale)")
+        ax.grid(axis="y", visible=False)
+    return figure
+
+
+def curves(logs: Mapping[str, Sequence[Mapping]], keys: Sequence[str] = ("mIoU",)) -> Figure:
+    """Entries of training logs by epoch: one panel a key, one line a run; mIoU in %.
+
+    Args:
+        logs: rows of `lixlib.train.fit` by the name of the run; a run without a key has no line in its panel.
+
+    Raises:
+        ValueError: no run has one of the keys.
+    """
+    missing = [key for key in keys if not any(key in row for log in logs.values() for row in log)]
+    if missing:
+        raise ValueError(f"no log has an entry {missing[0]!r}: choose keys of its rows")
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(1, len(keys), figsize=(max(6.0, 3.6 * len(keys)), 3.2), squeeze=False)
+        for ax, key in zip(axes[0], keys, strict=True):
+            for number, (name, log) in enumerate(logs.items()):
+                points = [(row["epoch"], row[key] * (100 if key == "mIoU" else 1)) for row in log if key in row]
+                if points:
+                    ax.plot(*zip(*points, strict=True), color=f"C{number}", marker=".", label=name)
+            ax.set_title("validation mIoU in %" if key == "mIoU" else f"loss term {key!r}")
+            ax.set_xlabel("epoch")
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.legend()
+    return figure
+
+
+def class_gains(student: Mapping[str, float | None], distilled: Mapping[str, float | None]) -> Figure:
+    """What distillation changed, class by class: bars of the difference of two per-class scores, in points, sorted.
+
+    Args:
+        student, distilled: score in [0, 1] by class name; None or NaN where a class does not occur: it has no bar.
+
+    Raises:
+        ValueError: the two name different classes, or no class has both scores.
+    """
+    if set(student) != set(distilled):
+        raise ValueError(f"different classes: {', '.join(sorted(set(student) ^ set(distilled)))}")
+    pairs = {name: (student[name], distilled[name]) for name in student}
+    known = {name: pair for name, pair in pairs.items() if None not in pair and not np.isnan(pair).any()}
+    if not known:
+        raise ValueError("no class occurs in both")
+    gains = sorted((100 * (after - before), name) for name, (before, after) in known.items())
+    reach = 1.25 * max(1.0, *(abs(gain) for gain, _ in gains))
+    with plt.style.context(STYLE):
+        figure, ax = plt.subplots(figsize=(7.5, 0.7 + 0.27 * len(gains)))
+        values, names = zip(*gains, strict=True)
+        ax.barh(names, values, color=["#0072B2" if value >= 0 else "#D55E00" for value in values])
+        for y, value in enumerate(values):
+            offset, side = (0.01 * reach, "left") if value >= 0 else (-0.01 * reach, "right")
+            ax.text(value + offset, y, f"{value:+.1f}", va="center", ha=side, fontsize=9, color="#333333")
+        ax.axvline(0, color="#333333", linewidth=0.8)
+        ax.set_xlim(-reach, reach)
+        ax.set_xlabel("gain in IoU, in points (distilled minus student)")
+        ax.grid(axis="y", visible=False)
+    return figure
+
+
+def maps(rgb: ArrayLike, confidence: ArrayLike, weight: ArrayLike, *, beta: tuple[float, float] = (1, 10)) -> Figure:
+    """An image, the confidence of its pixels (LIX Eq. (6)) and their NCLD weights (Eq. (7)), with colour bars.
+
+    **Shapes**: rgb (3, H, W) in [0, 1]; confidence (H, W) in [0, 1]; weight (H, W) in [beta_min, beta_max].
+
+    Args:
+        beta: lower and upper end of the weights' colours.
+    """
+    panels = (("confidence c", confidence, "cividis", (0, 1)), ("NCLD weight W", weight, "magma", beta))
+    height, across = np.asarray(confidence).shape
+    wide = across > 2 * height  # then one below the other
+    size = (8.0, 0.5 + 3 * (7.0 * height / across + 0.35)) if wide else (12.0, 0.6 + 3.7 * height / across)
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(*((3, 1) if wide else (1, 3)), figsize=size)
+        _draw(axes[0], _picture(rgb))
+        axes[0].set_title("RGB")
+        for ax, (title, values, cmap, (low, high)) in zip(axes[1:], panels, strict=True):
+            image = ax.imshow(np.asarray(values), cmap=cmap, vmin=low, vmax=high)
+            figure.colorbar(image, ax=ax, fraction=0.046, pad=0.02)
+            ax.set(title=title, xticks=[], yticks=[])
+    return figure
+
+
+def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: str = "distilled student") -> str:
+    """The four metrics of three runs as a Markdown table: in %, the gain in points, the share of the gap closed.
+
+    Args:
+        teacher, student, distilled: `metrics` of a result line, in [0, 1].
+        name: of the distilled run.
+    """
+    shares = [gap_closed(teacher[key], student[key], distilled[key]) for key in METRICS]
+    rows = {
+        "teacher (RGB + X)": [f"{100 * teacher[key]:.1f}" for key in METRICS],
+        "student (RGB)": [f"{100 * student[key]:.1f}" for key in METRICS],
+        f"**{name} (RGB)**": [f"**{100 * distilled[key]:.1f}**" for key in METRICS],
+        "gain over the student, points": [f"{100 * (distilled[key] - student[key]):+.1f}" for key in METRICS],
+        "share of the gap closed": ["no gap" if share is None else f"{100 * share:.0f} %" for share in shares],
+    }
+    lines = [f"| | {' | '.join(METRICS)} |", "|---|" + "---:|" * len(METRICS)]
+    return "\n".join([*lines, *(f"| {title} | {' | '.join(values)} |" for title, values in rows.items())])
+
+
+def _picture(picture: ArrayLike) -> np.ndarray:
+    """**Shapes**: (H, W, 3), (3, H, W), (1, H, W) or (H, W) -> (H, W, 3) or (H, W)."""
+    picture = np.asarray(picture)
+    if picture.ndim == 3 and picture.shape[-1] != 3 and picture.shape[0] in (1, 3):
+        picture = np.moveaxis(picture, 0, -1)
+    return picture[..., 0] if picture.ndim == 3 and picture.shape[-1] == 1 else picture
+
+
+def _draw(ax, picture: np.ndarray) -> None:
+    if picture.ndim == 3:
+        ax.imshow(picture)
+    else:
+        low, high = float(picture.min()), float(picture.max())
+        ax.imshow(picture, norm=PowerNorm(0.5, low, max(high, low + 1e-6)))
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.grid(visible=False)

@@ -1,0 +1,129 @@
+"""Figures: the right axes, every text inside the figure, exact colours."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+
+from lixlib import plots
+from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
+
+METRICS = {"mIoU": 0.5, "fwIoU": 0.8, "mFsc": 0.6, "fwFsc": 0.9}
+
+
+@pytest.fixture(autouse=True)
+def headless():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+def check(figure, axes):
+    """Draw without a warning; everything drawn lies within the figure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.canvas.draw()
+    assert len(figure.axes) == axes
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox(figure.canvas.get_renderer())
+    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02, "something is cut"
+
+
+def test_colour_labels_are_the_tables():
+    label = np.array([[0, 1, 255], [1, 0, 255]])
+    colours = plots.colour_labels(label, POTHOLES)
+    assert colours.dtype == np.uint8
+    road, hole, black = (128, 64, 128), (255, 200, 60), (0, 0, 0)
+    assert colours.tolist() == [[list(c) for c in row] for row in ((road, hole, black), (hole, road, black))]
+    assert (plots.colour_labels(torch.arange(11).view(1, 11), CAMVID)[0] == CAMVID.colours).all()
+
+
+@pytest.mark.parametrize("wrong", [2, -1, 254])
+def test_colour_labels_refuses_what_is_no_class(wrong):
+    with pytest.raises(ValueError, match=f"label {wrong} "):
+        plots.colour_labels(np.array([[0, wrong]]), POTHOLES)
+
+
+def test_overlay_mixes():
+    rgb, colours = torch.full((3, 1, 1), 1.0), np.zeros((1, 1, 3), dtype=np.uint8)
+    assert plots.overlay(rgb, colours, 0.6).tolist() == [[[102, 102, 102]]]
+
+
+def test_who_is_right():
+    picture = plots.who_is_right([[0, 0, 0, 0, 255]], [[0, 0, 1, 1, 0]], [[0, 1, 0, 2, 0]])
+    expected = [plots.BOTH, plots.FIRST, plots.SECOND, plots.NEITHER, (255, 255, 255)]
+    assert picture[0].tolist() == [list(colour) for colour in expected]
+
+
+@pytest.mark.parametrize(("size", "columns"), [((64, 208), 3), ((144, 192), 4), ((112, 192), 1)])
+def test_gallery(size, columns):
+    colours = np.zeros((*size, 3), dtype=np.uint8)
+    rows = {
+        "RGB": [torch.rand(3, *size)] * columns,
+        "X": [torch.rand(1, *size), *[torch.zeros(1, *size)] * (columns - 1)],
+        "distilled": [colours] * columns,
+    }
+    check(plots.gallery(rows, [f"largest gain, frame {i}" for i in range(columns)]), axes=3 * columns)
+    check(plots.gallery(rows), axes=3 * columns)
+
+
+def test_gallery_refuses_ragged_rows():
+    picture = np.zeros((4, 4, 3))
+    with pytest.raises(ValueError, match="one entry a column"):
+        plots.gallery({"a": [picture], "b": [picture, picture]})
+
+
+@pytest.mark.parametrize("classes", [POTHOLES, CAMVID, TOYDRIVE])
+def test_class_shares(classes):
+    shares = np.geomspace(1e-4, 1, len(classes))
+    shares[1] = 0
+    check(plots.class_shares(shares / shares.sum(), classes), axes=1)
+    check(plots.class_shares(np.eye(len(classes))[0], classes), axes=1)
+
+
+def test_curves():
+    logs = {
+        "teacher": [{"epoch": 1, "ce": 2.0, "mIoU": 0.3}, {"epoch": 2, "ce": 1.0, "mIoU": 0.5}],
+        "lix": [{"epoch": 1, "ce": 2.0, "dwld": 0.3}],
+    }
+    figure = plots.curves(logs)
+    check(figure, axes=1)
+    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[30, 50]]
+    check(plots.curves(logs, ("ce", "dwld")), axes=2)
+    with pytest.raises(ValueError, match="'arfd'"):
+        plots.curves(logs, ("arfd",))
+
+
+def test_class_gains_are_sorted_and_leave_out_absent_classes():
+    student = {"road": 0.9, "car": 0.5, "pole": 0.2, "truck": None, "sky": float("nan")}
+    figure = plots.class_gains(student, {"road": 0.88, "car": 0.7, "pole": 0.2, "truck": 0.1, "sky": 0.1})
+    check(figure, axes=1)
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["road", "pole", "car"]
+    assert [text.get_text() for text in ax.texts] == ["-2.0", "+0.0", "+20.0"]
+    with pytest.raises(ValueError, match="truck"):
+        plots.class_gains({"car": 0.1}, {"car": 0.2, "truck": 0.3})
+
+
+@pytest.mark.parametrize("size", [(64, 208), (144, 192)])
+def test_maps_have_colour_bars(size):
+    check(plots.maps(torch.rand(3, *size), torch.rand(size), 1 + 9 * torch.rand(size)), axes=5)
+
+
+def test_metric_table():
+    better = {key: value + 0.1 for key, value in METRICS.items()}
+    table = plots.metric_table({key: value + 0.2 for key, value in METRICS.items()}, METRICS, better, "LIX")
+    lines = table.splitlines()
+    assert lines[0] == "| | mIoU | fwIoU | mFsc | fwFsc |"
+    assert lines[3] == "| student (RGB) | 50.0 | 80.0 | 60.0 | 90.0 |"
+    assert lines[5].endswith("| +10.0 | +10.0 | +10.0 | +10.0 |")
+    assert lines[6].endswith("| 50 % | 50 % | 50 % | 50 % |")
+    assert "no gap" in plots.metric_table(METRICS, METRICS, better)
+
+
+def test_figures_leave_the_global_style_alone():
+    before = dict(plt.rcParams)
+    plots.class_gains({"car": 0.1}, {"car": 0.2})
+    assert dict(plt.rcParams) == before

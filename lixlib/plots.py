@@ -1,6 +1,7 @@
 """Figures and tables of the project: data in, a matplotlib Figure (or Markdown) out; nothing is shown or saved here."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (),
     pictures = [[_picture(picture) for picture in row] for row in rows.values()]
     height, across = pictures[0][0].shape[:2]
     # laid out by hand: every picture keeps its shape, and the names their room
-    left, top, gap = 0.25 + 0.085 * max(len(name) for name in rows), 0.3 * bool(titles), 0.05
+    left, top, gap = 0.25 + 0.072 * max(len(name) for name in rows), 0.3 * bool(titles), 0.05
     cell = (width - left) / columns - gap
     cell_height = cell * height / across
     total = top + len(rows) * (cell_height + gap)
@@ -133,12 +134,13 @@ def curves(logs: Mapping[str, Sequence[Mapping]], keys: Sequence[str] = ("mIoU",
     if missing:
         raise ValueError(f"no log has an entry {missing[0]!r}: choose keys of its rows")
     with plt.style.context(STYLE):
+        colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]  # "C0" would be looked up after this style is left
         figure, axes = plt.subplots(1, len(keys), figsize=(max(6.0, 3.6 * len(keys)), 3.2), squeeze=False)
         for ax, key in zip(axes[0], keys, strict=True):
-            for number, (name, log) in enumerate(logs.items()):
+            for (name, log), colour in zip(logs.items(), cycle(colours), strict=False):
                 points = [(row["epoch"], row[key] * (100 if key == "mIoU" else 1)) for row in log if key in row]
                 if points:
-                    ax.plot(*zip(*points, strict=True), color=f"C{number}", marker=".", label=name)
+                    ax.plot(*zip(*points, strict=True), color=colour, marker=".", label=name)
             ax.set_title("validation mIoU in %" if key == "mIoU" else f"loss term {key!r}")
             ax.set_xlabel("epoch")
             ax.xaxis.get_major_locator().set_params(integer=True)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
 from lixlib.distillers import METHODS, Distiller
-from lixlib.distillers.common import check_options
+from lixlib.distillers.common import check_options, default_options
 from lixlib.files import read_json_lines, write_json_lines
 from lixlib.train import Schedule, evaluate, fit
 
@@ -151,8 +151,10 @@ class Run:
 
 
 def runs_folder() -> Path:
-    """Where runs are kept: the environment variable LIX_RUNS, or ./runs."""
-    return Path(os.environ.get("LIX_RUNS", "runs"))
+    """Where runs are kept: the environment variable LIX_RUNS, or runs/ of the clone, or ./runs where there is none."""
+    clone = Path(__file__).resolve().parents[1]
+    default = clone / "runs" if (clone / "pyproject.toml").is_file() else Path("runs")
+    return Path(os.environ.get("LIX_RUNS") or default)
 
 
 def run(recipe: Recipe, *, device: str = "auto", command: str = "") -> Run:
@@ -173,6 +175,7 @@ def run(recipe: Recipe, *, device: str = "auto", command: str = "") -> Run:
 
 def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, device: str, command: str) -> None:
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
+    method = recipe.method if distils else "none"
     teacher = run(recipe.of_teacher(), device=device, command=command) if distils else None
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     train_split, val_split, test_split = recipe.splits
@@ -186,7 +189,7 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
     distiller = Distiller(
         student,
         teacher.net if teacher else None,
-        recipe.method if distils else "none",
+        method,
         example=data.collate([train[0]]),
         **recipe.hyper,
     )
@@ -221,7 +224,7 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
         "epochs": len(log),
         "updates": len(log) * (len(train) // recipe.batch),
         "batch": recipe.batch,
-        "hyper": recipe.hyper,
+        "hyper": {**default_options(METHODS[method]), **recipe.hyper},
         **results.scored(evaluate(student, test, batch=recipe.batch, device=fabric.device), classes),
         "teacher": str(teacher.recipe.folder) if teacher else None,
         "seconds": round(sum(row["seconds"] for row in log), 1),

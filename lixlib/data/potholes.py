@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lixlib.data.classes import POTHOLES
-from lixlib.data.triplets import Item, Triplets, require_folder
+from lixlib.data.triplets import Item, Triplets, list_items, require_folder
 
 LAYOUT = "ROOT/dataset{1,2,3}/{rgb,disp_tg,label}/NN.jpg|png"
 SOURCE = "github.com/ruirangerfan/stereo_pothole_datasets"
@@ -49,10 +49,7 @@ def _items(root: Path, number: int, x: bool) -> list[Item]:
     folder = root / f"dataset{number}"
     rgb_dir, label_dir = (require_folder(folder / part, LAYOUT, SOURCE) for part in ("rgb", "label"))
     x_dir = require_folder(folder / "disp_tg", LAYOUT, SOURCE) if x else None
-    images = sorted(path for path in rgb_dir.iterdir() if path.suffix in (".jpg", ".png"))
-    if not images:
-        raise FileNotFoundError(f"no .jpg or .png image in {rgb_dir}\n  expected layout: {LAYOUT}")
-    return [Item(path, x_dir and x_dir / f"{path.stem}.png", label_dir / f"{path.stem}.png") for path in images]
+    return list_items(rgb_dir, label_dir, x_dir, layout=LAYOUT, prefix=f"dataset{number}/")
 
 
 def read_label(label: np.ndarray) -> np.ndarray:

@@ -39,14 +39,19 @@ class Sample:
             shape = tuple(getattr(self, field).shape)
             if shape[-2:] != (height, width) or shape[-3] not in channels:
                 raise ValueError(f"{self.name}: {field} is {shape}, but its label is {tuple(self.label.shape)}")
-        wrong = (self.label != IGNORE) & ((self.label < 0) | (self.label >= num_classes))
-        if wrong.any():
-            where = wrong.nonzero()[0].tolist()
-            raise ValueError(
-                f"{self.name}: label {int(self.label[tuple(where)])} at {where} is neither one of the {num_classes} "
-                f"classes 0..{num_classes - 1} nor {IGNORE} (ignored)"
-            )
+        check_label(self.label, num_classes, self.name)
         return self
+
+
+def check_label(label: Tensor, num_classes: int, name: object) -> None:
+    """Raise a ValueError that names the place and the value if a label is neither a class nor 255."""
+    wrong = (label != IGNORE) & ((label < 0) | (label >= num_classes))
+    if wrong.any():
+        where = wrong.nonzero()[0].tolist()
+        raise ValueError(
+            f"{name}: label {int(label[tuple(where)])} at {where} is neither one of the {num_classes} "
+            f"classes 0..{num_classes - 1} nor {IGNORE} (ignored)"
+        )
 
 
 TENSORS = ("rgb", "x", "valid", "label")

@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lixlib.data.classes import Classes
-from lixlib.data.sample import Sample
+from lixlib.data.sample import Sample, check_label
 
 
 @dataclass(frozen=True)
 class Item:
-    """The files of one sample; x is None where the data set is read for an RGB-only network."""
+    """The name and the files of one sample; x is None where the data set is read for an RGB-only network."""
 
+    name: str
     rgb: Path
     x: Path | None
     label: Path
@@ -67,19 +68,24 @@ class Triplets(Dataset):
         if rgb.size != label.size:
             raise ValueError(f"{item.label} is {label.size} (W, H), but {item.rgb} is {rgb.size}: they must agree")
         height, width = self.size or (rgb.height, rgb.width)
-        label = torch.from_numpy(self.read_label(np.asarray(label)).astype(np.uint8))
-        label = F.interpolate(label[None, None], size=(height, width), mode="nearest-exact")[0, 0]
+        label = torch.from_numpy(self.read_label(np.asarray(label)).astype(np.int64))
+        if label.ndim != 2:
+            raise ValueError(f"{item.label} is a colour image, and class numbers are needed: one channel")
+        check_label(label, len(self.classes), item.label)  # at full size: resizing drops pixels
+        label = F.interpolate(label.byte()[None, None], size=(height, width), mode="nearest-exact")[0, 0]
         # bytes and halves: a quarter of the memory of what __getitem__ returns
         rgb = torch.from_numpy(np.array(rgb.resize((width, height), Image.Resampling.BILINEAR))).permute(2, 0, 1)
         x, valid = self._read_x(item.x, (height, width))
-        sample = Sample(rgb, x.half(), valid, label, item.rgb.stem)
-        return sample.check(len(self.classes.names))
+        return Sample(rgb, x.half(), valid, label, item.name)
 
     @staticmethod
     def _read_x(path: Path | None, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if path is None:
             return torch.zeros(1, *size), torch.zeros(1, *size, dtype=torch.bool)
-        return relative(torch.from_numpy(np.asarray(open_image(path)).astype(np.float32))[None], size)
+        x = torch.from_numpy(np.asarray(open_image(path)).astype(np.float32))
+        if x.ndim != 2:
+            raise ValueError(f"{path} is a colour image, and X is one number a pixel: one channel")
+        return relative(x[None], size)
 
 
 def relative(x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -108,9 +114,24 @@ def open_image(path: Path) -> Image.Image:
         image.load()
     except FileNotFoundError:
         raise
-    except OSError as error:
+    except (OSError, SyntaxError) as error:  # Pillow raises both for broken PNG files
         raise ValueError(f"{path} is no readable image ({error}): fetch it again") from error
     return image
+
+
+def list_items(rgb: Path, label: Path, x: Path | None, *, layout: str, prefix: str = "") -> list[Item]:
+    """The samples of three folders (x: None leaves X out), sorted by name; `prefix` makes their names unique.
+
+    Raises:
+        FileNotFoundError: the folder holds no image.
+    """
+    images = sorted(path for path in rgb.iterdir() if path.suffix in (".jpg", ".png"))
+    if not images:
+        raise FileNotFoundError(f"no .jpg or .png image in {rgb}\n  expected layout: {layout}")
+    return [
+        Item(f"{prefix}{image.stem}", image, x and x / f"{image.stem}.png", label / f"{image.stem}.png")
+        for image in images
+    ]
 
 
 def require_folder(path: Path, layout: str, source: str) -> Path:

@@ -10,11 +10,19 @@ from lixlib.nets.output import Output
 
 def check_options(method: type, options: dict) -> None:
     """Raise a ValueError that lists a method's options if any of these is not one of them."""
-    parameters = inspect.signature(method).parameters.values()
-    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    allowed = [p.name for p in _options(method)]
     unknown = [name for name in options if name not in allowed]
     if unknown:
         raise ValueError(f"{method.__name__} has no option {unknown[0]!r}: it takes {', '.join(allowed) or 'none'}")
+
+
+def default_options(method: type) -> dict:
+    """The options of a method that have a value when none is given, e.g. its weight."""
+    return {p.name: p.default for p in _options(method) if p.default is not None}
+
+
+def _options(method: type) -> list[inspect.Parameter]:
+    return [p for p in inspect.signature(method).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def tap_pairs(student: Output, teacher: Output, names: Iterable[str] | None = None) -> dict[str, tuple[Tensor, Tensor]]:

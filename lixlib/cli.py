@@ -66,7 +66,7 @@ def _read_object(text: str) -> dict:
 def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     """Train a teacher, a student and a LIX student on ToyDrive, and run the notebook that explains them.
 
-    What was trained before is loaded, and what was interrupted goes on. Runs are kept in ./runs of the clone, or in the
+    What was trained before is loaded, and what was interrupted goes on. Runs are kept in runs/ of the clone, or in the
     folder that the environment variable LIX_RUNS names.
 
     Example: lix demo --quick
@@ -74,20 +74,18 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     Args:
         quick: Train for seconds on a few frames, only to see that everything works.
     """
+    from lixlib.plots import metric_table  # here alone: drawing is slow to import
+
     if not DEMO.is_file():
         raise FileNotFoundError(f"no notebook {DEMO}: `lix demo` needs a clone, installed with `pip install -e .`")
-    os.environ.setdefault("LIX_RUNS", str(REPOSITORY / "runs"))
     os.environ["LIX_HEADLESS"] = "1"
     parameters = _notebook_parameters(DEMO) | {"quick": quick}
     device = parameters.pop("device")
     # trained here, where the terminal shows the bars; the notebook finds the finished runs
     teacher, student, distilled = (run(recipe, device=device, command=_command()) for recipe in trio(**parameters))
     executed = _execute(DEMO, runs_folder().resolve() / "demo" / DEMO.name, quick=quick)
-    print(_metrics_table([each.line for each in (teacher, student, distilled)]))
-    scores = [each.line["metrics"]["mIoU"] for each in (teacher, student, distilled)]
-    closed = results.gap_closed(*scores)
-    share = "the teacher is no better than the student" if closed is None else f"gap closed by {100 * closed:.0f} %"
-    print(f"student -> {distilled.recipe.method}: {100 * (scores[2] - scores[1]):+.2f} points of mIoU, {share}")
+    metrics = (each.line["metrics"] for each in (teacher, student, distilled))
+    print(metric_table(*metrics, name=distilled.recipe.method))
     print(f"executed notebook: {os.path.relpath(executed)}")
 
 
@@ -99,8 +97,8 @@ def train(
 ) -> None:
     """Train one network: a teacher, a student alone, or a student distilled by a method (its teacher is trained first).
 
-    A finished run is loaded, an interrupted one goes on. Runs are kept in ./runs, or in the folder that the
-    environment variable LIX_RUNS names.
+    A finished run is loaded, an interrupted one goes on. Runs are kept in runs/ of the clone, or in the folder that
+    the environment variable LIX_RUNS names.
 
     Example: lix train --method student --seed 1
 
@@ -293,7 +291,7 @@ def _notebook_parameters(path: Path) -> dict:
 
 def _execute(notebook: Path, executed: Path, **parameters) -> Path:
     """Run a notebook without a browser, from its own folder, and write it with its outputs."""
-    import papermill  # here alone: it would double the time that `lix --help` takes
+    import papermill  # here alone: slow to import
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(

@@ -1,0 +1,137 @@
+"""Write the tables of README.md from results/<dataset>/mfnet.jsonl; with --check, only say whether they are current.
+
+A table stands between `<!-- results: DATASET -->` and `<!-- end -->`.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from statistics import mean, stdev
+
+from lixlib.files import write_atomically
+from lixlib.results import METRICS, gap_closed, read
+
+ROOT = Path(__file__).resolve().parent.parent
+NETWORK = "mfnet"
+METHODS = ("teacher", "student", "kd", "dkd", "dwld", "arfd", "lix")
+LABELS = {"teacher": "teacher (RGB + X)", "student": "student (RGB)", "lix": "**lix** (RGB)"}
+GROUP = ("split", "size", "epochs", "updates", "batch")
+
+
+def table(lines: list[dict]) -> str:
+    """The result lines of one data set and network as a Markdown table, with a line below that says how they came.
+
+    A row is a method and its options: mean ± standard deviation over the seeds, in %. The gain in mIoU is paired by
+    seed. Only the largest group of lines that share split, size and schedule is shown; teachers have their own.
+    """
+    group = _largest_group([line for line in lines if line["method"] != "teacher"])
+    teachers = _largest_group([line for line in lines if line["method"] == "teacher"])
+    rows: dict[tuple[str, str], dict[int, dict]] = {}
+    for line in sorted(teachers + group, key=lambda line: METHODS.index(line["method"])):
+        seeds = rows.setdefault((line["method"], json.dumps(line["hyper"], sort_keys=True)), {})
+        seeds[line["seed"]] = line
+    teacher, student = (next((seeds for (m, _), seeds in rows.items() if m == n), {}) for n in ("teacher", "student"))
+    header = ["", *METRICS, "seeds", "gain in mIoU, points", "gap closed"]
+    text = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    for (method, hyper), seeds in rows.items():
+        cells = [_spread([100 * line["metrics"][metric] for line in seeds.values()]) for metric in METRICS]
+        gain = closed = ""
+        if method not in ("teacher", "student"):
+            gain, closed = _compare(teacher, student, seeds)
+        text.append("| " + " | ".join([_label(method, hyper, rows), *cells, str(len(seeds)), gain, closed]) + " |")
+    return "\n".join([*text, "", _note(group or teachers)])
+
+
+def update(readme: str, results: Path) -> str:
+    """The README with every table that there are results for.
+
+    Raises:
+        ValueError: results without markers, or markers without results.
+    """
+    datasets = sorted(path.parent.name for path in results.glob(f"*/{NETWORK}.jsonl"))
+    marked = sorted(re.findall(r"<!-- results: (\S+) -->", readme))
+    if marked != datasets:
+        raise ValueError(
+            f"README.md has places for tables of {', '.join(marked) or 'no data set'}, and there are results of "
+            f"{', '.join(datasets) or 'none'}: write `<!-- results: DATASET -->` and `<!-- end -->` once for each"
+        )
+    for dataset in datasets:
+        start, end = f"<!-- results: {dataset} -->", "<!-- end -->"
+        before, _, rest = readme.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"README.md has no `{end}` after `{start}`")
+        readme = f"{before}{start}\n{table(read(results, dataset, NETWORK))}\n{end}{after}"
+    return readme
+
+
+def _largest_group(lines: list[dict]) -> list[dict]:
+    def key(line: dict) -> str:
+        return json.dumps([line[name] for name in GROUP])
+
+    largest = Counter(map(key, lines)).most_common(1)
+    return [line for line in lines if key(line) == largest[0][0]] if largest else []
+
+
+def _spread(values: list[float], sign: str = "") -> str:
+    middle = f"{mean(values):{sign}.2f}"
+    return f"{middle} ± {stdev(values):.2f}" if len(values) > 1 else middle
+
+
+def _compare(teacher: dict[int, dict], student: dict[int, dict], distilled: dict[int, dict]) -> tuple[str, str]:
+    """The gain over the student of the same seed, and the share of the gap closed, over the seeds that all have."""
+    paired = [seed for seed in distilled if seed in student]
+    if not paired:
+        return "", ""
+    gain = _spread([100 * (_miou(distilled[seed]) - _miou(student[seed])) for seed in paired], "+")
+    common = [seed for seed in paired if seed in teacher]
+    if not common:
+        return gain, ""
+    share = gap_closed(*(mean(_miou(runs[seed]) for seed in common) for runs in (teacher, student, distilled)))
+    return gain, "no gap" if share is None else f"{100 * share:.0f} %"
+
+
+def _miou(line: dict) -> float:
+    return line["metrics"]["mIoU"]
+
+
+def _label(method: str, hyper: str, rows: dict) -> str:
+    """The method, and, where it has several rows, the options in which they differ."""
+    options = json.loads(hyper)
+    others = [json.loads(other) for name, other in rows if name == method and other != hyper]
+    differing = [
+        f"{name} = {options[name]}" for name in options if any(other.get(name) != options[name] for other in others)
+    ]
+    label = LABELS.get(method, f"{method} (RGB)")
+    return f"{label}, {', '.join(differing)}" if differing else label
+
+
+def _note(lines: list[dict]) -> str:
+    (first, *_) = lines
+    devices = " and ".join(sorted({line["device"] for line in lines}))
+    reduced = ", a schedule shorter than the recommended one (`reduced`)" if first["reduced"] else ""
+    return (
+        f"Split {first['split']}, {first['size'][0]} x {first['size'][1]}, {first['epochs']} epochs, "
+        f"{first['updates']} updates of {first['batch']} images{reduced}; {devices}. "
+        "In %, mean ± standard deviation over the seeds; the gain is paired by seed."
+    )
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    old = path.read_text(encoding="utf-8")
+    try:
+        new = update(old, ROOT / "results")
+    except ValueError as error:
+        sys.exit(str(error))
+    if "--check" in sys.argv[1:]:
+        if new != old:
+            sys.exit("README.md is older than the results: run `python tools/readme_tables.py`")
+    elif new != old:
+        write_atomically(path, lambda temporary: temporary.write_text(new, encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -146,6 +146,8 @@ class _Checkpoint:
         self.log: list[dict] = []
         self.best: dict = {"mIoU": -math.inf, "epoch": 0, "student": None}
         self.path = folder / "checkpoint.pt"
+        for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+            leftover.unlink(missing_ok=True)
         if self.path.exists():
             stored = torch.load(self.path, map_location="cpu", weights_only=True)
             distiller.load_state_dict(stored["weights"], strict=False)
@@ -185,7 +187,8 @@ def _check_finite(step: tuple[int, dict[str, Tensor], tuple[str, ...]] | None) -
     if step is None:
         return
     number, terms, names = step
-    if not torch.isfinite(torch.stack([term.detach() for term in terms.values()])).all():
+    terms = {name: term.detach() for name, term in terms.items()}
+    if not torch.isfinite(torch.stack(list(terms.values()))).all():
         wrong = ", ".join(f"{name} = {float(term)}" for name, term in terms.items() if not torch.isfinite(term))
         raise TrainingFailed(
             f"step {number}: {wrong} is not finite; images of the batch: {', '.join(names)}. "

@@ -1,10 +1,12 @@
-"""What the tests share: a fixed seed, and the folder of reference values and data."""
+"""What the tests share: a fixed seed, and reference values, and small data sets."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +24,48 @@ def shared() -> Path:
             "README.md, section 'Real data', says how to get the public data"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def camvid_root(tmp_path_factory) -> Path:
+    """A small CamVid in its public layout: PNG images of 32 x 48; the test split has no X."""
+    root = tmp_path_factory.mktemp("camvid")
+    generator = np.random.default_rng(0)
+    sequences = {"train": {"0001TP_00": 10, "0016E5_00": 6}, "val": {"0016E5_07": 4}, "test": {"Seq05VD_f": 4}}
+    for split, counts in sequences.items():
+        for name in (f"{prefix}{i:03d}.png" for prefix, count in counts.items() for i in range(count)):
+            rgb, x, label = scene(12, generator)
+            write_png(root / split / name, rgb)
+            write_png(root / f"{split}annot" / name, label)
+            if split != "test":
+                write_png(root / f"{split}disp" / name, x)
+    return root
+
+
+@pytest.fixture(scope="session")
+def potholes_root(tmp_path_factory) -> Path:
+    """A small Potholes in its public layout: labels are RGB images with 153, X has 16 bits."""
+    root = tmp_path_factory.mktemp("potholes")
+    generator = np.random.default_rng(0)
+    for number, count in ((1, 3), (2, 9), (3, 2)):
+        for name in (f"{i:02d}.png" for i in range(1, count + 1)):
+            rgb, x, label = scene(2, generator)
+            write_png(root / f"dataset{number}" / "rgb" / name, rgb)
+            write_png(root / f"dataset{number}" / "disp_tg" / name, x.astype(np.uint16) * 100)
+            write_png(root / f"dataset{number}" / "label" / name, np.stack([label * 153] * 3, axis=-1).astype(np.uint8))
+    return root
+
+
+def scene(num_classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """RGB, X (0 in the left columns: invalid) and label of 32 x 48 pixels: blocks whose colour and X show the class."""
+    label = np.kron(generator.integers(num_classes, size=(4, 6)), np.ones((8, 8))).astype(np.uint8)
+    noise = generator.integers(20, size=(32, 48, 3))
+    rgb = np.stack([label * 18, 220 - label * 15, (label % 3) * 90], axis=-1) + noise
+    x = 50 + label * 15
+    x[:, :4] = 0
+    return rgb.astype(np.uint8), x.astype(np.uint8), label
+
+
+def write_png(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)

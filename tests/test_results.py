@@ -1,0 +1,152 @@
+"""Result lines on disk, and the README's tables that are made from them."""
+
+import json
+import math
+import re
+
+import pytest
+import torch
+
+from lixlib import results
+from lixlib.files import read_json_lines, write_atomically
+from tools import readme_tables
+from tools.readme_tables import table, update
+
+
+def line(method="student", seed=0, miou=0.5, **changes):
+    return {
+        **{"dataset": "camvid", "network": "mfnet", "method": method, "seed": seed, "split": "val"},
+        **{"size": [32, 48], "epochs": 2, "updates": 8, "batch": 4, "hyper": {}},
+        "metrics": {"mIoU": miou, "fwIoU": 0.6, "mFsc": 0.7, "fwFsc": 0.8},
+        **{"device": "a processor", "reduced": True},
+        **changes,
+    }
+
+
+def test_append_replaces_the_same_run_only(tmp_path):
+    for each in (line(), line(seed=1), line("lix", hyper={"lambda_l": 1}), line("lix", hyper={"lambda_l": 2})):
+        path = results.append(each, tmp_path)
+    assert path == tmp_path / "camvid" / "mfnet.jsonl"
+    results.append(line(miou=0.9, size=(32, 48)), tmp_path)  # in memory a size is a tuple
+    lines = results.read(tmp_path, "camvid")
+    assert [(each["method"], each["seed"]) for each in lines] == [
+        ("student", 1),
+        ("lix", 0),
+        ("lix", 0),
+        ("student", 0),
+    ]
+    assert lines[-1]["metrics"]["mIoU"] == 0.9
+    assert [file.name for file in path.parent.iterdir()] == ["mfnet.jsonl"]
+
+
+@pytest.mark.parametrize("key", results.IDENTITY)
+def test_what_makes_a_run_another_run(tmp_path, key):
+    other = line(**{key: {"x": 1} if key == "hyper" else "other"})
+    results.append(line(), tmp_path)
+    results.append(other, tmp_path)
+    found = [each for path in tmp_path.rglob("*.jsonl") for each in read_json_lines(path)]
+    assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, [line(), other]))
+
+
+def test_results_that_are_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make them by `lix train --dataset camvid"):
+        results.read(tmp_path, "camvid")
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = results.append(line(), tmp_path)
+    path.write_text(path.read_text() + '{"dataset": \n')
+    with pytest.raises(ValueError, match="mfnet.jsonl, line 2 is no JSON"):
+        results.read(tmp_path, "camvid")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_class_that_does_not_occur_is_null():
+    scores = {**dict.fromkeys(results.METRICS, 0.5), "IoU": [0.25, math.nan], "F1": [0.4, math.nan]}
+    found = results.scored(scores, ("road", "car"))
+    assert found["per_class"] == {"road": [0.25, 0.4], "car": [None, None]}
+    assert set(found["metrics"]) == set(results.METRICS)
+
+
+def test_provenance_tells_hardware_versions_and_commit():
+    found = results.provenance(torch.device("cpu"))
+    assert "threads" in found["device"]
+    assert found["versions"]["torch"] == torch.__version__
+    assert {"python", "numpy", "kornia"} < set(found["versions"])
+    assert found["commit"] is None or re.match(r"[0-9a-f]{7,}(-dirty)?$|.+-g[0-9a-f]+", found["commit"])
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "distilled", "share"), [(0.6, 0.5, 0.55, 0.5), (0.6, 0.5, 0.4, -1), (0.5, 0.5, 0.6, None)]
+)
+def test_gap_closed(teacher, student, distilled, share):
+    assert results.gap_closed(teacher, student, distilled) == (share if share is None else pytest.approx(share))
+
+
+def rows(text):
+    return {cells[0]: cells[1:] for cells in ([c.strip() for c in row.split("|")[1:-1]] for row in text.splitlines())}
+
+
+def test_table_means_spreads_and_paired_gains():
+    lines = [line("teacher", 0, 0.7, epochs=9), line("teacher", 1, 0.7, epochs=9)]
+    lines += [line("student", 0, 0.4), line("student", 1, 0.6)]
+    lines += [line("lix", 0, 0.5), line("lix", 1, 0.7), line("kd", 0, 0.39), line("lix", 0, 0.99, size=[64, 96])]
+    text = table(lines)
+    found = rows(text.split("\n\n")[0])
+    assert list(found) == ["", "---", "teacher (RGB + X)", "student (RGB)", "kd (RGB)", "**lix** (RGB)"]
+    assert found["student (RGB)"] == ["50.00 ± 14.14", *(f"{v}.00 ± 0.00" for v in (60, 70, 80)), "2", "", ""]
+    assert found["**lix** (RGB)"][0] == "60.00 ± 14.14"
+    assert found["**lix** (RGB)"][-3:] == ["2", "+10.00 ± 0.00", "50 %"]
+    assert found["kd (RGB)"] == ["39.00", "60.00", "70.00", "80.00", "1", "-1.00", "-3 %"]
+    assert "Split val, 32 x 48, 2 epochs, 8 updates of 4 images, a schedule shorter" in text
+    assert "a processor" in text
+
+
+def test_variants_of_a_method_are_told_apart_by_what_differs():
+    lines = [line("student"), *(line("lix", hyper={"lambda_l": v, "lambda_f": 1}) for v in (1, 2))]
+    labels = list(rows(table(lines).split("\n\n")[0]))
+    assert labels[-2:] == ["**lix** (RGB), lambda_l = 1", "**lix** (RGB), lambda_l = 2"]
+
+
+def test_update_writes_between_the_markers_and_nowhere_else(tmp_path):
+    results.append(line(), tmp_path)
+    readme = "before\n<!-- results: camvid -->\nold\n<!-- end -->\nafter\n<!-- end -->\n"
+    new = update(readme, tmp_path)
+    assert new.startswith("before\n<!-- results: camvid -->\n|  | mIoU |") and new.endswith(
+        "\n<!-- end -->\nafter\n<!-- end -->\n"
+    )
+    assert "old" not in new
+    assert update(new, tmp_path) == new
+
+
+@pytest.mark.parametrize(
+    ("readme", "message"),
+    [
+        ("no markers", "of no data set, and there are results of camvid"),
+        ("<!-- results: camvid -->", "has no `<!-- end -->`"),
+        ("<!-- results: camvid --><!-- end --><!-- results: toydrive --><!-- end -->", "of camvid, toydrive"),
+    ],
+)
+def test_markers_and_results_must_agree(tmp_path, readme, message):
+    results.append(line(), tmp_path)
+    with pytest.raises(ValueError, match=message):
+        update(readme, tmp_path)
+
+
+def test_readme_is_current():
+    readme = readme_tables.ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    assert update(text, readme_tables.ROOT / "results") == text, "run `python tools/readme_tables.py`"

@@ -1,0 +1,175 @@
+"""Recipes and runs: what a recipe leaves open, paired initial weights, result lines, and a kill -9 in the middle."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import lixlib.run
+from lixlib import weights
+from lixlib.files import write_json_lines
+from lixlib.run import Recipe, run, trio
+
+SPECIFIED = {
+    *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
+    *("per_class", "teacher", "seconds", "device", "versions", "commit", "command", "reduced"),
+}
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def recipe(camvid_root) -> Recipe:
+    splits = ("train", "val", "val")
+    return Recipe("camvid", root=str(camvid_root), size=(32, 48), epochs=2, batch=4, splits=splits)
+
+
+def log_without_seconds(finished):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in finished.log]
+
+
+def test_a_recipe_takes_the_data_sets_defaults_where_it_says_nothing():
+    recipe = Recipe("camvid", epochs=3)
+    assert recipe.epochs == 3
+    assert recipe.size == lixlib.run.DEFAULTS["camvid"]["size"]
+    assert recipe.splits == lixlib.run.DEFAULTS["camvid"]["splits"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "kitti"}, "unknown data set 'kitti': choose one of toydrive"),
+        ({"method": "none"}, "unknown method 'none': choose one of teacher, student"),
+        ({"hyper": {"lamda_l": 1}}, "no option 'lamda_l': it takes lambda_l"),
+        ({"method": "student", "hyper": {"weight": 1}}, "no option 'weight'"),
+        ({"teacher": {"epoch": 1}}, "no 'epoch' of its own: it may have its own network, seed, epochs"),
+        ({"teacher": {"splits": ("a", "b", "c")}}, "no 'splits' of its own"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**options)
+
+
+def test_a_runs_folder_changes_with_everything_but_the_place_of_the_data():
+    recipe = Recipe()
+    assert replace(recipe, root="elsewhere").folder == recipe.folder
+    changes = [{"seed": 1}, {"size": (32, 64)}, {"epochs": 7}, {"batch": 2}, {"lr": 0.1}, {"patience": 3}]
+    changes += [{"precision": "bf16-mixed"}, {"hyper": {"lambda_l": 2}}, {"data": {"count": 3}}, {"method": "kd"}]
+    changes += [{"splits": ("train", None, "val")}, {"teacher": {"epochs": 9}}, {"dataset": "camvid"}]
+    folders = [recipe.folder, *(replace(recipe, **change).folder for change in changes)]
+    assert len(set(folders)) == len(folders)
+    assert Recipe(size=[64, 208]).folder == Recipe(size=(64, 208)).folder
+
+
+def test_a_teachers_recipe_has_its_own_schedule_and_nothing_of_the_method():
+    recipe = Recipe(seed=3, hyper={"lambda_l": 2}, teacher={"epochs": 9})
+    assert recipe.of_teacher() == replace(recipe, method="teacher", hyper={}, teacher={}, epochs=9)
+
+
+@pytest.mark.parametrize(
+    ("method", "hyper"),
+    [("lix", {"lambda_l": 2.0, "lambda_f": 3.0}), ("arfd", {"weight": 3.0}), ("kd", {"weight": 2.0})],
+)
+def test_trio_is_one_comparison(method, hyper):
+    teacher, student, distilled = trio(method=method, seed=4, lambda_l=2.0, lambda_f=3.0)
+    assert [each.method for each in (teacher, student, distilled)] == ["teacher", "student", method]
+    assert distilled.hyper == hyper
+    assert teacher == distilled.of_teacher()
+    assert student == replace(distilled, method="student", hyper={})
+    assert trio(quick=True)[0].epochs == 2
+
+
+def test_a_run_gives_weights_a_log_and_a_line(recipe, runs, camvid_root):
+    recipe = replace(recipe, hyper={"lambda_l": 0.5})
+    finished = run(recipe, device="cpu", command="lix train")
+    line = finished.line
+    assert SPECIFIED <= set(line) <= SPECIFIED | {"recipe"}
+    assert line["hyper"] == {"lambda_l": 0.5, "lambda_f": 1.0}
+    assert (line["split"], line["size"], line["epochs"], line["updates"]) == ("val", [32, 48], 2, 8)
+    assert (line["method"], line["command"], line["reduced"]) == ("lix", "lix train", True)
+    assert line["teacher"] == str(recipe.of_teacher().folder)
+    assert (runs / line["teacher"] / "result.jsonl").exists()
+    assert set(line["metrics"]) == {"mIoU", "fwIoU", "mFsc", "fwFsc"}
+    assert all(0 <= value <= 1 for value in line["metrics"].values())
+    assert list(line["per_class"])[:2] == ["sky", "building"] and len(line["per_class"]) == 11
+    assert [row["epoch"] for row in finished.log] == [1, 2]
+    assert str(camvid_root) not in (finished.folder / "result.jsonl").read_text()
+    net, description = weights.load(finished.folder / "weights.safetensors")
+    assert net.x_channels is None and not net.training
+    assert description["classes"][0] == "sky" and description["size"] == [32, 48]
+    assert str(camvid_root) not in str(description)
+
+
+def test_a_finished_run_is_loaded(recipe, monkeypatch):
+    recipe = replace(recipe, method="student", epochs=1)
+    finished = run(recipe, device="cpu")
+    monkeypatch.setattr(lixlib.run, "fit", None)
+    again = run(recipe, device="cpu")
+    assert (again.line, again.log) == (finished.line, finished.log)
+    assert not again.net.training
+
+
+def test_a_student_starts_the_same_whatever_the_method(recipe, monkeypatch):
+    def no_training(distiller, *_, folder, **__):
+        log = [{"epoch": 1, "seconds": 0.0}]
+        write_json_lines(folder / "log.jsonl", log)
+        return log
+
+    def start(**changes):
+        return run(replace(recipe, **changes), device="cpu").net.state_dict()
+
+    monkeypatch.setattr(lixlib.run, "fit", no_training)
+    first = start(method="student")
+    for method in ("kd", "dwld", "lix"):
+        other = start(method=method)
+        assert all(torch.equal(first[name], other[name]) for name in first)
+    different = start(method="student", seed=1)
+    assert not all(torch.equal(first[name], different[name]) for name in first)
+
+
+def test_a_student_never_opens_x(recipe):
+    recipe = replace(recipe, method="student", epochs=1, splits=("test", None, "test"))
+    assert run(recipe, device="cpu").line["split"] == "test"
+    with pytest.raises(FileNotFoundError, match="testdisp"):
+        run(replace(recipe, method="teacher"), device="cpu")
+
+
+def test_a_killed_process_goes_on_to_the_same_bits(recipe, runs, monkeypatch):
+    recipe = replace(recipe, epochs=6, patience=5)
+    teacher = recipe.of_teacher()
+    run(teacher, device="cpu")
+    shutil.copytree(runs, runs.with_name("killed"))
+    whole = run(recipe, device="cpu")
+
+    monkeypatch.setenv("LIX_RUNS", str(runs.with_name("killed")))
+    folder = runs.with_name("killed") / recipe.folder
+    program = f"from lixlib.run import Recipe, run\nrun({recipe!r}, device='cpu')"
+    process = subprocess.Popen([sys.executable, "-c", program], env=os.environ, stderr=subprocess.PIPE, text=True)
+    try:
+        log = folder / "log.jsonl"
+        while process.poll() is None and not (log.exists() and len(log.read_text().splitlines()) >= 2):
+            time.sleep(0.01)
+        time.sleep(0.05)  # into the next epoch
+    finally:
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    assert not (folder / "result.jsonl").exists()
+
+    resumed = run(recipe, device="cpu")
+    assert (folder / "weights.safetensors").read_bytes() == (whole.folder / "weights.safetensors").read_bytes()
+    assert log_without_seconds(resumed) == log_without_seconds(whole)
+    assert {**resumed.line, "seconds": 0} == {**whole.line, "seconds": 0}
+    assert not list(folder.glob(".*"))

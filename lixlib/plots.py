@@ -1,11 +1,18 @@
-"""Figures and tables of the project: data in, a matplotlib Figure (or Markdown) out; nothing is shown or saved here."""
+"""Figures and tables of the project: data in, a matplotlib Figure (or Markdown) out; nothing is shown or saved here.
 
-from collections.abc import Mapping, Sequence
+The figures are not known to pyplot: a notebook shows one where it is the last value of a cell, once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+from IPython import get_ipython
 from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -17,6 +24,15 @@ from lixlib.results import METRICS, gap_closed
 STYLE = Path(__file__).with_name("lix.mplstyle")
 # who_is_right: a pixel where both, the first alone, the second alone, or neither is right
 BOTH, FIRST, SECOND, NEITHER = (236, 236, 236), (0, 114, 178), (213, 94, 0), (60, 60, 60)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of the project's figures, for figures of one's own: `with style(): plt.subplots()`."""
+    if get_ipython() is not None:
+        _start_backend()
+    with plt.style.context(STYLE):
+        yield
 
 
 def colour_labels(label: ArrayLike, classes: Classes) -> np.ndarray:
@@ -81,8 +97,8 @@ def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (),
     cell = (width - left) / columns - gap
     cell_height = cell * height / across
     total = top + len(rows) * (cell_height + gap)
-    with plt.style.context(STYLE):
-        figure = plt.figure(figsize=(width, total), layout="none")
+    with style():
+        figure = _figure(figsize=(width, total), layout="none")
         for row, (name, line) in enumerate(zip(rows, pictures, strict=True)):
             bottom = (total - top - (row + 1) * (cell_height + gap) + gap) / total
             for column, picture in enumerate(line):
@@ -96,6 +112,31 @@ def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (),
     return figure
 
 
+def panels(pictures: Mapping[str, ArrayLike], *, columns: int = 2, width: float = 11.0) -> Figure:
+    """Pictures with their names above them, row by row; drawn as in `gallery`.
+
+    Args:
+        columns: pictures in a row.
+        width: of the figure, in inches.
+    """
+    images = {name: _picture(picture) for name, picture in pictures.items()}
+    rows = -(-len(images) // columns)
+    height, across = next(iter(images.values())).shape[:2]
+    title, gap = 0.3, 0.08
+    cell = (width - gap) / columns - gap
+    cell_height = cell * height / across
+    total = rows * (cell_height + title) + gap
+    with style():
+        figure = _figure(figsize=(width, total), layout="none")
+        for number, (name, picture) in enumerate(images.items()):
+            row, column = divmod(number, columns)
+            left, bottom = gap + column * (cell + gap), total - (row + 1) * (cell_height + title)
+            ax = figure.add_axes((left / width, bottom / total, cell / width, cell_height / total))
+            _draw(ax, picture)
+            ax.set_title(name, pad=4)
+    return figure
+
+
 def class_shares(shares: Sequence[float], classes: Classes) -> Figure:
     """The legend of a data set, and how many of the labelled pixels belong to each class: bars on a log scale.
 
@@ -105,8 +146,9 @@ def class_shares(shares: Sequence[float], classes: Classes) -> Figure:
     shares = 100 * np.asarray(shares, dtype=np.float64)
     order = np.argsort(shares, kind="stable")
     smallest = min(0.1, 0.5 * shares[shares > 0].min(initial=0.1))
-    with plt.style.context(STYLE):
-        figure, ax = plt.subplots(figsize=(7.5, 0.6 + 0.27 * len(classes)))
+    with style():
+        figure = _figure(figsize=(7.5, 0.6 + 0.27 * len(classes)))
+        ax = figure.subplots()
         names = [classes.names[i] for i in order]
         ax.barh(names, shares[order], color=classes.colours[order] / 255, edgecolor="#555555", linewidth=0.5)
         for y, share in enumerate(shares[order]):
@@ -133,9 +175,10 @@ def curves(logs: Mapping[str, Sequence[Mapping]], keys: Sequence[str] = ("mIoU",
     missing = [key for key in keys if not any(key in row for log in logs.values() for row in log)]
     if missing:
         raise ValueError(f"no log has an entry {missing[0]!r}: choose keys of its rows")
-    with plt.style.context(STYLE):
+    with style():
         colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]  # "C0" would be looked up after this style is left
-        figure, axes = plt.subplots(1, len(keys), figsize=(max(6.0, 3.6 * len(keys)), 3.2), squeeze=False)
+        figure = _figure(figsize=(max(6.0, 3.6 * len(keys)), 3.2))
+        axes = figure.subplots(1, len(keys), squeeze=False)
         for ax, key in zip(axes[0], keys, strict=True):
             for (name, log), colour in zip(logs.items(), cycle(colours), strict=False):
                 points = [(row["epoch"], row[key] * (100 if key == "mIoU" else 1)) for row in log if key in row]
@@ -165,8 +208,9 @@ def class_gains(student: Mapping[str, float | None], distilled: Mapping[str, flo
         raise ValueError("no class occurs in both")
     gains = sorted((100 * (after - before), name) for name, (before, after) in known.items())
     reach = 1.25 * max(1.0, *(abs(gain) for gain, _ in gains))
-    with plt.style.context(STYLE):
-        figure, ax = plt.subplots(figsize=(7.5, 0.7 + 0.27 * len(gains)))
+    with style():
+        figure = _figure(figsize=(7.5, 0.7 + 0.27 * len(gains)))
+        ax = figure.subplots()
         values, names = zip(*gains, strict=True)
         ax.barh(names, values, color=["#0072B2" if value >= 0 else "#D55E00" for value in values])
         for y, value in enumerate(values):
@@ -191,8 +235,9 @@ def maps(rgb: ArrayLike, confidence: ArrayLike, weight: ArrayLike, *, beta: tupl
     height, across = np.asarray(confidence).shape
     wide = across > 2 * height  # then one below the other
     size = (8.0, 0.5 + 3 * (7.0 * height / across + 0.35)) if wide else (12.0, 0.6 + 3.7 * height / across)
-    with plt.style.context(STYLE):
-        figure, axes = plt.subplots(*((3, 1) if wide else (1, 3)), figsize=size)
+    with style():
+        figure = _figure(figsize=size)
+        axes = figure.subplots(*((3, 1) if wide else (1, 3)))
         _draw(axes[0], _picture(rgb))
         axes[0].set_title("RGB")
         for ax, (title, values, cmap, (low, high)) in zip(axes[1:], panels, strict=True):
@@ -219,6 +264,18 @@ def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: s
     }
     lines = [f"| | {' | '.join(METRICS)} |", "|---|" + "---:|" * len(METRICS)]
     return "\n".join([*lines, *(f"| {title} | {' | '.join(values)} |" for title, values in rows.items())])
+
+
+@cache
+def _start_backend() -> None:
+    """Start a notebook's backend outside of any style: it turns on what the end of a style would turn off again."""
+    plt.close(plt.figure())
+
+
+def _figure(**options) -> Figure:
+    figure = Figure(**options)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _picture(picture: ArrayLike) -> np.ndarray:

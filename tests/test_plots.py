@@ -75,6 +75,12 @@ def test_gallery_refuses_ragged_rows():
         plots.gallery({"a": [picture], "b": [picture, picture]})
 
 
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_panels(count):
+    pictures = {f"picture {i}, 88.8 % right": torch.rand(3, 64, 208) for i in range(count)}
+    check(plots.panels(pictures, width=9), axes=count)
+
+
 @pytest.mark.parametrize("classes", [POTHOLES, CAMVID, TOYDRIVE])
 def test_class_shares(classes):
     shares = np.geomspace(1e-4, 1, len(classes))

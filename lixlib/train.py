@@ -90,34 +90,34 @@ def fit(
     model, optimizer = fabric.setup(distiller, optimizer)
     run = _Checkpoint(folder, distiller, optimizer, decay)
 
-    bar = tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name)
-    while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
-        start = time.perf_counter()
-        torch.manual_seed(schedule.seed * 100_003 + run.epoch)
-        model.train()
-        sums: dict[str, Tensor] = {}
-        previous = None
-        loader = DataLoader(train, schedule.batch, shuffle=True, drop_last=True, collate_fn=collate)
-        for step, batch in enumerate(loader, start=run.epoch * steps + 1):
-            batch = batch.to(fabric.device)
-            terms = model(augment(batch) if augment else batch)
-            optimizer.zero_grad()
-            fabric.backward(sum(terms.values()))
-            optimizer.step()
-            decay.step()
-            for name, term in terms.items():
-                sums[name] = sums.get(name, 0) + term.detach()
-            _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
-            previous = (step, terms, batch.name)
-            bar.update()
-        _check_finite(previous)
-        row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
-        if validation is not None:
-            row["mIoU"] = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)["mIoU"]
-        row["seconds"] = round(time.perf_counter() - start, 3)
-        bar.set_postfix({name: f"{value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds")})
-        run.save(row)
-    bar.close()
+    with tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name) as bar:
+        while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
+            start = time.perf_counter()
+            torch.manual_seed(schedule.seed * 100_003 + run.epoch)
+            model.train()
+            sums: dict[str, Tensor] = {}
+            previous = None
+            loader = DataLoader(train, schedule.batch, shuffle=True, drop_last=True, collate_fn=collate)
+            for step, batch in enumerate(loader, start=run.epoch * steps + 1):
+                batch = batch.to(fabric.device)
+                terms = model(augment(batch) if augment else batch)
+                optimizer.zero_grad()
+                fabric.backward(sum(terms.values()))
+                optimizer.step()
+                decay.step()
+                for name, term in terms.items():
+                    sums[name] = sums.get(name, 0) + term.detach()
+                _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
+                previous = (step, terms, batch.name)
+                bar.update()
+            _check_finite(previous)
+            row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
+            if validation is not None:
+                found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
+                row["mIoU"] = found["mIoU"]
+            row["seconds"] = round(time.perf_counter() - start, 3)
+            bar.set_postfix({name: f"{value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds")})
+            run.save(row)
     if schedule.patience:
         run.restore_best()
     return run.log

@@ -1,0 +1,272 @@
+"""The command line: help for a person, results for a pipe, one line for a mistake."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+import lixlib.cli
+from lixlib import nets, weights
+from lixlib.data.classes import CAMVID, POTHOLES
+from lixlib.files import read_json_lines
+
+ARGUMENTS = {
+    "demo": ["--quick"],
+    "train": [
+        *("--dataset", "--root", "--network", "--method", "--seed", "--size", "--epochs", "--batch", "--lr"),
+        *("--patience", "--precision", "--splits", "--hyper", "--data", "--teacher", "--device", "--results"),
+    ],
+    "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--device"],
+    "predict": ["IMAGE...", "--weights", "--out", "--device"],
+}
+
+
+@pytest.fixture
+def lix(monkeypatch, capsys, tmp_path):
+    """Run a command in this process; return its exit code, stdout and stderr."""
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["lix", *map(str, words)])
+        code = 0
+        try:
+            lixlib.cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def student(tmp_path):
+    return save(tmp_path / "student.safetensors", CAMVID, None)
+
+
+def save(path, classes, x_channels):
+    net = nets.build("mfnet", num_classes=len(classes), x_channels=x_channels)
+    recipe = {"network": "mfnet", "num_classes": len(classes), "x_channels": x_channels, "options": {}}
+    weights.save(net, path, {**recipe, "classes": classes.names, "size": (32, 48)})
+    return path
+
+
+def photo(path, size=(50, 40)):
+    Image.fromarray(np.random.default_rng(0).integers(255, size=(size[1], size[0], 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def fails_with_one_line(outcome, *parts):
+    code, _, errors = outcome
+    assert code == 2
+    assert "Traceback" not in errors
+    *bars, line = errors.splitlines()
+    assert line.startswith("lix: "), "a line of its own, below the progress bars"
+    assert all("%|" in bar for bar in bars if bar)
+    assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_help_explains_every_argument(lix, name):
+    code, text, _ = lix(name, "--help")
+    assert code == 0
+    assert "Example: lix " + name in text
+    for argument in ARGUMENTS[name]:
+        assert argument in text
+    assert text.count("--") >= len(ARGUMENTS[name])
+
+
+def test_help_lists_the_commands(lix):
+    code, text, _ = lix("--help")
+    assert code == 0 and all(name in text for name in ARGUMENTS)
+
+
+def test_the_installed_command_runs_from_anywhere(tmp_path):
+    command = shutil.which("lix", path=str(lixlib.cli.Path(sys.executable).parent))
+    assert command, "install with `pip install -e .`"
+    result = subprocess.run([command, "predict", "nothing.png"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("lix: no ") and len(result.stderr.splitlines()) == 1
+
+
+def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
+    options = ["--dataset", "camvid", "--root", camvid_root, "--size", 32, 48, "--epochs", 1, "--batch", 8]
+    options += ["--method", "dwld", "--hyper", '{"weight": 0.5}', "--splits", "train", "None", "val", "--device", "cpu"]
+    code, text, _ = lix("train", *options, "--results", tmp_path / "results")
+    assert code == 0
+    assert "mIoU" in text and "weights.safetensors" in text
+    (line,) = read_json_lines(tmp_path / "results" / "camvid" / "mfnet.jsonl")
+    assert (line["method"], line["hyper"]["weight"], line["split"], line["epochs"]) == ("dwld", 0.5, "val", 1)
+    assert line["command"].startswith("lix train --dataset camvid --root ROOT --size 32 48")
+    assert line["command"].endswith("--results results") and str(tmp_path) not in json.dumps(line)
+    assert lix("train", *options, "--results", tmp_path / "results")[0] == 0
+    assert read_json_lines(tmp_path / "results" / "camvid" / "mfnet.jsonl") == [line]
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--method", "magic"], ["unknown method 'magic': choose one of teacher"]),
+        (["--dataset", "camvid"], ["give its folder as root (--root DIR)"]),
+        (["--dataset", "camvid", "--root", "nowhere"], ["no folder nowhere/train; expected layout", "public source"]),
+        (["--hyper", '{"lamda": 1}'], ["no option 'lamda'", "lambda_l"]),
+        (["--data", '{"frames": 1}'], ["unknown option of toydrive 'frames'", "count"]),
+        (["--epochs", "0", "--data", '{"count": 2}', "--size", "32", "48"], ["epochs must be above 0"]),
+        (["--data", '{"count": 2}', "--size", "32", "48"], ["2 training images do not fill a batch of 8"]),
+        (["--network", "resnet", "--data", '{"count": 2}', "--size", "32", "48"], ["unknown network 'resnet'"]),
+        (["--precision", "8", "--data", '{"count": 2}'], ["precision"]),
+    ],
+)
+def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
+    fails_with_one_line(lix("train", *options), *parts)
+
+
+def test_a_training_that_fails_is_one_line(lix):
+    options = ["--data", '{"count": 4}', "--size", "32", "48", "--batch", 2, "--epochs", 4, "--lr", "1e30"]
+    fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
+
+
+@pytest.mark.parametrize("words", [["--hyper", "lambda_l=1"], ["--hyper", "[1]"], ["--bogus", "1"], ["--seed", "x"]])
+def test_what_is_no_option_is_refused(lix, words):
+    code, _, errors = lix("train", *words)
+    assert code == 2 and words[0] in errors and "Traceback" not in errors
+
+
+def test_eval_of_a_student_needs_no_x(lix, camvid_root, student):
+    options = ["--weights", student, "--dataset", "camvid", "--root", camvid_root, "--split", "test"]
+    code, text, _ = lix("eval", *options)
+    assert code == 0
+    assert text.startswith("camvid test, 4 images of 32 x 48")
+    assert all(name in text for name in ("mIoU", "fwIoU", "mFsc", "fwFsc", *CAMVID.names))
+    code, text, _ = lix("eval", *options, "--json", "--size", 16, 32)
+    found = json.loads(text)
+    assert code == 0 and len(text.splitlines()) == 1
+    assert found["size"] == [16, 32] and found["images"] == 4 and set(found["per_class"]) == set(CAMVID.names)
+    assert 0 <= found["metrics"]["mIoU"] <= 1
+
+
+def test_eval_gives_the_numbers_of_the_run(lix, tmp_path):
+    options = ["--method", "teacher", "--data", '{"count": 4}', "--size", 32, 48, "--batch", 2, "--epochs", 1]
+    code, text, _ = lix("train", *options, "--device", "cpu", "--results", tmp_path)
+    file = text.split("weights: ")[1].splitlines()[0]
+    (line,) = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")
+    arguments = ["--weights", file, "--dataset", "toydrive", "--split", "test", "--device", "cpu", "--json"]
+    found = json.loads(lix("eval", *arguments)[1])
+    assert found["images"] == 4
+    assert found["metrics"] == pytest.approx(line["metrics"])
+    assert found["per_class"].keys() == line["per_class"].keys()
+
+
+def test_eval_of_a_teacher_needs_x(lix, tmp_path, camvid_root):
+    file = save(tmp_path / "teacher.safetensors", CAMVID, 1)
+    options = ["--weights", file, "--dataset", "camvid", "--root", camvid_root]
+    assert lix("eval", *options, "--split", "val")[0] == 0
+    fails_with_one_line(lix("eval", *options, "--split", "test"), "testdisp")
+
+
+def test_wrong_input_of_eval_is_one_line(lix, tmp_path, camvid_root, student):
+    camvid = ["--dataset", "camvid", "--root", camvid_root]
+    file = save(tmp_path / "potholes.safetensors", POTHOLES, None)
+    outcome = lix("eval", "--weights", file, *camvid, "--split", "val")
+    fails_with_one_line(outcome, "knows the classes road, pothole, but camvid has sky, building")
+    fails_with_one_line(lix("eval", "--weights", "nothing", *camvid, "--split", "val"), "no weights file nothing")
+    fails_with_one_line(lix("eval", "--weights", student, *camvid, "--split", "dusk"), "no folder", "dusk")
+    fails_with_one_line(lix("eval", "--weights", student, "--dataset", "kitti", "--split", "val"), "unknown data set")
+
+
+def test_predict_colours_photographs_of_any_size(lix, tmp_path, student):
+    photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.jpg", (301, 77))]
+    Image.open(photos[0]).convert("L").save(tmp_path / "grey.png")
+    code, text, _ = lix("predict", *photos, tmp_path / "grey.png", "--weights", student, "--out", tmp_path / "out")
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}_labels.png" for n in ("a", "b", "grey")]
+    picture = Image.open(tmp_path / "out" / "b_labels.png")
+    assert picture.width == 301 and picture.height > 77, "a legend below the photograph"
+    assert str(tmp_path / "out" / "b_labels.png") in text
+    lix("predict", photos[0], "--weights", student)
+    assert (tmp_path / "a_labels.png").exists(), "beside the photograph"
+
+
+def test_predict_turns_photographs_upright(lix, tmp_path, student):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned
+    Image.open(photo(tmp_path / "a.png", (80, 40))).save(tmp_path / "b.jpg", exif=exif)
+    lix("predict", tmp_path / "b.jpg", "--weights", student)
+    assert Image.open(tmp_path / "b_labels.png").width == 40
+
+
+def test_predicted_colours_are_the_classes(tmp_path):
+    net, _ = weights.load(save(tmp_path / "net.safetensors", CAMVID, None))
+    picture = Image.open(photo(tmp_path / "a.png", (48, 32)))
+    labels = lixlib.cli.predict_labels(net, picture, (32, 48))
+    assert labels.shape == (32, 48)
+    coloured = np.asarray(lixlib.cli.draw_labels(picture, labels, CAMVID)).astype(float)
+    expected = 0.4 * np.asarray(picture) + 0.6 * CAMVID.colours[labels.numpy()]
+    assert np.abs(coloured[:32] - expected).max() <= 1
+
+
+def test_wrong_input_of_predict_is_one_line(lix, tmp_path, student, monkeypatch):
+    image = photo(tmp_path / "a.png")
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "other").mkdir()
+    teacher = save(tmp_path / "teacher.safetensors", CAMVID, 1)
+    fails_with_one_line(lix("predict", image, "--weights", teacher), "is a teacher and needs X")
+    fails_with_one_line(lix("predict", tmp_path / "text.png", "--weights", student), "is no readable image")
+    fails_with_one_line(lix("predict", tmp_path / "none.png", "--weights", student), "none.png")
+    fails_with_one_line(lix("predict", "--weights", student), "no photograph given")
+    twin = photo(tmp_path / "other" / "a.png")
+    fails_with_one_line(lix("predict", image, twin, "--weights", student, "--out", tmp_path), "the same name")
+    monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path)
+    fails_with_one_line(
+        lix("predict", image), "no weights 'toydrive-mfnet-lix' come with lixlib: it has student, teacher"
+    )
+
+
+def test_demo_trains_runs_the_notebook_and_prints_the_table(lix, tmp_path, monkeypatch):
+    parameters = """
+dataset: str = "toydrive"  # one comment a line, as in the real one
+size: tuple = (32, 48)
+batch: int = 8
+seed: int = 1
+method: str = "lix"
+lambda_l: float = 0.5
+lambda_f: float = 2.0
+device: str = "cpu"
+quick: bool = False
+"""
+    check = """
+import lixlib.run
+lixlib.run.fit = None  # every run is there already
+recipes = lixlib.run.trio(dataset, size=size, batch=batch, seed=seed, lambda_l=lambda_l, lambda_f=lambda_f, quick=quick)
+print([lixlib.run.run(recipe, device=device).line["method"] for recipe in recipes])
+"""
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell(check),
+        ]
+    )
+    monkeypatch.setattr(lixlib.cli, "DEMO", tmp_path / "source" / "09_distillation_run.ipynb")
+    lixlib.cli.DEMO.parent.mkdir()
+    nbformat.write(notebook, lixlib.cli.DEMO)
+    code, text, errors = lix("demo", "--quick")
+    assert code == 0, errors
+    assert all(word in text for word in ("mIoU", "fwFsc", "teacher", "student", "lix", "gain", "gap"))
+    executed = tmp_path / "runs" / "demo" / "09_distillation_run.ipynb"
+    assert "executed notebook: " in text and executed.name in text
+    assert "['teacher', 'student', 'lix']" in executed.read_text()
+
+
+def test_demo_outside_a_clone_says_so(lix, tmp_path, monkeypatch):
+    monkeypatch.setattr(lixlib.cli, "DEMO", tmp_path / "09_distillation_run.ipynb")
+    fails_with_one_line(lix("demo"), "needs a clone")
+
+
+def test_cuda_without_a_gpu(lix, monkeypatch):
+    monkeypatch.setattr(lixlib.cli.torch.cuda, "is_available", lambda: False)
+    fails_with_one_line(lix("train", "--device", "cuda"), "no GPU")

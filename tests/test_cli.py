@@ -246,6 +246,7 @@ recipes = lixlib.run.trio(dataset, size=size, batch=batch, seed=seed, lambda_l=l
 print([lixlib.run.run(recipe, device=device).line["method"] for recipe in recipes])
 """
     notebook = nbformat.v4.new_notebook(
+        metadata={"language_info": {"name": "python"}},
         cells=[
             nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
             nbformat.v4.new_code_cell(check),

@@ -302,6 +302,7 @@ def _execute(notebook: Path, executed: Path, **parameters) -> Path:
         cwd=notebook.parent,
         start_timeout=120,
         execution_timeout=3600,
+        extra_arguments=["--log-level=ERROR"],  # of the kernel: no warning that it talks to us unencrypted
     )
     return executed
 

@@ -227,6 +227,7 @@ def test_wrong_input_of_predict_is_one_line(lix, tmp_path, student, monkeypatch)
     )
 
 
+@pytest.mark.notebook
 def test_demo_trains_runs_the_notebook_and_prints_the_table(lix, tmp_path, monkeypatch):
     parameters = """
 dataset: str = "toydrive"  # one comment a line, as in the real one
@@ -259,6 +260,7 @@ print([lixlib.run.run(recipe, device=device).line["method"] for recipe in recipe
     assert code == 0, errors
     assert all(word in text for word in ("mIoU", "fwFsc", "teacher", "student", "lix", "gain", "gap"))
     executed = tmp_path / "runs" / "demo" / "09_distillation_run.ipynb"
+    assert "WARNING" not in errors
     assert "executed notebook: " in text and executed.name in text
     assert "['teacher', 'student', 'lix']" in executed.read_text()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from lixlib.files import read_json_lines, write_json_lines
+from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
 
 METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 # what makes two lines the same run: a new line replaces the old one
@@ -40,8 +40,9 @@ def provenance(device: torch.device) -> dict:
 def append(line: dict, root: Path | str = "results") -> Path:
     """Add a line to its file, in place of an earlier line of the same run."""
     path = Path(root) / line["dataset"] / f"{line['network']}.jsonl"
-    kept = [other for other in read_json_lines(path) if _identity(other) != _identity(line)] if path.exists() else []
-    write_json_lines(path, [*kept, line])
+    with one_at_a_time(path.parent):  # two trainings may end at the same moment
+        lines = read_json_lines(path) if path.exists() else []
+        write_json_lines(path, [*(other for other in lines if _identity(other) != _identity(line)), line])
     return path
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -37,6 +38,12 @@ def test_append_replaces_the_same_run_only(tmp_path):
     ]
     assert lines[-1]["metrics"]["mIoU"] == 0.9
     assert [file.name for file in path.parent.iterdir()] == ["mfnet.jsonl"]
+
+
+def test_runs_that_end_at_the_same_moment_are_all_kept(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda seed: results.append(line(seed=seed), tmp_path), range(40)))
+    assert sorted(each["seed"] for each in results.read(tmp_path, "camvid")) == list(range(40))
 
 
 @pytest.mark.parametrize("key", results.IDENTITY)

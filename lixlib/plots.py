@@ -215,7 +215,7 @@ def class_gains(student: Mapping[str, float | None], distilled: Mapping[str, flo
         ax.barh(names, values, color=["#0072B2" if value >= 0 else "#D55E00" for value in values])
         for y, value in enumerate(values):
             offset, side = (0.01 * reach, "left") if value >= 0 else (-0.01 * reach, "right")
-            ax.text(value + offset, y, f"{value:+.1f}", va="center", ha=side, fontsize=9, color="#333333")
+            ax.text(value + offset, y, _signed(value), va="center", ha=side, fontsize=9, color="#333333")
         ax.axvline(0, color="#333333", linewidth=0.8)
         ax.set_xlim(-reach, reach)
         ax.set_xlabel("gain in IoU, in points (distilled minus student)")
@@ -242,7 +242,7 @@ def maps(rgb: ArrayLike, confidence: ArrayLike, weight: ArrayLike, *, beta: tupl
         axes[0].set_title("RGB")
         for ax, (title, values, cmap, (low, high)) in zip(axes[1:], panels, strict=True):
             image = ax.imshow(np.asarray(values), cmap=cmap, vmin=low, vmax=high)
-            figure.colorbar(image, ax=ax, fraction=0.046, pad=0.02)
+            figure.colorbar(image, cax=ax.inset_axes((1.02, 0, 0.035, 1)))  # as high as the map
             ax.set(title=title, xticks=[], yticks=[])
     return figure
 
@@ -259,11 +259,15 @@ def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: s
         "teacher (RGB + X)": [f"{100 * teacher[key]:.1f}" for key in METRICS],
         "student (RGB)": [f"{100 * student[key]:.1f}" for key in METRICS],
         f"**{name} (RGB)**": [f"**{100 * distilled[key]:.1f}**" for key in METRICS],
-        "gain over the student, points": [f"{100 * (distilled[key] - student[key]):+.1f}" for key in METRICS],
-        "share of the gap closed": ["no gap" if share is None else f"{100 * share:.0f} %" for share in shares],
+        "gain over the student, points": [_signed(100 * (distilled[key] - student[key])) for key in METRICS],
+        "share of the gap closed": ["no gap" if share is None else f"{round(100 * share)} %" for share in shares],
     }
     lines = [f"| | {' | '.join(METRICS)} |", "|---|" + "---:|" * len(METRICS)]
     return "\n".join([*lines, *(f"| {title} | {' | '.join(values)} |" for title, values in rows.items())])
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0: never "-0.0"
 
 
 @cache

@@ -115,7 +115,9 @@ def test_class_gains_are_sorted_and_leave_out_absent_classes():
 
 @pytest.mark.parametrize("size", [(64, 208), (144, 192)])
 def test_maps_have_colour_bars(size):
-    check(plots.maps(torch.rand(3, *size), torch.rand(size), 1 + 9 * torch.rand(size)), axes=5)
+    figure = plots.maps(torch.rand(3, *size), torch.rand(size), 1 + 9 * torch.rand(size))
+    check(figure, axes=3)
+    assert [len(ax.child_axes) for ax in figure.axes] == [0, 1, 1]
 
 
 def test_metric_table():

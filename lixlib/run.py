@@ -13,6 +13,8 @@ from torch.utils.data import Dataset
 
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
+from lixlib.data.toydrive import ToyDrive
+from lixlib.data.unlabelled import HalfUnlabelled, Unlabelled
 from lixlib.distillers import METHODS, Distiller
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import read_json_lines, write_json_lines
@@ -46,8 +48,11 @@ class Recipe:
         precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
         splits: Training, validation (None: no validation) and test split; where not given, the data set's own default.
         hyper: Options of the method, e.g. {"lambda_l": 0.5, "lambda_f": 1.0}.
-        data: Options of the data set, e.g. {"count": 200, "difficulty": 0.5} of toydrive.
+        data: Options of the data set; of toydrive e.g. {"count": 200, "eval_count": 100, "difficulty": 0.5}: training
+            frames, frames of each other split, and how ambiguous RGB is.
         teacher: What the teacher's recipe has different, e.g. {"epochs": 60}.
+        unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns beside the
+            labelled ones; every other image of a batch is then one of these, and the number of updates stays.
     """
 
     dataset: str = "toydrive"
@@ -58,13 +63,14 @@ class Recipe:
     size: tuple[int, int] | None = None
     epochs: int | None = None
     batch: int = 8
-    lr: float = 0.02
+    lr: float = 0.05
     patience: int = 0
     precision: str = "32-true"
     splits: tuple[str, str | None, str] | None = None
     hyper: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
     teacher: dict = field(default_factory=dict)
+    unlabelled: int = 0
 
     def __post_init__(self):
         known = ("teacher", "student", *(name for name in METHODS if name != "none"))
@@ -77,6 +83,8 @@ class Recipe:
         for name in self.teacher:
             if name not in OF_TEACHER:
                 raise ValueError(f"a teacher has no {name!r} of its own: it may have its own {', '.join(OF_TEACHER)}")
+        if self.unlabelled and (self.dataset != "toydrive" or self.method in ("teacher", "student")):
+            raise ValueError("unlabelled frames are for a student distilled on toydrive: set unlabelled to 0")
         for name, value in DEFAULTS[self.dataset].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -90,11 +98,20 @@ class Recipe:
 
     def of_teacher(self) -> "Recipe":
         """The recipe of the teacher that this run learns from."""
-        return replace(self, method="teacher", hyper={}, teacher={}, **self.teacher)
+        return replace(self, method="teacher", hyper={}, teacher={}, unlabelled=0, **self.teacher)
 
     def load(self, split: str, *, x: bool) -> Dataset:
         """One split of the run's data set; x = False leaves X out."""
-        return data.load(self.dataset, split, root=self.root, size=self.size, x=x, **self.data)
+        options = dict(self.data)
+        if self.dataset == "toydrive":
+            train, others = options.pop("count", None), options.pop("eval_count", None)
+            options["count"] = train if split == self.splits[0] else others
+        return data.load(self.dataset, split, root=self.root, size=self.size, x=x, **options)
+
+    def load_unlabelled(self) -> Dataset:
+        """The unlabelled frames of the run: ToyDrive frames that no other split has."""
+        options = {name: value for name, value in self.data.items() if name not in ("count", "eval_count")}
+        return Unlabelled(ToyDrive("unlabelled", size=self.size, count=self.unlabelled, **options))
 
 
 def trio(
@@ -134,7 +151,7 @@ def trio(
         epochs=2 if quick else epochs,
         batch=batch,
         hyper={name: value for name, value in weights.items() if value is not None},
-        data={"count": 16} if quick and dataset == "toydrive" else {},
+        data={"count": 16, "eval_count": 16} if quick and dataset == "toydrive" else {},
     )
     return distilled.of_teacher(), replace(distilled, method="student", hyper={}), distilled
 
@@ -180,6 +197,8 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     train_split, val_split, test_split = recipe.splits
     train = recipe.load(train_split, x=is_teacher or distils)
+    if recipe.unlabelled:
+        train = HalfUnlabelled(train, recipe.load_unlabelled())
     validation = recipe.load(val_split, x=is_teacher) if val_split else None
     classes = train.classes.names
 

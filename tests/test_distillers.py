@@ -1,5 +1,7 @@
 """Distiller and its methods, on networks of two layers: terms, frozen teacher, adapters, options, controller."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -439,3 +441,15 @@ def test_controller_is_an_mlp_on_every_pixel():
     logits = torch.randn(2, C, 3, 5)
     pixel = controller(logits[1:, :, 2:, 3:4])
     torch.testing.assert_close(controller(logits)[1:, :, 2:, 3:4], pixel)
+
+
+def test_an_image_without_labels_is_distilled_towards_what_the_teacher_sees():
+    batch = make_batch(ignored=0.0)
+    bare = replace(batch, label=torch.full_like(batch.label, 255))
+    distiller = make("dkd", batch).eval()
+    seen = replace(batch, label=distiller.teacher(batch.rgb, batch.x).logits.argmax(1))
+    assert distiller(bare)["ce"] == 0
+    torch.testing.assert_close(distiller(bare)["dkd"], distiller(seen)["dkd"])
+    partly = replace(batch, label=batch.label.clone())
+    partly.label[:, :6] = 255  # some labels: the rest stays ignored
+    assert distiller(partly)["dkd"] != distiller(replace(partly, label=seen.label))["dkd"]

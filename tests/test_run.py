@@ -14,6 +14,7 @@ import torch
 
 import lixlib.run
 from lixlib import weights
+from lixlib.data.unlabelled import HalfUnlabelled
 from lixlib.files import write_json_lines
 from lixlib.run import Recipe, run, trio
 
@@ -172,3 +173,24 @@ def test_a_killed_process_goes_on_to_the_same_bits(recipe, runs, monkeypatch):
     assert log_without_seconds(resumed) == log_without_seconds(whole)
     assert {**resumed.line, "seconds": 0} == {**whole.line, "seconds": 0}
     assert not list(folder.glob(".*"))
+
+
+def test_unlabelled_frames_keep_the_number_of_updates_and_have_no_label():
+    recipe = Recipe(method="kd", size=(16, 32), data={"count": 8, "eval_count": 2}, unlabelled=4)
+    frames = recipe.load_unlabelled()
+    assert len(frames) == 4 and all((frames[i].label == 255).all() for i in range(4))
+    train = recipe.load("train", x=True)
+    mixed = HalfUnlabelled(train, frames)
+    torch.manual_seed(0)
+    bare = [bool((mixed[i % 8].label == 255).all()) for i in range(64)]
+    assert len(mixed) == len(train) and 16 < sum(bare) < 48
+    names = {train[i].name for i in range(8)}
+    assert names.isdisjoint(frames[i].name for i in range(4))
+    assert recipe.of_teacher().unlabelled == 0
+    with pytest.raises(ValueError, match="unlabelled"):
+        Recipe(method="student", unlabelled=4)
+
+
+def test_the_count_is_that_of_the_training_split():
+    recipe = Recipe(method="student", size=(16, 32), data={"count": 4, "eval_count": 2})
+    assert [len(recipe.load(split, x=False)) for split in recipe.splits] == [4, 2, 2]

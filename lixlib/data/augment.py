@@ -23,7 +23,7 @@ class Augment(nn.Module):
         jitter: strength of brightness, contrast and saturation; the hue moves by a tenth of it.
     """
 
-    def __init__(self, size: tuple[int, int], *, scale: tuple[float, float] = (0.4, 1.0), jitter: float = 0.3):
+    def __init__(self, size: tuple[int, int], *, scale: tuple[float, float] = (0.6, 1.0), jitter: float = 0.15):
         super().__init__()
         aspect = size[1] / size[0]
         self.geometry = K.AugmentationSequential(

@@ -18,8 +18,8 @@ from lixlib.data.toydrive_render import RENDERER_VERSION, Frame, check_request, 
 
 __all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "render"]
 
-FIRST_FRAME = {"train": 0, "val": 1_000_000, "test": 2_000_000}
-DEFAULT_COUNT = {"train": 500, "val": 100, "test": 300}
+FIRST_FRAME = {"train": 0, "unlabelled": 500_000, "val": 1_000_000, "test": 2_000_000}
+DEFAULT_COUNT = {"train": 240, "unlabelled": 240, "val": 100, "test": 300}
 NEAREST = 2.0  # disparity is NEAREST / depth, so that 1 is 2 m away
 FARTHEST = 80.0  # depth is depth / FARTHEST, so that 1 is 80 m away or more
 
@@ -57,8 +57,8 @@ class ToyDrive(Dataset):
         if x not in ("disparity", "depth"):
             raise ValueError(f"unknown x {x!r}: choose disparity or depth")
         count = DEFAULT_COUNT[split] if count is None else count
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= 1_000_000:
-            raise ValueError(f"count is {count!r}: give a whole number of frames from 1 to 1000000")
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= 500_000:
+            raise ValueError(f"count is {count!r}: give a whole number of frames from 1 to 500000")
         first = FIRST_FRAME[split]
         check_request(seed, first, size, difficulty)
         self.split, self.size, self.seed, self.difficulty, self.x = split, tuple(size), seed, difficulty, x

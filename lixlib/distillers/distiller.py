@@ -90,14 +90,17 @@ class Distiller(nn.Module):
         return self
 
     def forward(self, batch: Sample) -> dict[str, Tensor]:
-        """The loss terms by name, "ce" first; the loss is their sum. Each is a mean over valid pixels, label != 255."""
+        """The loss terms by name, "ce" first; the loss is their sum. Each is a mean over valid pixels, label != 255.
+
+        In an image with no label at all, the method takes the class that the teacher sees for the target.
+        """
         student, teacher = _call(self.student, batch.rgb, batch.x), None
         valid = valid_pixels(student.logits, batch.label)
         total = F.cross_entropy(student.logits.float(), batch.label, ignore_index=255, reduction="sum")
         if self.teacher is not None:
             with torch.no_grad():
                 teacher = _call(self.teacher, batch.rgb, batch.x)
-        return {"ce": total / valid.sum().clamp(min=1), **self.method(student, teacher, batch.label)}
+        return {"ce": total / valid.sum().clamp(min=1), **self.method(student, teacher, _targets(batch.label, teacher))}
 
 
 def _call(net: nn.Module, rgb: Tensor, x: Tensor | None) -> Output:
@@ -106,6 +109,14 @@ def _call(net: nn.Module, rgb: Tensor, x: Tensor | None) -> Output:
     if x is None:
         raise ValueError(f"{type(net).__name__} reads X in {net.x_channels} channels, and this batch has none")
     return net(rgb, x)
+
+
+def _targets(label: Tensor, teacher: Output | None) -> Tensor:
+    """The labels, or the teacher's classes in an image that has no label at all. **Shapes**: twice (B, H, W)."""
+    if teacher is None:
+        return label
+    unlabelled = (label == 255).flatten(1).all(1)
+    return torch.where(unlabelled[:, None, None], teacher.logits.argmax(1), label)
 
 
 @torch.no_grad()

@@ -43,7 +43,8 @@ def verify(dataset: Literal["camvid", "potholes"], root: Path) -> int:
                 failures.append(str(error))
         share = pixels / pixels.sum().clamp(min=1)
         classes = ", ".join(f"{name} {share[c]:.1%}" for c, name in enumerate(samples.classes.names))
-        print(f"{split}: {len(samples)} images, {'RGB + X' if with_x else 'RGB alone (no X: students only)'}; {classes}")
+        kind = "RGB + X" if with_x else "RGB alone (no X: students only)"
+        print(f"{split}: {len(samples)} images, {kind}; {classes}")
         print("".join(f"  broken: {failure}\n" for failure in failures), end="")
         broken += len(failures)
     return int(broken > 0)
@@ -51,9 +52,9 @@ def verify(dataset: Literal["camvid", "potholes"], root: Path) -> int:
 
 def _open(dataset: str, split: str, root: Path):
     try:
-        return data.load(dataset, split, root=root, size=None, x=True), True
+        return data.load(dataset, split, root=root, size=None, with_x=True), True
     except FileNotFoundError:
-        return data.load(dataset, split, root=root, size=None, x=False), False
+        return data.load(dataset, split, root=root, size=None, with_x=False), False
 
 
 if __name__ == "__main__":

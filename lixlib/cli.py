@@ -145,7 +145,7 @@ def evaluate_weights(
     trained = recipe.get("recipe", {})
     options = trained["data"] if trained.get("dataset") == dataset else {}
     size = size or tuple(recipe["size"])
-    samples = data.load(dataset, split, root=root, size=size, x=net.x_channels is not None, **options)
+    samples = data.load(dataset, split, root=root, size=size, with_x=net.x_channels is not None, **options)
     names = tuple(samples.classes.names)
     if names != tuple(recipe["classes"]):
         raise ValueError(

@@ -13,18 +13,28 @@ from torch.utils.data import Dataset
 
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
-from lixlib.data.toydrive import ToyDrive
-from lixlib.data.unlabelled import HalfUnlabelled, Unlabelled
+from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
 from lixlib.distillers import METHODS, Distiller
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import read_json_lines, write_json_lines
 from lixlib.train import Schedule, evaluate, fit
 
-# What a recipe leaves open, by data set; how the numbers were chosen stands in results/README.md.
+# What a recipe leaves open, by data set.
 DEFAULTS = {
-    "toydrive": {"size": (64, 208), "epochs": 30, "splits": ("train", "val", "test")},
-    "camvid": {"size": (144, 192), "epochs": 20, "splits": ("train", None, "val")},
+    "toydrive": {"size": (48, 160), "epochs": 150, "splits": ("train", "val", "test")},
+    "camvid": {"size": (112, 160), "epochs": 20, "splits": ("train", None, "val")},
     "potholes": {"size": (112, 192), "epochs": 60, "splits": ("train", None, "test")},
+}
+DATA = {"toydrive": {"count": 64, "difficulty": 0.2}}
+# The options that won on validation images (results/README.md says how); what is not here is the method's own default.
+LOGIT = {"weighting": "closed-form", "divergence": "bregman", "beta_max": 4.0}
+FEATURE = {"samples": "channels", "max_positions": 1024}
+CHOSEN = {
+    "kd": {"weight": 0.25},
+    "dkd": {"weight": 0.25, "beta": 1.0},
+    "dwld": {"weight": 0.25, **LOGIT},
+    "arfd": {"weight": 8.0, **FEATURE},
+    "lix": {"lambda_l": 0.25, "lambda_f": 8.0, "logit": LOGIT, "feature": FEATURE},
 }
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "seed", "epochs", "batch", "lr", "patience", "precision")
@@ -47,12 +57,12 @@ class Recipe:
         patience: Epochs without a better validation mIoU after which to stop; 0 never stops early.
         precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
         splits: Training, validation (None: no validation) and test split; where not given, the data set's own default.
-        hyper: Options of the method, e.g. {"lambda_l": 0.5, "lambda_f": 1.0}.
-        data: Options of the data set; of toydrive e.g. {"count": 200, "eval_count": 100, "difficulty": 0.5}: training
-            frames, frames of each other split, and how ambiguous RGB is.
+        hyper: Options of the method that differ from the chosen ones, e.g. {"lambda_l": 0.5, "lambda_f": 1.0}.
+        data: Options of the data set that differ from its own; of toydrive e.g. {"count": 200, "eval_count": 100,
+            "difficulty": 0.5}: training frames, frames of each other split, and how ambiguous RGB is.
         teacher: What the teacher's recipe has different, e.g. {"epochs": 60}.
-        unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns beside the
-            labelled ones; every other image of a batch is then one of these, and the number of updates stays.
+        unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns too: every
+            update then sees as many of them as labelled ones. The number of updates stays.
     """
 
     dataset: str = "toydrive"
@@ -78,8 +88,9 @@ class Recipe:
             raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DEFAULTS)}")
         if self.method not in known:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(known)}")
+        object.__setattr__(self, "data", {**DATA.get(self.dataset, {}), **self.data})
         # found now, not after the teacher has been trained
-        check_options(METHODS.get(self.method, METHODS["none"]), self.hyper)
+        check_options(METHODS.get(self.method, METHODS["none"]), self.options)
         for name in self.teacher:
             if name not in OF_TEACHER:
                 raise ValueError(f"a teacher has no {name!r} of its own: it may have its own {', '.join(OF_TEACHER)}")
@@ -90,9 +101,14 @@ class Recipe:
                 object.__setattr__(self, name, value)
 
     @property
+    def options(self) -> dict:
+        """The options of the method: the chosen ones, and in their place those of `hyper`."""
+        return {**CHOSEN.get(self.method, {}), **self.hyper}
+
+    @property
     def folder(self) -> Path:
         """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
-        identity = {name: value for name, value in asdict(self).items() if name != "root"}
+        identity = {name: value for name, value in asdict(self).items() if name != "root"} | {"hyper": self.options}
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
         return Path(self.dataset, self.network, f"{self.method}-seed{self.seed}-{digest}")
 
@@ -100,18 +116,14 @@ class Recipe:
         """The recipe of the teacher that this run learns from."""
         return replace(self, method="teacher", hyper={}, teacher={}, unlabelled=0, **self.teacher)
 
-    def load(self, split: str, *, x: bool) -> Dataset:
-        """One split of the run's data set; x = False leaves X out."""
-        options = dict(self.data)
-        if self.dataset == "toydrive":
-            train, others = options.pop("count", None), options.pop("eval_count", None)
-            options["count"] = train if split == self.splits[0] else others
-        return data.load(self.dataset, split, root=self.root, size=self.size, x=x, **options)
+    def load(self, split: str, *, with_x: bool) -> Dataset:
+        """One split of the run's data set; with_x = False leaves X out."""
+        return data.load(self.dataset, split, root=self.root, size=self.size, with_x=with_x, **self.data)
 
     def load_unlabelled(self) -> Dataset:
         """The unlabelled frames of the run: ToyDrive frames that no other split has."""
-        options = {name: value for name, value in self.data.items() if name not in ("count", "eval_count")}
-        return Unlabelled(ToyDrive("unlabelled", size=self.size, count=self.unlabelled, **options))
+        options = {**self.data, "eval_count": self.unlabelled}
+        return Unlabelled(data.load("toydrive", "unlabelled", size=self.size, **options))
 
 
 def trio(
@@ -197,10 +209,11 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
     teacher = run(recipe.of_teacher(), device=device, command=command) if distils else None
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     train_split, val_split, test_split = recipe.splits
-    train = recipe.load(train_split, x=is_teacher or distils)
+    train = recipe.load(train_split, with_x=is_teacher or distils)
+    batch = recipe.batch
     if recipe.unlabelled:
-        train = HalfUnlabelled(train, recipe.load_unlabelled())
-    validation = recipe.load(val_split, x=is_teacher) if val_split else None
+        train, batch = WithUnlabelled(train, recipe.load_unlabelled()), 2 * recipe.batch
+    validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
     classes = train.classes.names
 
     torch.manual_seed(recipe.seed)  # a student has the same initial weights whatever the method
@@ -211,9 +224,9 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
         teacher.net if teacher else None,
         method,
         example=data.collate([train[0]]),
-        **recipe.hyper,
+        **recipe.options,
     )
-    schedule = Schedule(recipe.epochs, recipe.batch, recipe.lr, patience=recipe.patience, seed=recipe.seed)
+    schedule = Schedule(recipe.epochs, batch, recipe.lr, patience=recipe.patience, seed=recipe.seed)
     log = fit(
         distiller,
         train,
@@ -233,7 +246,7 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
         "recipe": {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "root"},
     }
     weights.save(student, weights_file, description)
-    test = recipe.load(test_split, x=is_teacher)
+    test = recipe.load(test_split, with_x=is_teacher)
     line = {
         "dataset": recipe.dataset,
         "network": recipe.network,
@@ -242,9 +255,9 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
         "split": test_split,
         "size": recipe.size,
         "epochs": len(log),
-        "updates": len(log) * (len(train) // recipe.batch),
-        "batch": recipe.batch,
-        "hyper": {**default_options(METHODS[method]), **recipe.hyper},
+        "updates": len(log) * (len(train) // batch),
+        "batch": batch,
+        "hyper": {**default_options(METHODS[method]), **recipe.options},
         **results.scored(evaluate(student, test, batch=recipe.batch, device=fabric.device), classes),
         "teacher": str(teacher.recipe.folder) if teacher else None,
         "seconds": round(sum(row["seconds"] for row in log), 1),

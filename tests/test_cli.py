@@ -127,7 +127,7 @@ def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
 
 
 def test_a_training_that_fails_is_one_line(lix):
-    options = ["--data", '{"count": 4}', "--size", "32", "48", "--batch", 2, "--epochs", 4, "--lr", "1e30"]
+    options = ["--data", '{"count": 4, "eval_count": 4}', "--size", "32", "48", "--batch", 2, "--epochs", 4, "--lr", "1e30"]
     fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
 
 
@@ -151,7 +151,7 @@ def test_eval_of_a_student_needs_no_x(lix, camvid_root, student):
 
 
 def test_eval_gives_the_numbers_of_the_run(lix, tmp_path):
-    options = ["--method", "teacher", "--data", '{"count": 4}', "--size", 32, 48, "--batch", 2, "--epochs", 1]
+    options = ["--method", "teacher", "--data", '{"count": 4, "eval_count": 4}', "--size", 32, 48, "--batch", 2, "--epochs", 1]
     code, text, _ = lix("train", *options, "--device", "cpu", "--results", tmp_path)
     file = text.split("weights: ")[1].splitlines()[0]
     (line,) = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")

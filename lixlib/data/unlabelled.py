@@ -22,10 +22,11 @@ class Unlabelled(Dataset):
         return replace(sample, label=torch.full_like(sample.label, IGNORE))
 
 
-class HalfUnlabelled(Dataset):
-    """A labelled data set in which every other draw, by torch's global generator, is an unlabelled image instead.
+class WithUnlabelled(Dataset):
+    """A labelled data set, and for every image of it one that is drawn from an unlabelled data set.
 
-    It is as long as the labelled one, so that a run over it makes as many updates as one without unlabelled images.
+    Twice as long as the labelled one: with batches twice as large, a pass over it makes as many updates as one without
+    unlabelled images, and shows every labelled image once. The draw is by torch's global generator.
     """
 
     def __init__(self, labelled: Dataset, unlabelled: Dataset):
@@ -34,9 +35,9 @@ class HalfUnlabelled(Dataset):
         self.x_channels = labelled.x_channels
 
     def __len__(self) -> int:
-        return len(self.labelled)
+        return 2 * len(self.labelled)
 
     def __getitem__(self, index: int) -> Sample:
-        if torch.rand(()) < 0.5:
+        if index < len(self.labelled):
             return self.labelled[index]
         return self.unlabelled[int(torch.randint(len(self.unlabelled), ()))]

@@ -11,7 +11,7 @@ import torch
 from lixlib import results
 from lixlib.files import read_json_lines, write_atomically
 from tools import readme_tables
-from tools.readme_tables import table, update
+from tools.readme_tables import table, update, update_tuning
 
 
 def line(method="student", seed=0, miou=0.5, **changes):
@@ -157,3 +157,9 @@ def test_readme_is_current():
     readme = readme_tables.ROOT / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
     assert update(text, readme_tables.ROOT / "results") == text, "run `python tools/readme_tables.py`"
+
+
+def test_the_table_of_trials_is_current():
+    text = (readme_tables.ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    assert "| kd |" in text
+    assert update_tuning(text, readme_tables.ROOT / "results") == text, "run `python tools/readme_tables.py`"

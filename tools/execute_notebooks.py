@@ -56,9 +56,9 @@ def execute(path: Path, timeout: float, **parameters: Any) -> NotebookNode:
 
 @contextmanager
 def _headless(scratch: Path) -> Iterator[None]:
-    """No widgets, no progress bars, and training runs in a scratch folder: runs from before would be continued."""
+    """No widgets, no progress bars, training from scratch unless LIX_RUNS names a folder of finished runs."""
     before = dict(os.environ)
-    os.environ.update(LIX_HEADLESS="1", LIX_RUNS=str(scratch / "runs"), TQDM_DISABLE="1")
+    os.environ.update(LIX_HEADLESS="1", LIX_RUNS=os.environ.get("LIX_RUNS", str(scratch / "runs")), TQDM_DISABLE="1")
     os.environ.pop("MPLBACKEND", None)  # the kernel chooses the one that draws into the notebook
     try:
         yield

@@ -1,6 +1,7 @@
-"""Write the tables of README.md from results/<dataset>/mfnet.jsonl; with --check, only say whether they are current.
+"""Write the tables of README.md and results/README.md from result lines; --check only says if they are current.
 
-A table stands between `<!-- results: DATASET -->` and `<!-- end -->`.
+The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`,
+that of the trials in results/tuning/<dataset>.jsonl in results/README.md, between `<!-- tuning: DATASET -->` and it.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from statistics import mean, stdev
 
-from lixlib.files import write_atomically
+from lixlib.files import read_json_lines, write_atomically
 from lixlib.results import METRICS, gap_closed, read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,42 @@ def update(readme: str, results: Path) -> str:
     return readme
 
 
+def tuning_table(lines: list[dict]) -> str:
+    """Trial runs on validation images, one row each: what was tried, and the two IoUs in %."""
+    rows = []
+    for line in lines:
+        recipe = line["recipe"]
+        options = ", ".join(f"{key} {json.dumps(value)}" for key, value in recipe["hyper"].items()).replace('"', "")
+        data = recipe.get("data", {})
+        frames = f"{data.get('count', '')} + {recipe.get('unlabelled') or 0}" if "count" in data else "all"
+        if line.get("mixing"):
+            frames += f" ({line['mixing']})"
+        cells = [frames, str(data.get("difficulty", "")), "x".join(map(str, line["size"])), str(line["updates"])]
+        cells += [str(recipe["lr"]), f"{line.get('augmentation', {}).get('jitter', '')}", line["method"], options]
+        cells += [f"{100 * line['metrics'][metric]:.2f}" for metric in ("mIoU", "fwIoU")]
+        rows.append((frames, *cells[1:]))
+    rows.sort(key=lambda cells: (cells[1], cells[2], cells[4], cells[5], METHODS.index(cells[6])))
+    header = ["labelled + unlabelled", "difficulty", "size", "updates", "lr", "jitter", "method", "options"]
+    header += ["mIoU", "fwIoU"]
+    text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join([*text, *("| " + " | ".join(cells) + " |" for cells in rows)])
+
+
+def update_tuning(text: str, results: Path) -> str:
+    """results/README.md with the table of every file of trials.
+
+    Raises:
+        ValueError: trials without a place for their table.
+    """
+    for path in sorted((results / "tuning").glob("*.jsonl")):
+        start, end = f"<!-- tuning: {path.stem} -->", "<!-- end -->"
+        before, found, rest = text.partition(start)
+        if not found:
+            raise ValueError(f"results/README.md has no `{start}` ... `{end}` for the trials in {path.name}")
+        text = f"{before}{start}\n{tuning_table(read_json_lines(path))}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
 def _largest_group(lines: list[dict]) -> list[dict]:
     def key(line: dict) -> str:
         return json.dumps([line[name] for name in GROUP])
@@ -120,17 +157,17 @@ def _note(lines: list[dict]) -> str:
 
 
 def main() -> None:
-    path = ROOT / "README.md"
-    old = path.read_text(encoding="utf-8")
-    try:
-        new = update(old, ROOT / "results")
-    except ValueError as error:
-        sys.exit(str(error))
-    if "--check" in sys.argv[1:]:
-        if new != old:
-            sys.exit("README.md is older than the results: run `python tools/readme_tables.py`")
-    elif new != old:
-        write_atomically(path, lambda temporary: temporary.write_text(new, encoding="utf-8"))
+    for path, rewrite in ((ROOT / "README.md", update), (ROOT / "results" / "README.md", update_tuning)):
+        old = path.read_text(encoding="utf-8")
+        try:
+            new = rewrite(old, ROOT / "results")
+        except ValueError as error:
+            sys.exit(str(error))
+        if "--check" in sys.argv[1:]:
+            if new != old:
+                sys.exit(f"{path.name} is older than the results: run `python tools/readme_tables.py`")
+        elif new != old:
+            write_atomically(path, lambda temporary, text=new: temporary.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":

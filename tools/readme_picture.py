@@ -1,0 +1,40 @@
+"""Draw the README's picture: street scenes, and what the networks that ship with the library make of them."""
+
+import io
+from pathlib import Path
+
+import torch
+
+from lixlib import plots, weights
+from lixlib.data import load
+from lixlib.files import write_atomically
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURE = ROOT / "docs" / "what_lix_does.png"
+FRAMES = (3, 9, 12)  # of the test split: chosen for what they show, not for their scores
+NETWORKS = {"teacher (RGB + X)": "teacher", "student (RGB)": "student", "LIX student (RGB)": "lix"}
+
+
+def draw() -> bytes:
+    """The picture as PNG bytes."""
+    nets = {title: weights.load(weights.shipped(f"toydrive-mfnet-{name}")) for title, name in NETWORKS.items()}
+    _, recipe = next(iter(nets.values()))
+    scenes = load("toydrive", "test", size=tuple(recipe["size"]), count=max(FRAMES) + 1)
+    samples = [scenes[index] for index in FRAMES]
+    rows = {
+        "RGB": [sample.rgb for sample in samples],
+        "X: disparity": [sample.x for sample in samples],
+        "truth": [plots.colour_labels(sample.label, scenes.classes) for sample in samples],
+    }
+    for title, (net, _) in nets.items():
+        with torch.no_grad():
+            outputs = [net(s.rgb[None], *([] if net.x_channels is None else [s.x[None]])) for s in samples]
+        rows[title] = [plots.colour_labels(output.logits[0].argmax(0), scenes.classes) for output in outputs]
+    buffer = io.BytesIO()
+    plots.gallery(rows, width=12).savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    picture = draw()
+    write_atomically(PICTURE, lambda temporary: temporary.write_bytes(picture))

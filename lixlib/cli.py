@@ -19,7 +19,7 @@ from lixlib import data, results, weights
 from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
 from lixlib.data.triplets import open_image
 from lixlib.files import write_atomically
-from lixlib.run import Recipe, run, runs_folder, trio
+from lixlib.run import DATA, Recipe, run, runs_folder, trio
 from lixlib.train import TrainingFailed, evaluate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -143,7 +143,7 @@ def evaluate_weights(
     _check_device(device)
     net, recipe = weights.load(weights_file)
     trained = recipe.get("recipe", {})
-    options = trained["data"] if trained.get("dataset") == dataset else {}
+    options = trained["data"] if trained.get("dataset") == dataset else DATA.get(dataset, {})
     size = size or tuple(recipe["size"])
     samples = data.load(dataset, split, root=root, size=size, with_x=net.x_channels is not None, **options)
     names = tuple(samples.classes.names)

@@ -21,20 +21,19 @@ from lixlib.train import Schedule, evaluate, fit
 
 # What a recipe leaves open, by data set.
 DEFAULTS = {
-    "toydrive": {"size": (48, 160), "epochs": 150, "splits": ("train", "val", "test")},
-    "camvid": {"size": (112, 160), "epochs": 20, "splits": ("train", None, "val")},
-    "potholes": {"size": (112, 192), "epochs": 60, "splits": ("train", None, "test")},
+    "toydrive": {"size": (48, 160), "epochs": 100, "splits": ("train", "val", "test"), "unlabelled": 240},
+    "camvid": {"size": (96, 128), "epochs": 15, "splits": ("train", None, "val"), "unlabelled": 0},
+    "potholes": {"size": (96, 160), "epochs": 60, "splits": ("train", None, "test"), "unlabelled": 0},
 }
 DATA = {"toydrive": {"count": 64, "difficulty": 0.2}}
 # The options that won on validation images (results/README.md says how); what is not here is the method's own default.
-LOGIT = {"weighting": "closed-form", "divergence": "bregman", "beta_max": 4.0}
-FEATURE = {"samples": "channels", "max_positions": 1024}
+LOGIT = {"weighting": "closed-form", "divergence": "bregman", "beta_min": 0.05, "beta_max": 2.0}
+FEATURE = {"samples": "channels"}
 CHOSEN = {
-    "kd": {"weight": 0.25},
-    "dkd": {"weight": 0.25, "beta": 1.0},
-    "dwld": {"weight": 0.25, **LOGIT},
-    "arfd": {"weight": 8.0, **FEATURE},
-    "lix": {"lambda_l": 0.25, "lambda_f": 8.0, "logit": LOGIT, "feature": FEATURE},
+    "dkd": {"beta": 1.0},
+    "dwld": LOGIT,
+    "arfd": {"weight": 2.0, **FEATURE},
+    "lix": {"lambda_f": 2.0, "logit": LOGIT, "feature": FEATURE},
 }
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "seed", "epochs", "batch", "lr", "patience", "precision")
@@ -62,7 +61,8 @@ class Recipe:
             "difficulty": 0.5}: training frames, frames of each other split, and how ambiguous RGB is.
         teacher: What the teacher's recipe has different, e.g. {"epochs": 60}.
         unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns too: every
-            update then sees as many of them as labelled ones. The number of updates stays.
+            update then sees as many of them as labelled ones. The number of updates stays. Where not given, the data
+            set's own default; 0 for teacher and student, who can learn from labels alone.
     """
 
     dataset: str = "toydrive"
@@ -80,7 +80,7 @@ class Recipe:
     hyper: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
     teacher: dict = field(default_factory=dict)
-    unlabelled: int = 0
+    unlabelled: int | None = None
 
     def __post_init__(self):
         known = ("teacher", "student", *(name for name in METHODS if name != "none"))
@@ -94,11 +94,15 @@ class Recipe:
         for name in self.teacher:
             if name not in OF_TEACHER:
                 raise ValueError(f"a teacher has no {name!r} of its own: it may have its own {', '.join(OF_TEACHER)}")
-        if self.unlabelled and (self.dataset != "toydrive" or self.method in ("teacher", "student")):
-            raise ValueError("unlabelled frames are for a student distilled on toydrive: set unlabelled to 0")
+        if self.method in ("teacher", "student"):
+            object.__setattr__(self, "unlabelled", 0)
         for name, value in DEFAULTS[self.dataset].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        if self.unlabelled < 0:
+            raise ValueError(f"unlabelled is {self.unlabelled}: give a number of frames, 0 for none")
+        if self.unlabelled and self.dataset != "toydrive":
+            raise ValueError("only toydrive renders unlabelled frames: set unlabelled to 0")
 
     @property
     def options(self) -> dict:
@@ -114,7 +118,7 @@ class Recipe:
 
     def of_teacher(self) -> "Recipe":
         """The recipe of the teacher that this run learns from."""
-        return replace(self, method="teacher", hyper={}, teacher={}, unlabelled=0, **self.teacher)
+        return replace(self, method="teacher", hyper={}, teacher={}, **self.teacher)
 
     def load(self, split: str, *, with_x: bool) -> Dataset:
         """One split of the run's data set; with_x = False leaves X out."""
@@ -165,6 +169,7 @@ def trio(
         batch=batch,
         hyper={name: value for name, value in weights.items() if value is not None},
         data={"count": 16, "eval_count": 16} if quick and dataset == "toydrive" else {},
+        unlabelled=16 if quick and dataset == "toydrive" else None,
     )
     return distilled.of_teacher(), replace(distilled, method="student", hyper={}), distilled
 
@@ -210,8 +215,9 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     train_split, val_split, test_split = recipe.splits
     train = recipe.load(train_split, with_x=is_teacher or distils)
-    batch = recipe.batch
+    batch, unlabelled = recipe.batch, {}
     if recipe.unlabelled:
+        unlabelled = {"unlabelled": recipe.unlabelled}
         train, batch = WithUnlabelled(train, recipe.load_unlabelled()), 2 * recipe.batch
     validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
     classes = train.classes.names
@@ -256,8 +262,8 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
         "size": recipe.size,
         "epochs": len(log),
         "updates": len(log) * (len(train) // batch),
-        "batch": batch,
-        "hyper": {**default_options(METHODS[method]), **recipe.options},
+        "batch": recipe.batch,
+        "hyper": {**default_options(METHODS[method]), **recipe.options, **unlabelled},
         **results.scored(evaluate(student, test, batch=recipe.batch, device=fabric.device), classes),
         "teacher": str(teacher.recipe.folder) if teacher else None,
         "seconds": round(sum(row["seconds"] for row in log), 1),

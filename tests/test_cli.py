@@ -15,11 +15,13 @@ from lixlib import nets, weights
 from lixlib.data.classes import CAMVID, POTHOLES
 from lixlib.files import read_json_lines
 
+TINY = ["--data", '{"count": 2, "eval_count": 2}', "--size", "32", "48", "--unlabelled", "2"]
 ARGUMENTS = {
     "demo": ["--quick"],
     "train": [
         *("--dataset", "--root", "--network", "--method", "--seed", "--size", "--epochs", "--batch", "--lr"),
-        *("--patience", "--precision", "--splits", "--hyper", "--data", "--teacher", "--device", "--results"),
+        *("--patience", "--precision", "--splits", "--hyper", "--data", "--teacher", "--unlabelled", "--device"),
+        "--results",
     ],
     "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--device"],
     "predict": ["IMAGE...", "--weights", "--out", "--device"],
@@ -86,6 +88,7 @@ def test_help_lists_the_commands(lix):
     assert code == 0 and all(name in text for name in ARGUMENTS)
 
 
+@pytest.mark.slow
 def test_the_installed_command_runs_from_anywhere(tmp_path):
     command = shutil.which("lix", path=str(lixlib.cli.Path(sys.executable).parent))
     assert command, "install with `pip install -e .`"
@@ -116,10 +119,12 @@ def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
         (["--dataset", "camvid", "--root", "nowhere"], ["no folder nowhere/train; expected layout", "public source"]),
         (["--hyper", '{"lamda": 1}'], ["no option 'lamda'", "lambda_l"]),
         (["--data", '{"frames": 1}'], ["unknown option of toydrive 'frames'", "count"]),
-        (["--epochs", "0", "--data", '{"count": 2}', "--size", "32", "48"], ["epochs must be above 0"]),
-        (["--data", '{"count": 2}', "--size", "32", "48"], ["2 training images do not fill a batch of 8"]),
-        (["--network", "resnet", "--data", '{"count": 2}', "--size", "32", "48"], ["unknown network 'resnet'"]),
-        (["--precision", "8", "--data", '{"count": 2}'], ["precision"]),
+        (["--epochs", "0", *TINY], ["epochs must be above 0"]),
+        (TINY, ["2 training images do not fill a batch of 8"]),
+        (["--network", "resnet", *TINY], ["unknown network 'resnet'"]),
+        (["--precision", "8", *TINY], ["precision"]),
+        (["--unlabelled", "-1"], ["unlabelled is -1", "0 for none"]),
+        (["--dataset", "camvid", "--unlabelled", "4"], ["only toydrive renders unlabelled frames"]),
     ],
 )
 def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
@@ -127,7 +132,7 @@ def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
 
 
 def test_a_training_that_fails_is_one_line(lix):
-    options = ["--data", '{"count": 4, "eval_count": 4}', "--size", "32", "48", "--batch", 2, "--epochs", 4, "--lr", "1e30"]
+    options = [*TINY, "--batch", 1, "--epochs", 4, "--lr", "1e30"]
     fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
 
 
@@ -151,15 +156,17 @@ def test_eval_of_a_student_needs_no_x(lix, camvid_root, student):
 
 
 def test_eval_gives_the_numbers_of_the_run(lix, tmp_path):
-    options = ["--method", "teacher", "--data", '{"count": 4, "eval_count": 4}', "--size", 32, 48, "--batch", 2, "--epochs", 1]
+    options = ["--method", "teacher", "--data", '{"count": 4, "eval_count": 3, "difficulty": 0.9}']
+    options += ["--size", 32, 48, "--batch", 2, "--epochs", 1]
     code, text, _ = lix("train", *options, "--device", "cpu", "--results", tmp_path)
     file = text.split("weights: ")[1].splitlines()[0]
     (line,) = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")
-    arguments = ["--weights", file, "--dataset", "toydrive", "--split", "test", "--device", "cpu", "--json"]
-    found = json.loads(lix("eval", *arguments)[1])
-    assert found["images"] == 4
+    arguments = ["--weights", file, "--dataset", "toydrive", "--device", "cpu", "--json"]
+    found = json.loads(lix("eval", *arguments, "--split", "test")[1])
+    assert found["images"] == 3
     assert found["metrics"] == pytest.approx(line["metrics"])
-    assert found["per_class"].keys() == line["per_class"].keys()
+    assert found["per_class"] == {name: pytest.approx(values) for name, values in line["per_class"].items()}
+    assert json.loads(lix("eval", *arguments, "--split", "train")[1])["images"] == 4
 
 
 def test_eval_of_a_teacher_needs_x(lix, tmp_path, camvid_root):

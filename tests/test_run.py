@@ -27,6 +27,7 @@ SPECIFIED = {
 @pytest.fixture(autouse=True)
 def runs(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
     return tmp_path / "runs"
 
 
@@ -45,6 +46,18 @@ def test_a_recipe_takes_the_data_sets_defaults_where_it_says_nothing():
     assert recipe.epochs == 3
     assert recipe.size == lixlib.run.DEFAULTS["camvid"]["size"]
     assert recipe.splits == lixlib.run.DEFAULTS["camvid"]["splits"]
+    assert recipe.unlabelled == 0
+    assert Recipe(unlabelled=0).unlabelled == 0
+    toydrive = Recipe(data={"count": 3})
+    assert toydrive.unlabelled == lixlib.run.DEFAULTS["toydrive"]["unlabelled"] > 0
+    assert toydrive.data == {**lixlib.run.DATA["toydrive"], "count": 3}
+
+
+def test_hyper_goes_over_the_chosen_options_of_its_method():
+    assert Recipe(method="dkd", hyper={"weight": 3.0}).options == {**CHOSEN["dkd"], "weight": 3.0}
+    name, value = next(iter(CHOSEN["dkd"].items()))
+    assert Recipe(method="dkd", hyper={name: value}).folder == Recipe(method="dkd").folder, "the same run"
+    assert Recipe(method="student").options == {}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +69,8 @@ def test_a_recipe_takes_the_data_sets_defaults_where_it_says_nothing():
         ({"method": "student", "hyper": {"weight": 1}}, "no option 'weight'"),
         ({"teacher": {"epoch": 1}}, "no 'epoch' of its own: it may have its own network, seed, epochs"),
         ({"teacher": {"splits": ("a", "b", "c")}}, "no 'splits' of its own"),
+        ({"dataset": "camvid", "unlabelled": 4}, "only toydrive renders unlabelled frames: set unlabelled to 0"),
+        ({"unlabelled": -1}, "unlabelled is -1: give a number of frames, 0 for none"),
     ],
 )
 def test_a_wrong_recipe_is_refused_at_once(options, message):
@@ -64,11 +79,12 @@ def test_a_wrong_recipe_is_refused_at_once(options, message):
 
 
 def test_a_runs_folder_changes_with_everything_but_the_place_of_the_data():
-    recipe = Recipe()
+    recipe = Recipe(unlabelled=0)
     assert replace(recipe, root="elsewhere").folder == recipe.folder
     changes = [{"seed": 1}, {"size": (32, 64)}, {"epochs": 7}, {"batch": 2}, {"lr": 0.1}, {"patience": 3}]
     changes += [{"precision": "bf16-mixed"}, {"hyper": {"lambda_l": 2}}, {"data": {"count": 3}}, {"method": "kd"}]
     changes += [{"splits": ("train", None, "val")}, {"teacher": {"epochs": 9}}, {"dataset": "camvid"}]
+    changes += [{"unlabelled": 3}]
     folders = [recipe.folder, *(replace(recipe, **change).folder for change in changes)]
     assert len(set(folders)) == len(folders)
     assert Recipe(size=[64, 208]).folder == Recipe(size=(64, 208)).folder
@@ -147,6 +163,7 @@ def test_a_student_never_opens_x(recipe):
         run(replace(recipe, method="teacher"), device="cpu")
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_bits(recipe, runs, monkeypatch):
     recipe = replace(recipe, epochs=4, patience=3, teacher={"epochs": 1, "patience": 0})
     run(recipe.of_teacher(), device="cpu")
@@ -184,9 +201,24 @@ def test_unlabelled_frames_keep_the_number_of_updates_and_have_no_label():
     assert [bool((mixed[i].label == 255).all()) for i in range(len(mixed))] == [False] * 8 + [True] * 8
     names = {train[i].name for i in range(8)}
     assert names.isdisjoint(frames[i].name for i in range(4))
-    assert recipe.of_teacher().unlabelled == 0
-    with pytest.raises(ValueError, match="unlabelled"):
-        Recipe(method="student", unlabelled=4)
+
+
+@pytest.mark.parametrize("method", ["teacher", "student"])
+def test_who_is_not_distilled_learns_from_labels_alone(method):
+    assert Recipe(method=method).unlabelled == 0
+    assert replace(Recipe(unlabelled=4), method=method).unlabelled == 0
+    assert Recipe(unlabelled=4).of_teacher().folder == Recipe(unlabelled=8).of_teacher().folder, "one teacher for both"
+
+
+def test_a_line_tells_of_unlabelled_frames_and_counts_labelled_ones():
+    options = {"size": (32, 48), "epochs": 1, "batch": 2, "data": {"count": 4, "eval_count": 2}}
+    recipe = Recipe(method="kd", unlabelled=4, **options)
+    line = run(recipe, device="cpu").line
+    assert (line["batch"], line["updates"], line["hyper"]["unlabelled"]) == (2, 2, 4)
+    teacher = run(recipe.of_teacher(), device="cpu").line
+    assert (teacher["batch"], teacher["updates"]) == (2, 2)
+    assert "unlabelled" not in teacher["hyper"]
+    assert "unlabelled" not in run(Recipe(method="kd", unlabelled=0, **options), device="cpu").line["hyper"]
 
 
 def test_the_count_is_that_of_the_training_split():

@@ -27,14 +27,16 @@ DEFAULTS = {
 }
 DATA = {"toydrive": {"count": 64, "difficulty": 0.2}}
 # The options that won on validation images (results/README.md says how); what is not here is the method's own default.
-LOGIT = {"weighting": "closed-form", "divergence": "bregman", "beta_min": 0.05, "beta_max": 2.0}
-FEATURE = {"samples": "channels"}
+LOGIT = {"weighting": "closed-form", "divergence": "bregman", "beta_min": 0.05, "beta_max": 1.0}
+FEATURE = {"samples": "channels", "max_positions": 64}
 CHOSEN = {
     "dkd": {"beta": 1.0},
     "dwld": LOGIT,
-    "arfd": {"weight": 2.0, **FEATURE},
-    "lix": {"lambda_f": 2.0, "logit": LOGIT, "feature": FEATURE},
+    "arfd": {"weight": 1.0, **FEATURE},
+    "lix": {"lambda_f": 1.0, "logit": LOGIT, "feature": FEATURE},
 }
+# Where the teacher speaks about labelled images alone, more weight than this made students worse.
+LABELLED_ALONE = {"lix": {"lambda_l": 0.1}, **dict.fromkeys(("kd", "dkd", "dwld"), {"weight": 0.1})}
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "seed", "epochs", "batch", "lr", "patience", "precision")
 
@@ -61,8 +63,8 @@ class Recipe:
             "difficulty": 0.5}: training frames, frames of each other split, and how ambiguous RGB is.
         teacher: What the teacher's recipe has different, e.g. {"epochs": 60}.
         unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns too: every
-            update then sees as many of them as labelled ones. The number of updates stays. Where not given, the data
-            set's own default; 0 for teacher and student, who can learn from labels alone.
+            update then sees about as many of them as labelled ones. The number of updates stays. Where not given, the
+            data set's own default; always 0 for teacher and student, who learn from labels.
     """
 
     dataset: str = "toydrive"
@@ -107,7 +109,8 @@ class Recipe:
     @property
     def options(self) -> dict:
         """The options of the method: the chosen ones, and in their place those of `hyper`."""
-        return {**CHOSEN.get(self.method, {}), **self.hyper}
+        alone = {} if self.unlabelled else LABELLED_ALONE.get(self.method, {})
+        return {**CHOSEN.get(self.method, {}), **alone, **self.hyper}
 
     @property
     def folder(self) -> Path:

@@ -26,7 +26,8 @@ class WithUnlabelled(Dataset):
     """A labelled data set, and for every image of it one that is drawn from an unlabelled data set.
 
     Twice as long as the labelled one: with batches twice as large, a pass over it makes as many updates as one without
-    unlabelled images, and shows every labelled image once. The draw is by torch's global generator.
+    unlabelled images, and shows every labelled image once; a batch is half and half on average. The draw is by torch's
+    global generator.
     """
 
     def __init__(self, labelled: Dataset, unlabelled: Dataset):

@@ -19,7 +19,8 @@ def draw() -> bytes:
     """The picture as PNG bytes."""
     nets = {title: weights.load(weights.shipped(f"toydrive-mfnet-{name}")) for title, name in NETWORKS.items()}
     _, recipe = next(iter(nets.values()))
-    scenes = load("toydrive", "test", size=tuple(recipe["size"]), count=max(FRAMES) + 1)
+    difficulty = recipe["recipe"]["data"]["difficulty"]
+    scenes = load("toydrive", "test", size=tuple(recipe["size"]), eval_count=max(FRAMES) + 1, difficulty=difficulty)
     samples = [scenes[index] for index in FRAMES]
     rows = {
         "RGB": [sample.rgb for sample in samples],

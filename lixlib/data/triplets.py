@@ -112,8 +112,8 @@ def open_image(path: Path) -> Image.Image:
     try:
         image = Image.open(path)
         image.load()
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no image {path}: fetch it, or correct the path") from error
     except (OSError, SyntaxError) as error:  # Pillow raises both for broken PNG files
         raise ValueError(f"{path} is no readable image ({error}): fetch it again") from error
     return image

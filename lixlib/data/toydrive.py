@@ -1,7 +1,6 @@
 """ToyDrive: procedural driving scenes with dense metric depth and 13 classes, rendered once and cached."""
 
 import os
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from lixlib.data.classes import TOYDRIVE
 from lixlib.data.sample import Sample
 from lixlib.data.toydrive_render import RENDERER_VERSION, Frame, check_request, render
+from lixlib.files import write_atomically
 
 __all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "render"]
 
@@ -82,15 +82,12 @@ class ToyDrive(Dataset):
                 problem = str(error)
             warnings.warn(f"cannot use the cache file {path} ({problem}): rendering it again", stacklevel=3)
         arrays = self._render()
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:  # given a name, numpy would append .npz to it
                 np.savez(file, rgb=arrays[0], depth=arrays[1], label=arrays[2])
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+
+        write_atomically(path, save)
         return arrays
 
     def _render(self) -> list[np.ndarray]:

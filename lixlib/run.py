@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -195,8 +196,19 @@ def runs_folder() -> Path:
     return Path(os.environ.get("LIX_RUNS") or default)
 
 
-def run(recipe: Recipe, *, device: str = "auto", command: str = "") -> Run:
+def run(
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    command: str = "",
+    observe: Callable[[int, Distiller], dict] | None = None,
+) -> Run:
     """Train what the recipe says, its teacher first; what is finished is loaded, what was killed goes on.
+
+    Args:
+        device: auto takes a GPU if there is one; or cpu, cuda.
+        command: the command line that the result line shall name.
+        observe: see `lixlib.train.fit`; a finished run is not observed again.
 
     Raises:
         ValueError, FileNotFoundError: the recipe or its data are wrong; the message says what to do.
@@ -205,13 +217,21 @@ def run(recipe: Recipe, *, device: str = "auto", command: str = "") -> Run:
     folder = runs_folder() / recipe.folder
     weights_file, result_file, log_file = folder / "weights.safetensors", folder / "result.jsonl", folder / "log.jsonl"
     if not result_file.exists():
-        _train(recipe, folder, weights_file, result_file, device, command)
+        _train(recipe, folder, weights_file, result_file, device, command, observe)
     net, _ = weights.load(weights_file)
     (line,) = read_json_lines(result_file)
     return Run(recipe, net, line, read_json_lines(log_file), folder)
 
 
-def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, device: str, command: str) -> None:
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    weights_file: Path,
+    result_file: Path,
+    device: str,
+    command: str,
+    observe: Callable[[int, Distiller], dict] | None,
+) -> None:
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
     method = recipe.method if distils else "none"
     teacher = run(recipe.of_teacher(), device=device, command=command) if distils else None
@@ -244,6 +264,7 @@ def _train(recipe: Recipe, folder: Path, weights_file: Path, result_file: Path, 
         validation=validation,
         augment=Augment(recipe.size),
         fabric=fabric,
+        observe=observe,
     )
     description = {
         "network": recipe.network,

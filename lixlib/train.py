@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +62,17 @@ def fit(
     validation: Dataset | None = None,
     augment: nn.Module | None = None,
     fabric: Fabric | None = None,
+    observe: Callable[[int, Distiller], dict] | None = None,
 ) -> list[dict]:
     """Train the distiller's student by the sum of its loss terms; return the log, one row an epoch.
 
     `folder` receives log.jsonl and checkpoint.pt, renamed into place after every epoch. If a checkpoint is there, the
     run goes on after its last epoch. Every epoch draws its randomness from (seed, epoch) alone, so that on a CPU the
     result is bit-identical to that of a run that was never killed.
+
+    Args:
+        observe: called with the number of every finished epoch and the distiller in evaluation mode; what it returns is
+            added to the epoch's row.
 
     Raises:
         ValueError: fewer images than one batch, or patience without a validation set.
@@ -115,8 +121,11 @@ def fit(
             if validation is not None:
                 found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
                 row["mIoU"] = found["mIoU"]
+            if observe:
+                with torch.no_grad():
+                    row |= observe(run.epoch + 1, distiller.eval())
             row["seconds"] = round(time.perf_counter() - start, 3)
-            bar.set_postfix({name: f"{value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds")})
+            bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if name in row})
             run.save(row)
     if schedule.patience:
         run.restore_best()

@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from lixlib.functional import confidence, dwld_loss
+from lixlib.functional import confidence, decouple, dwld_loss
 from lixlib.functional.checks import check_choice, shape
 from lixlib.functional.confidence import KINDS
 from lixlib.functional.dwld import DIVERGENCES
 from lixlib.nets.output import Output
 
-WEIGHTINGS = ("joint", "closed-form", "reversed", "normalised")
+WEIGHTINGS = ("joint", "closed-form", "reversed", "normalised", "confidence-gap", "focal")
+CLOSED = ("closed-form", "confidence-gap", "focal")  # nothing to train
 INPUTS = ("student", "teacher")
 FEATURES = ("probabilities", "logits")
 
@@ -75,6 +76,10 @@ class DWLD(nn.Module):
             "reversed": the controller ascends the loss (gradient reversal), so it seeks the hard pixels.
             "normalised": the controller's W, rescaled so that its mean over the non-target classes of the valid
             pixels stays at the midpoint of beta_min and beta_max: weight can be moved, not removed.
+            "confidence-gap": W = beta_min + (beta_max - beta_min) max(c^T - c^S, 0): where the teacher is sure and the
+            student is not.
+            "focal": W = beta_min + (beta_max - beta_min)(1 - exp(-NCLD)), a constant to the gradient: where the two
+            disagree (after the focal loss of Lin et al., ICCV 2017).
         input: whose logits the controller and the confidence read, "student" (the paper) or "teacher".
         kind, with_confidence, features, hidden, depth, dropout: see `DynamicWeightController`.
     """
@@ -105,12 +110,12 @@ class DWLD(nn.Module):
         check_choice("kind", kind, KINDS)
         if not 0 < beta_min <= beta_max:
             raise ValueError(f"NCLD weights need 0 < beta_min <= beta_max, found {beta_min} and {beta_max}")
-        if weighting == "closed-form" and kind == "entropy":
-            raise ValueError('weighting "closed-form" needs a confidence in [0, 1]: "entropy" grows where it is unsure')
+        if weighting in ("closed-form", "confidence-gap") and kind == "entropy":
+            raise ValueError(f"weighting {weighting!r} needs a confidence in [0, 1]: entropy grows where it is unsure")
         self.weight, self.temperature, self.divergence, self.weighting = weight, temperature, divergence, weighting
         self.beta_min, self.beta_max, self.kind, self.input = beta_min, beta_max, kind, input
         self.controller = None
-        if weighting != "closed-form":
+        if weighting not in CLOSED:
             self.controller = DynamicWeightController(
                 student.logits.shape[1],
                 beta_min=beta_min,
@@ -140,16 +145,26 @@ class DWLD(nn.Module):
     def weights(self, student: Output, teacher: Output | None = None, target: Tensor | None = None) -> Tensor:
         """The NCLD weights W. **Shapes**: -> (B, C, H, W).
 
-        The teacher is read only with input "teacher", the target only with "normalised" (None: the mean of all
-        entries).
+        The teacher is read with input "teacher", "confidence-gap" and "focal", the target with "focal" and
+        "normalised" (there None: the mean of all entries).
+
+        Raises:
+            ValueError: what has to be read is None.
         """
-        source = {"student": student, "teacher": teacher}[self.input]
-        if source is None:
-            raise ValueError('input "teacher" reads the teacher\'s logits: pass its output too')
-        logits = source.logits.detach()
-        if self.controller is None:
-            doubt = 1 - confidence(logits, kind=self.kind).unsqueeze(1)
-            return (self.beta_min + (self.beta_max - self.beta_min) * doubt).expand(shape(logits))
+        if self.weighting == "confidence-gap":
+            _need(self.weighting, teacher=teacher)
+            sure_s, sure_t = (confidence(output.logits.detach(), kind=self.kind) for output in (student, teacher))
+            return self._spread((sure_t - sure_s).clamp(min=0), student.logits)
+        if self.weighting == "focal":
+            _need(self.weighting, teacher=teacher, target=target)
+            logits = student.logits.detach()
+            _, ncld, _ = decouple(logits, teacher.logits, target, temperature=self.temperature)
+            return self._spread(1 - (-ncld).exp(), logits)
+        if self.input == "teacher":
+            _need('input "teacher"', teacher=teacher)
+        logits = {"student": student, "teacher": teacher}[self.input].logits.detach()
+        if self.weighting == "closed-form":
+            return self._spread(1 - confidence(logits, kind=self.kind), logits)
         weights = self.controller(logits).float()
         if self.weighting == "normalised":
             # The target class has no say: its entry is not used by the loss, so a controller could hide weight there.
@@ -157,6 +172,16 @@ class DWLD(nn.Module):
             mean = (weights * used).sum() / used.sum().clamp(min=1)
             weights = weights * ((self.beta_min + self.beta_max) / 2 / mean.where(mean > 0, 1))
         return weights
+
+    def _spread(self, share: Tensor, logits: Tensor) -> Tensor:
+        """From [0, 1] to [beta_min, beta_max], one W for all classes. **Shapes**: (B, H, W) -> (B, C, H, W)."""
+        return (self.beta_min + (self.beta_max - self.beta_min) * share.unsqueeze(1)).expand(shape(logits))
+
+
+def _need(what: str, **given: object) -> None:
+    missing = [name for name, value in given.items() if value is None]
+    if missing:
+        raise ValueError(f"{what} reads the {' and the '.join(missing)}: pass it to weights() too")
 
 
 def _non_target(weights: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:

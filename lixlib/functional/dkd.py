@@ -33,7 +33,7 @@ def decouple(
     Raises:
         ValueError: unequal shapes, C < 2, or a label that is neither in 0..C-1 nor `ignore_index`.
     """
-    valid, s, t = split(student, teacher, target, temperature, ignore_index)
+    valid, _, s, t = split(student, teacher, target, temperature, ignore_index)
     maps = target_divergence(s, t), non_target_terms(s, t).sum(1), kl_divergence(student, teacher.detach(), temperature)
     return tuple(values.where(valid, 0) for values in maps)
 
@@ -56,15 +56,18 @@ def dkd_loss(
     Raises:
         ValueError: unequal shapes, C < 2, or a label that is neither in 0..C-1 nor `ignore_index`.
     """
-    valid, s, t = split(student, teacher, target, temperature, ignore_index)
+    valid, _, s, t = split(student, teacher, target, temperature, ignore_index)
     per_pixel = alpha * target_divergence(s, t) + beta * non_target_terms(s, t).sum(1)
     return temperature**2 * mean_over(per_pixel, valid)
 
 
 def split(
     student: Tensor, teacher: Tensor, target: Tensor, temperature: float, ignore_index: int
-) -> tuple[Tensor, Split, Split]:
-    """Check the arguments; return the valid pixels, and both networks split at the target class (teacher detached)."""
+) -> tuple[Tensor, Tensor, Split, Split]:
+    """Check the arguments; return the valid pixels, the target class of each, and both networks split there.
+
+    The teacher is detached. **Shapes**: -> valid (B, ...), index (B, 1, ...), two `Split`.
+    """
     check_same_shape(student, teacher)
     check_temperature(temperature)
     valid = valid_pixels(student, target, ignore_index)
@@ -72,7 +75,7 @@ def split(
     if classes < 2:
         raise ValueError(f"non-target classes need at least 2 classes, found logits {shape(student)}")
     index = target.where(valid, 0).long().unsqueeze(1)  # ignored pixels are computed as class 0, then dropped
-    return valid, *(_split(soften(logits, temperature), index) for logits in (student, teacher.detach()))
+    return valid, index, *(_split(soften(logits, temperature), index) for logits in (student, teacher.detach()))
 
 
 def _split(logits: Tensor, index: Tensor) -> Split:

@@ -1,6 +1,8 @@
 """Dynamically weighted logit distillation (LIX Eqs. (6)-(11))."""
 
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lixlib.functional.checks import check_choice, full_precision, mean_over, shape
 from lixlib.functional.dkd import non_target_terms, split, target_divergence
@@ -33,10 +35,51 @@ def dwld_loss(
             `ignore_index`.
     """
     check_choice("divergence", divergence, DIVERGENCES)
-    valid, s, t = split(student, teacher, target, temperature, ignore_index)
     if isinstance(ncld_weight, Tensor) and ncld_weight.dim() and ncld_weight.shape != student.shape:
         raise ValueError(f"ncld_weight must be shaped like the logits {shape(student)}, found {shape(ncld_weight)}")
-    terms = non_target_terms(s, t)
-    if divergence == "bregman":
-        terms = terms - t.log_q.exp() + s.log_q.exp()
-    return temperature**2 * mean_over(target_divergence(s, t) + (ncld_weight * terms).sum(1), valid)
+    return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index)
+
+
+class _DWLD(torch.autograd.Function):
+    """The loss with its gradient in closed form, made in the forward pass: one map is kept for the backward pass.
+
+    With z = logits / T, q = 0 at the target class t, and W the weights, the gradient at one pixel is
+
+        d/dz_t = p_t^S - p_t^T
+        d/dz_j = (p_t^T - p_t^S) q_j^S + (sum_k W_k q_k^T) q_j^S - W_j q_j^T    for j != t, "kl"
+                 ... + (W_j - sum_k W_k q_k^S) q_j^S                            more for "bregman"
+        d/dW_j = D_j
+
+    Chapter 03 derives it.
+    """
+
+    @staticmethod
+    def forward(ctx, student, weight, teacher, target, temperature, divergence, ignore_index) -> Tensor:
+        valid, index, s, t = split(student, teacher, target, temperature, ignore_index)
+        q_s, q_t = s.log_q.exp(), t.log_q.exp()
+        terms = non_target_terms(s, t)
+        if divergence == "bregman":
+            terms += q_s - q_t
+        loss = mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid)
+        share = (valid.to(q_s.dtype) / valid.sum().clamp(min=1)).unsqueeze(1)  # of each pixel in the mean
+        slope = None
+        if ctx.needs_input_grad[0]:
+            gap = (s.margin.sigmoid() - t.margin.sigmoid()).unsqueeze(1)
+            pull = weight * q_t
+            slope = q_s * (pull.sum(1, keepdim=True) - gap) - pull
+            if divergence == "bregman":
+                push = weight * q_s
+                slope += push - q_s * push.sum(1, keepdim=True)
+            slope = slope.scatter_(1, index, gap) * (temperature * share)
+        if ctx.needs_input_grad[1]:
+            terms = terms * (temperature**2 * share)
+            ctx.save_for_backward(slope, terms if weight.dim() else terms.sum())
+        else:
+            ctx.save_for_backward(slope, None)
+        return temperature**2 * loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        slope, terms = ctx.saved_tensors
+        return *(None if d is None else gradient * d for d in (slope, terms)), None, None, None, None, None

@@ -3,7 +3,8 @@
 The figures are not known to pyplot: a notebook shows one where it is the last value of a cell, once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import cycle
@@ -247,6 +248,196 @@ def maps(rgb: ArrayLike, confidence: ArrayLike, weight: ArrayLike, *, beta: tupl
     return figure
 
 
+@dataclasses.dataclass(frozen=True)
+class Simplex:
+    """What to draw over the triangle of all distributions over three classes.
+
+    Args:
+        field: a function of distributions (N, 3) -> (N,), drawn as filled contours; None: an empty triangle.
+        arrows: (points, directions), both (N, 3), directions that sum to 0: their lengths share one scale.
+        paths: (n, 3) each, by name; they begin at a ring and end at a dot.
+        points: (3,) each, by name.
+    """
+
+    field: Callable[[np.ndarray], ArrayLike] | None = None
+    arrows: tuple[ArrayLike, ArrayLike] | None = None
+    paths: Mapping[str, ArrayLike] = dataclasses.field(default_factory=dict)
+    points: Mapping[str, ArrayLike] = dataclasses.field(default_factory=dict)
+
+
+def simplexes(
+    panels: Mapping[str, Simplex],
+    corners: Sequence[str] = ("class 1", "class 2", "class 3"),
+    *,
+    label: str = "",
+    limits: tuple[float, float] | None = None,
+    width: float = 10.0,
+) -> Figure:
+    """Triangles side by side: every point is a distribution over three classes, a corner is certainty.
+
+    Args:
+        corners: names of the classes: left, right, top.
+        label: of the colour bar, which all fields share.
+        limits: lowest and highest colour; None: of the fields' own values but for the highest 3 %, near the edges.
+        width: of the figure at most, in inches.
+    """
+    grid = _triangle_grid(40)
+    fields = {name: np.asarray(panel.field(grid), dtype=float) for name, panel in panels.items() if panel.field}
+    low, high = limits or _limits([np.sort(values)[: int(0.97 * len(values))] for values in fields.values()])
+    with style():
+        colours = ["#D55E00", "#0072B2", "#CC79A7", "#009E73"]
+        legend = any(panel.paths for panel in panels.values())
+        cell = min((width - bool(fields)) / len(panels), 4.6)
+        figure = _figure(figsize=(cell * len(panels) + bool(fields), 0.86 * cell + 0.55 + 0.3 * legend))
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        lines, drawn = {}, None
+        names = list(dict.fromkeys(name for panel in panels.values() for name in panel.paths))
+        for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+            if title in fields:
+                levels = np.linspace(low, high, 15)
+                drawn = ax.tricontourf(*_flat(grid), fields[title].clip(low, high), levels=levels, alpha=0.9)
+            ax.plot(*_flat(np.eye(3)[[0, 1, 2, 0]]), color="#333333", linewidth=1)
+            for corner, name, ha, va in zip(np.eye(3), corners, ("left", "right", "center"), "ttb", strict=True):
+                x, y = _flat(corner)
+                ax.text(x, y + (0.03 if va == "b" else -0.03), name, ha=ha, va="bottom" if va == "b" else "top")
+            if panel.arrows:
+                _arrows(ax, *panel.arrows)
+            for name, path in panel.paths.items():
+                colour = colours[names.index(name) % len(colours)]
+                x, y = _flat(path)
+                lines[name] = ax.plot(x, y, color=colour)[0]
+                ax.plot(x[0], y[0], "o", markerfacecolor="white", markeredgecolor=colour, markersize=7)
+                ax.plot(x[-1], y[-1], "o", color=colour, markeredgecolor="white", markersize=8)
+            for name, point in panel.points.items():
+                x, y = _flat(point)
+                ax.plot(x, y, "D", color="black", markeredgecolor="white", markersize=7)
+                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
+                ax.annotate(name, (x, y), xytext=(7, 4), textcoords="offset points", fontsize=9, bbox=box)
+            ax.set(xlim=(-0.06, 1.06), ylim=(-0.11, 0.98), aspect="equal")
+            ax.set_title(title)
+            ax.axis("off")
+        if drawn is not None:
+            bar = figure.colorbar(drawn, ax=list(axes), fraction=0.03, pad=0.02, label=label, format="%.3g")
+            bar.locator = plt.MaxNLocator(6)
+            bar.update_ticks()
+        if legend:
+            figure.legend(lines.values(), lines, loc="outside lower center", ncols=len(lines))
+    return figure
+
+
+def heatmaps(
+    matrices: Mapping[str, ArrayLike],
+    *,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    numbers: str | None = None,
+    limits: tuple[float, float] | None = None,
+    cmap: str = "viridis",
+    label: str = "",
+    width: float = 10.0,
+) -> Figure:
+    """Matrices side by side, with one colour bar.
+
+    **Shapes**: each (n, m); they may differ if neither rows nor columns are named.
+
+    Args:
+        rows, columns: names along the sides, of all matrices.
+        numbers: how to write each value into its cell, e.g. "{:.2f}"; None: not at all.
+        limits: lowest and highest colour; None: of the values.
+        width: of the figure at most, in inches.
+    """
+    matrices = {name: np.asarray(matrix, dtype=float) for name, matrix in matrices.items()}
+    low, high = limits or _limits(matrices.values())
+    left = 0.08 * max(map(len, rows)) if rows else 0
+    shape = next(iter(matrices.values())).shape
+    cell = min((width - 1 - left) / len(matrices), 5.0)
+    under = 0.075 * max(map(len, columns)) if columns else 0
+    with style():
+        figure = _figure(figsize=(cell * len(matrices) + 1 + left, cell * shape[0] / shape[1] + 0.55 + under))
+        axes = figure.subplots(1, len(matrices), squeeze=False)[0]
+        for place, (ax, (title, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
+            image = ax.imshow(matrix, vmin=low, vmax=high, cmap=cmap)
+            ax.set_title(title)
+            ax.grid(visible=False)
+            ax.spines[:].set_visible(False)
+            ax.set_xticks(range(len(columns)) if columns else [], columns or [], rotation=40, ha="right")
+            ax.set_yticks(range(len(rows)) if rows and not place else [], rows if rows and not place else [])
+            for (i, j), value in np.ndenumerate(matrix) if numbers else ():
+                dark = np.mean(image.cmap(image.norm(value))[:3]) < 0.55
+                colour = "white" if dark else "black"
+                ax.text(j, i, numbers.format(value), ha="center", va="center", fontsize=9, color=colour)
+        figure.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02, label=label)
+    return figure
+
+
+def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, ylabel: str = "", width: float = 10.0) -> Figure:
+    """Grouped bars, panels side by side: the value of every name, one colour a series.
+
+    Args:
+        panels: values by name, by series, by the title of the panel.
+        ylabel: of the first panel.
+        width: of the figure, in inches.
+    """
+    with style():
+        colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+        names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+        colour_of = dict(zip(names, cycle(colours), strict=False))
+        figure = _figure(figsize=(width, 3.1))
+        ratios = [len(next(iter(panel.values()))) + 1 for panel in panels.values()]
+        axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=ratios)[0]
+        for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+            for place, (series, values) in enumerate(panel.items()):
+                x = np.arange(len(values)) + (place - (len(panel) - 1) / 2) * 0.8 / len(panel)
+                ax.bar(x, values.values(), 0.8 / len(panel), color=colour_of[series], label=series)
+            ax.set_xticks(range(len(values)), values)
+            ax.axhline(0, color="#333333", linewidth=0.8)
+            ax.grid(axis="x", visible=False)
+            ax.set_title(title)
+            if len(panel) > 1:
+                ax.legend()
+        axes[0].set_ylabel(ylabel)
+    return figure
+
+
+def lines(
+    panels: Mapping[str, Mapping[str, tuple]],
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    log: str = "",
+    width: float = 10.0,
+) -> Figure:
+    """Curves, panels side by side, one colour a name in all of them.
+
+    Args:
+        panels: (x, y), or (x, y, spread) with a band of y +- spread, by name, by the title of the panel.
+        xlabel, ylabel: of every panel, of the first panel.
+        log: which axes are logarithmic: "", "x", "y" or "xy".
+        width: of the figure, in inches.
+    """
+    with style():
+        colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+        names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+        colour_of = dict(zip(names, cycle(colours), strict=False))
+        figure = _figure(figsize=(width, 3.4 + 0.25 * (len(names) > 1)))
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+            for name, (x, y, *spread) in panel.items():
+                x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+                ax.plot(x, y, color=colour_of[name], label=name)
+                if spread:
+                    band = np.asarray(spread[0], dtype=float)
+                    ax.fill_between(x, y - band, y + band, color=colour_of[name], alpha=0.2, linewidth=0)
+            ax.set(title=title, xlabel=xlabel)
+            ax.set_xscale("log" if "x" in log else "linear")
+            ax.set_yscale("log" if "y" in log else "linear")
+        axes[0].set_ylabel(ylabel)
+        if len(names) > 1:
+            handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+            figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(names), 6))
+    return figure
+
+
 def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: str = "distilled student") -> str:
     """The four metrics of three runs as a Markdown table: in %, the gain in points, the share of the gap closed.
 
@@ -299,3 +490,30 @@ def _draw(ax, picture: np.ndarray) -> None:
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.grid(visible=False)
+
+
+def _limits(arrays) -> tuple[float, float]:
+    """Smallest and largest finite value of all, never equal."""
+    values = np.concatenate([np.ravel(array)[np.isfinite(np.ravel(array))] for array in arrays] or [np.zeros(1)])
+    low, high = float(values.min()), float(values.max())
+    return low, high if high > low else low + 1e-6
+
+
+def _flat(p: ArrayLike) -> np.ndarray:
+    """Points of the simplex in the plane. **Shapes**: (..., 3) -> (2, ...)."""
+    p = np.asarray(p, dtype=float)
+    return np.stack([p[..., 1] + 0.5 * p[..., 2], 0.75**0.5 * p[..., 2]])
+
+
+@cache
+def _triangle_grid(steps: int) -> np.ndarray:
+    """Points all over the simplex, a little inside of its edges, where logarithms are finite."""
+    grid = np.array([(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)], dtype=float)
+    return (grid / steps + 1e-4) / (1 + 3e-4)
+
+
+def _arrows(ax, points: ArrayLike, directions: ArrayLike) -> None:
+    directions = _flat(directions)
+    longest = np.hypot(*directions).max()
+    scale = longest / 0.13 if longest > 0 else 1
+    ax.quiver(*_flat(points), *directions, angles="xy", scale_units="xy", scale=scale, width=0.006, color="black")

@@ -135,3 +135,60 @@ def test_figures_leave_the_global_style_alone():
     before = dict(plt.rcParams)
     plots.class_gains({"car": 0.1}, {"car": 0.2})
     assert dict(plt.rcParams) == before
+
+
+def away_from(point):
+    return lambda p: np.square(p - np.array(point)).sum(1)
+
+
+def test_simplexes_place_the_corners_and_share_one_colour_bar():
+    teacher, start = [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]
+    arrows = np.array([[0.3, 0.3, 0.4], teacher]), np.array([[0.1, 0.1, -0.2], [0.0, 0.0, 0.0]])
+    panels = {
+        "field and path": plots.Simplex(away_from(teacher), paths={"descent": [start, teacher]}),
+        "arrows": plots.Simplex(arrows=arrows, points={"teacher": teacher, "corner": [0, 0, 1]}),
+    }
+    figure = plots.simplexes(panels, ("road", "car", "person"), label="distance")
+    check(figure, axes=3)
+    corners = {text.get_text(): text.get_position() for text in figure.axes[1].texts}
+    assert corners["person"][0] == 0.5 and corners["road"][0] == 0 and corners["car"][0] == 1
+    (path,) = (line for line in figure.axes[0].lines if line.get_color() == "#D55E00" and len(line.get_xdata()) == 2)
+    assert np.allclose(path.get_xydata(), [[0.5, 0.8 * 0.75**0.5], [0.35, 0.1 * 0.75**0.5]])
+    check(plots.simplexes({"empty": plots.Simplex()}), axes=1)
+
+
+@pytest.mark.parametrize("arrow", [1.0, 0.0])
+def test_arrows_of_any_length_are_drawn(arrow):
+    point = np.full((1, 3), 1 / 3)
+    check(plots.simplexes({"": plots.Simplex(arrows=(point, arrow * np.array([[1, -1, 0]])))}), axes=1)
+
+
+def test_heatmaps_write_numbers_that_can_be_read():
+    matrix = np.array([[0.0, 1.0], [0.5, np.nan]])
+    names = {"rows": ["laplace", "none"], "columns": ["cka", "euclidean"]}
+    figure = plots.heatmaps({"right": matrix, "wrong": 1 - matrix}, numbers="{:.2f}", label="loss", **names)
+    check(figure, axes=3)
+    colours = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    assert colours["0.00"] == "white" and colours["1.00"] == "black"
+    check(plots.heatmaps({"one": np.zeros((64, 64)), "two": np.ones((32, 32))}), axes=3)
+
+
+def test_bars_keep_a_series_its_colour():
+    panels = {"p": {"student": {"a": 0.2, "b": 0.8}, "teacher": {"a": 0.5, "b": 0.5}}, "grad": {"student": {"z": -1.0}}}
+    figure = plots.bars(panels, ylabel="probability")
+    check(figure, axes=2)
+    first, second = (ax.containers[0].patches[0] for ax in figure.axes)
+    assert first.get_facecolor() == second.get_facecolor() and second.get_height() == -1
+
+
+def test_lines_have_bands_and_one_legend():
+    panels = {
+        "W": {"joint": ([1, 2, 3], [5, 3, 1], [0.5, 0.2, 0.1]), "fixed": ([1, 2], [1, 1])},
+        "loss": {"joint": ([1], [2])},
+    }
+    figure = plots.lines(panels, xlabel="epoch", ylabel="W", log="y")
+    check(figure, axes=2)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["joint", "fixed"]
+    band = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.9) and band[:, 1].max() == pytest.approx(5.5)
+    assert figure.axes[0].get_yscale() == "log"

@@ -8,6 +8,8 @@ from torch import nn
 
 from lixlib.data.sample import Sample
 from lixlib.distillers import DWLD, METHODS, Distiller, DynamicWeightController, build
+from lixlib.distillers.dwld import WEIGHTINGS
+from lixlib.functional import decouple
 from lixlib.nets import Output
 
 C = 4
@@ -213,6 +215,7 @@ def test_errors():
         ("dwld", {"features": "z"}, "probabilities, logits"),
         ("dwld", {"kind": "variance"}, "negentropy"),
         ("dwld", {"kind": "entropy", "weighting": "closed-form"}, "confidence in"),
+        ("dwld", {"kind": "entropy", "weighting": "confidence-gap"}, "confidence in"),
         ("dwld", {"beta_min": 3, "beta_max": 2}, "beta_min <= beta_max"),
         ("dwld", {"depth": 0}, "depth"),
     ):
@@ -305,7 +308,7 @@ def test_distillation_brings_the_features_together():
 # DWLD
 
 
-@pytest.mark.parametrize("weighting", ["joint", "closed-form", "reversed", "normalised"])
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("divergence", ["kl", "bregman"])
 @pytest.mark.parametrize(
     "options",
@@ -327,9 +330,9 @@ def test_dwld_options(weighting, divergence, options):
     value.backward()
     assert value.isfinite() and student.logits.grad.isfinite().all() and student.logits.grad.abs().max() > 0
     assert teacher.logits.grad is None
-    assert (dwld.controller is None) == (weighting == "closed-form")
+    assert (dwld.controller is None) == (weighting in ("closed-form", "confidence-gap", "focal"))
     assert all(p.grad.isfinite().all() for p in dwld.parameters())
-    weights = dwld.weights(student, teacher)
+    weights = dwld.weights(student, teacher, target)
     assert weights.shape == student.logits.shape and (weights > 0).all()
     if weighting != "normalised":
         assert weights.min() >= 1 and weights.max() <= 10
@@ -338,7 +341,7 @@ def test_dwld_options(weighting, divergence, options):
 def test_the_weights_pass_no_gradient_to_the_student():
     student, teacher, target = outputs()
     student.logits.requires_grad_()
-    for weighting in ("joint", "closed-form", "normalised"):
+    for weighting in WEIGHTINGS:
         weights = build("dwld", student, teacher, weighting=weighting).weights(student, teacher, target)
         assert (
             not weights.requires_grad
@@ -353,6 +356,42 @@ def test_closed_form_follows_the_confidence():
     weights = build("dwld", student, teacher, weighting="closed-form", beta_min=2, beta_max=6).weights(student)
     torch.testing.assert_close(weights[0, :, 0, 0], torch.full((C,), 6.0))
     torch.testing.assert_close(weights[0, :, 0, 1], torch.full((C,), 2.0))
+
+
+def test_confidence_gap_is_where_the_teacher_is_sure_and_the_student_is_not():
+    student, teacher, _ = outputs()
+    sure, unsure = torch.tensor([100.0, 0, 0, 0]), torch.zeros(C)
+    pixels = {(0, 0): (unsure, sure, 6.0), (0, 1): (sure, unsure, 2.0), (0, 2): (sure, sure, 2.0)}
+    for (row, column), (s, t, _) in pixels.items():
+        student.logits[0, :, row, column], teacher.logits[0, :, row, column] = s, t
+    dwld = build("dwld", student, teacher, weighting="confidence-gap", beta_min=2, beta_max=6)
+    weights = dwld.weights(student, teacher)
+    for (row, column), (_, _, expected) in pixels.items():
+        torch.testing.assert_close(weights[0, :, row, column], torch.full((C,), expected))
+
+
+def test_focal_grows_with_ncld():
+    student, teacher, target = outputs()
+    teacher.logits[0, :, 0, 0] = student.logits[0, :, 0, 0]
+    dwld = build("dwld", student, teacher, weighting="focal", beta_min=2, beta_max=6)
+    weights = dwld.weights(student, teacher, target)
+    torch.testing.assert_close(weights[0, :, 0, 0], torch.full((C,), 2.0))
+    ncld = decouple(student.logits, teacher.logits, target)[1]
+    torch.testing.assert_close(weights[:, 0], 6 - 4 * (-ncld).exp())
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({"weighting": "confidence-gap"}, "confidence-gap reads the teacher: pass it"),
+        ({"weighting": "focal"}, "focal reads the teacher and the target: pass"),
+        ({"weighting": "joint", "input": "teacher"}, "reads the teacher: pass it"),
+    ],
+)
+def test_weights_say_what_they_need(options, missing):
+    student, teacher, _ = outputs()
+    with pytest.raises(ValueError, match=missing):
+        build("dwld", student, teacher, **options).weights(student)
 
 
 def test_normalised_keeps_the_mean():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lixlib.functional import confidence, decouple, dkd_loss, dwld_loss, kd_loss
 
@@ -128,6 +129,36 @@ def test_bregman_is_least_where_student_is_teacher(weight):
         same.grad = None
         dwld_loss(same, teacher, target, w, divergence=divergence).backward()
         assert (same.grad.abs().max() < 1e-12) == stationary
+
+
+def plain_dwld(student, teacher, weight, target, temperature, divergence):
+    """LIX Eq. (9) as it is written, for ordinary logits without ignored pixels; autograd finds its gradient."""
+    hit = nn.functional.one_hot(target, C).movedim(-1, 1).bool()
+    p_s, p_t = ((logits / temperature).softmax(1) for logits in (student, teacher))
+    b_s, b_t = (torch.stack([(p * hit).sum(1), (p * ~hit).sum(1)]) for p in (p_s, p_t))
+    q_s, q_t = (p.masked_fill(hit, 0) / b[1].unsqueeze(1) for p, b in ((p_s, b_s), (p_t, b_t)))
+    terms = q_t * (q_t.masked_fill(hit, 1).log() - q_s.masked_fill(hit, 1).log())
+    if divergence == "bregman":
+        terms = terms - q_t + q_s
+    return temperature**2 * ((b_t * (b_t / b_s).log()).sum(0) + (weight * terms).sum(1)).mean()
+
+
+@pytest.mark.parametrize("divergence", ["kl", "bregman"])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("kind", ["a weight per class", "one weight", "a number"])
+def test_the_backward_pass_of_dwld_is_the_gradient_of_equation_9(divergence, temperature, kind):
+    student, teacher, target = make(ignored=0)
+    weight = {"a weight per class": 1 + 9 * torch.rand_like(student), "one weight": torch.tensor(7.0).double()}.get(
+        kind, 3
+    )
+    inputs = [tensor.requires_grad_() for tensor in (student, weight) if isinstance(tensor, torch.Tensor)]
+    options = {"temperature": temperature, "divergence": divergence}
+    found = dwld_loss(student, teacher, target, weight, **options)
+    expected = plain_dwld(student, teacher, weight, target, **options)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    # scaled, as by lambda_L
+    found, expected = (torch.autograd.grad(0.3 * loss, inputs) for loss in (found, expected))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 def test_gradient_reaches_the_weights():

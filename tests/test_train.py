@@ -80,6 +80,21 @@ def test_loss_falls_and_the_log_is_on_disk(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "log.jsonl"]
 
 
+def test_an_observer_sees_every_epoch_and_changes_nothing(tmp_path):
+    seen = []
+
+    def observe(epoch, observed):
+        seen.append((epoch, observed.training, torch.is_grad_enabled()))
+        return {"first weight": next(observed.student.parameters()).flatten()[0].item()}
+
+    log, model = train(tmp_path / "seen", distiller("lix"), observe=observe)
+    plain_log, plain = train(tmp_path / "plain", distiller("lix"))
+    assert seen == [(epoch, False, False) for epoch in range(1, SCHEDULE.epochs + 1)]
+    assert log[-1].pop("first weight") == next(model.student.parameters()).flatten()[0].item()
+    assert_same(model, plain)
+    assert without_seconds(log)[-1] == without_seconds(plain_log)[-1]
+
+
 def test_training_repeats_itself(tmp_path):
     (log, model), (log_again, again) = (train(tmp_path / name, distiller("lix")) for name in "ab")
     assert_same(model, again)

@@ -1,0 +1,97 @@
+"""Chapter 03: what it writes out is what the library does, and what it derives holds."""
+
+import itertools
+
+import pytest
+import torch
+from notebook_code import definitions
+
+from lixlib.functional import dkd_loss, dwld_loss
+
+CHAPTER = "03_dwld_loss"
+OPTIONS = [
+    {"temperature": temperature, "divergence": divergence}
+    for temperature, divergence in itertools.product((1.0, 4.0), ("kl", "bregman"))
+]
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    return definitions(CHAPTER)
+
+
+def make(seed, scale, shape=(2, 7, 5, 9)):
+    """Student and teacher logits, labels, weights in [1, 10]."""
+    generator = torch.Generator().manual_seed(seed)
+    student, teacher = scale * torch.randn(2, *shape, dtype=torch.float64, generator=generator)
+    target = torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
+    return student, teacher, target, 1 + 9 * torch.rand(shape, dtype=torch.float64, generator=generator)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("seed, scale", [(0, 1), (1, 5), (2, 100)])
+def test_plain_loss_and_hand_written_gradient_are_the_librarys(chapter, seed, scale, options):
+    arguments = make(seed, scale)
+    expected = dwld_loss(*arguments, **options)
+    torch.testing.assert_close(chapter["dwld_plain"](*arguments, **options), expected, rtol=1e-12, atol=1e-12)
+    by_hand = chapter["dwld_gradient"](*arguments, **options)
+    for loss in (chapter["dwld_plain"], dwld_loss):
+        found = chapter["gradients"](loss, *arguments, **options)
+        torch.testing.assert_close(found, by_hand, rtol=1e-9, atol=1e-12)
+
+
+def test_constant_weight_is_dkd(chapter):
+    student, teacher, target, _ = make(3, 4)
+    found = chapter["dwld_plain"](student, teacher, target, 8.0, 2.0)
+    torch.testing.assert_close(found, dkd_loss(student, teacher, target, beta=8.0, temperature=2.0))
+
+
+@pytest.mark.parametrize("delta", [1e4, 1e9])
+def test_matrix_forms_are_the_split(chapter, delta):
+    student, _, target, _ = make(4, 5, (40, 6))
+    g, p, b, q = chapter["matrix_forms"](student, target, delta)
+    hit, miss, log_q = chapter["split"](student, g.bool())
+    torch.testing.assert_close(p, student.softmax(1))
+    torch.testing.assert_close(b, torch.stack([hit, miss], 1).exp())
+    torch.testing.assert_close(q, log_q.exp().masked_fill(g.bool(), 0))
+
+
+def distributions(seed, count=6, classes=4):
+    generator = torch.Generator().manual_seed(seed)
+    return (2 * torch.randn(count, classes, dtype=torch.float64, generator=generator)).softmax(1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slope_is_the_derivative(chapter, seed):
+    teacher, weight = distributions(seed), 1 + 9 * torch.rand(6, 4, dtype=torch.float64)
+    z = distributions(seed + 10).log().requires_grad_()
+    for divergence in ("kl", "bregman"):
+        (expected,) = torch.autograd.grad((weight * chapter["elements"](teacher, z.softmax(1), divergence)).sum(), z)
+        torch.testing.assert_close(chapter["slope"](teacher, z.softmax(1), weight, divergence).detach(), expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_minimum_lies_at_the_weighted_teacher_and_has_the_value_of_the_floor(chapter, seed):
+    teacher, weight = distributions(seed), 1 + 9 * torch.rand(6, 4, dtype=torch.float64)
+    best = chapter["minimiser"](teacher, weight)
+    lowest = (weight * chapter["elements"](teacher, best)).sum(1)
+    torch.testing.assert_close(chapter["floor"](teacher, weight), lowest)
+    assert (lowest <= 1e-12).all()
+    assert chapter["slope"](teacher, best, weight, "kl").abs().max() < 1e-12
+    for _ in range(20):
+        other = (best.log() + torch.randn_like(best)).softmax(1)
+        assert ((weight * chapter["elements"](teacher, other)).sum(1) >= lowest).all()
+        assert (chapter["elements"](teacher, other, "bregman") >= -1e-15).all()
+
+
+@pytest.mark.parametrize(
+    "divergence, weights, student", [("kl", (1, 10, 10), (0.13, 0.65, 0.22)), ("bregman", None, (0.6, 0.3, 0.1))]
+)
+def test_the_joint_game(chapter, divergence, weights, student):
+    teacher, start = torch.tensor([[0.6, 0.3, 0.1], [1 / 3] * 3], dtype=torch.float64)
+    w, q = chapter["play"](teacher, start, divergence, 1500)
+    assert q[-1].tolist() == pytest.approx(student, abs=5e-3)
+    if weights:
+        assert w[-1].tolist() == pytest.approx(weights, abs=0.15)
+    else:
+        assert (w.diff(dim=0) <= 1e-12).all(), "no weight ever rises"

@@ -295,7 +295,8 @@ def simplexes(
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
             if title in fields:
                 levels = np.linspace(low, high, 15)
-                drawn = ax.tricontourf(*_flat(grid), fields[title].clip(low, high), levels=levels, alpha=0.9)
+                values = fields[title].clip(low, high - 1e-6 * (high - low))  # what reaches the last level stays white
+                drawn = ax.tricontourf(*_flat(grid), values, levels=levels, alpha=0.9)
             ax.plot(*_flat(np.eye(3)[[0, 1, 2, 0]]), color="#333333", linewidth=1)
             for corner, name, ha, va in zip(np.eye(3), corners, ("left", "right", "center"), "ttb", strict=True):
                 x, y = _flat(corner)

@@ -157,6 +157,15 @@ def test_simplexes_place_the_corners_and_share_one_colour_bar():
     check(plots.simplexes({"empty": plots.Simplex()}), axes=1)
 
 
+def test_a_field_beyond_its_limits_keeps_the_last_colour():
+    figure = plots.simplexes({"": plots.Simplex(lambda p: np.full(len(p), 9.0))}, limits=(0, 1))
+    check(figure, axes=2)
+    ax = figure.axes[0]
+    column, row = ax.transData.transform((0.5, 0.3)).astype(int)
+    picture = np.asarray(figure.canvas.buffer_rgba())
+    assert picture[picture.shape[0] - row, column, 2] < 100, "yellow, not the white of an empty triangle"
+
+
 @pytest.mark.parametrize("arrow", [1.0, 0.0])
 def test_arrows_of_any_length_are_drawn(arrow):
     point = np.full((1, 3), 1 / 3)

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid, one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lixlib.functional import dkd_loss, kd_loss
+from lixlib.functional import dkd_loss, gram, kd_loss
 from lixlib.functional.dkd import split
 from lixlib.results import gap_closed
 
@@ -208,6 +208,24 @@ def _generalised_kl(log_t: Tensor, log_s: Tensor) -> Tensor:
     return log_t.exp() * (torch.expm1(d) - d)
 
 
+# 04: the Laplace Gram matrix
+
+
+def _rows(generator: torch.Generator) -> Inputs:
+    equal = _randn(generator, 8, 3)
+    equal[5] = equal[2]
+    return {
+        "random rows": (_randn(generator, 12, 5), 2.0),
+        "two equal rows": (equal, 0.7),
+        "rows that are far apart": (1000 * _randn(generator, 9, 4), 3.0),
+        "more channels than rows": (_randn(generator, 20, 50), 40.0),
+    }
+
+
+def _l1(x: Tensor) -> Tensor:
+    return torch.cdist(x, x, p=1)
+
+
 # 09: the KL divergence
 
 
@@ -298,6 +316,34 @@ EXERCISES = {
             ),
         },
         tolerance=1e-8,
+    ),
+    "04.1": Exercise(
+        expected=lambda x, bandwidth: gram(x, kernel="laplace", bandwidth=bandwidth),
+        inputs=_rows,
+        hint="the L1 distance is a sum over channels, and each channel alone needs one n x n table.",
+        mistakes={
+            "that is the Gaussian kernel; Laplace takes absolute differences, without a square.": lambda x, bandwidth: (
+                gram(x, kernel="gaussian", bandwidth=bandwidth)
+            ),
+            "that is the Euclidean distance; Laplace takes the sum of absolute differences.": lambda x, bandwidth: (
+                -torch.cdist(x, x) / bandwidth
+            ).exp(),
+            "the differences are averaged over the channels; they must be summed.": lambda x, bandwidth: (
+                -_l1(x) / (x.shape[1] * bandwidth)
+            ).exp(),
+            "that is the distance over the bandwidth; its exp(-...) is missing.": lambda x, bandwidth: (
+                _l1(x) / bandwidth
+            ),
+            "the exponent has lost its minus sign.": lambda x, bandwidth: (_l1(x) / bandwidth).exp(),
+            "divide by the bandwidth; you have multiplied.": lambda x, bandwidth: (-_l1(x) * bandwidth).exp(),
+            "2 s^2 belongs to the Gaussian kernel; Laplace divides by s.": lambda x, bandwidth: (
+                -_l1(x) / (2 * bandwidth**2)
+            ).exp(),
+            "the bandwidth is given here; you have taken the mean distance.": lambda x, bandwidth: gram(
+                x, kernel="laplace"
+            ),
+        },
+        entries=lambda x, bandwidth: 2 * max(len(x) ** 2, x.numel()),
     ),
     "09.1": Exercise(
         expected=kd_loss,

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid, one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lixlib.functional import dkd_loss, gram, kd_loss
+from lixlib.functional import dkd_loss, gram, hsic, kd_loss
 from lixlib.functional.dkd import split
 from lixlib.results import gap_closed
 
@@ -226,6 +226,32 @@ def _l1(x: Tensor) -> Tensor:
     return torch.cdist(x, x, p=1)
 
 
+# 05: unbiased HSIC
+
+
+def _grams(generator: torch.Generator) -> Inputs:
+    return {
+        "random features": (gram(_randn(generator, 9, 3)), gram(_randn(generator, 9, 4), kernel="laplace")),
+        "four samples, the fewest": (gram(_randn(generator, 4, 5)), gram(_randn(generator, 4, 5))),
+        "large features": (gram(1000 * _randn(generator, 12, 3)), gram(_randn(generator, 12, 50))),
+    }
+
+
+def _hsic_mistake(formula: Callable[..., Tensor], diagonal: bool = False) -> Callable[[Tensor, Tensor], Tensor]:
+    """HSIC by a formula of n, sum K L, sum K sum L, K 1 . L 1, and both Grams, which lose their diagonals first."""
+
+    def mistake(k, l):  # noqa: E741
+        if not diagonal:
+            k, l = (gram - gram.diag().diag() for gram in (k, l))  # noqa: E741
+        return formula(len(k), (k * l).sum(), k.sum() * l.sum(), k.sum(1) @ l.sum(1), k, l)
+
+    return mistake
+
+
+def _song(n: int, pairs: Tensor, sums: Tensor, mixed: Tensor, *grams: Tensor) -> Tensor:
+    return (pairs + sums / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)) / (n * (n - 3))
+
+
 # 09: the KL divergence
 
 
@@ -344,6 +370,29 @@ EXERCISES = {
             ),
         },
         entries=lambda x, bandwidth: 2 * max(len(x) ** 2, x.numel()),
+    ),
+    "05.1": Exercise(
+        expected=lambda a, b: hsic(a, b, unbiased=True),
+        inputs=_grams,
+        hint="set both diagonals to zero; then the terms are sums of K L, of K and of L, and of their rows.",
+        mistakes={
+            "that is the biased HSIC of Eq. (15).": hsic,
+            "the diagonals are still there; set them to zero first.": _hsic_mistake(_song, diagonal=True),
+            "you divide by (n - 1)^2; this estimator divides by n (n - 3).": _hsic_mistake(
+                lambda n, *terms: _song(n, *terms) * n * (n - 3) / (n - 1) ** 2
+            ),
+            "the last term lacks its factor 2.": _hsic_mistake(
+                lambda n, pairs, sums, mixed, *_: _song(n, pairs, sums, mixed / 2)
+            ),
+            "the last term is subtracted, not added.": _hsic_mistake(
+                lambda n, pairs, sums, mixed, *_: _song(n, pairs, sums, -mixed)
+            ),
+            "the last term is missing.": _hsic_mistake(lambda n, pairs, sums, mixed, *_: _song(n, pairs, sums, 0)),
+            "the middle term is missing.": _hsic_mistake(lambda n, pairs, sums, mixed, *_: _song(n, pairs, 0, mixed)),
+            "the first term multiplies entry by entry; you have summed a matrix product.": _hsic_mistake(
+                lambda n, pairs, sums, mixed, a, b: _song(n, (a @ b).sum(), sums, mixed)
+            ),
+        },
     ),
     "09.1": Exercise(
         expected=kd_loss,

@@ -85,13 +85,21 @@ def test_the_minimum_lies_at_the_weighted_teacher_and_has_the_value_of_the_floor
 
 
 @pytest.mark.parametrize(
-    "divergence, weights, student", [("kl", (1, 10, 10), (0.13, 0.65, 0.22)), ("bregman", None, (0.6, 0.3, 0.1))]
+    "start, weights, student",
+    [
+        ([1 / 3] * 3, (1, 10, 10), (0.13, 0.65, 0.22)),
+        ([0.58, 0.21, 0.21], (10, 1, 1), (0.937, 0.047, 0.016)),  # a student that exaggerates the first class
+    ],
 )
-def test_the_joint_game(chapter, divergence, weights, student):
-    teacher, start = torch.tensor([[0.6, 0.3, 0.1], [1 / 3] * 3], dtype=torch.float64)
-    w, q = chapter["play"](teacher, start, divergence, 1500)
+def test_student_and_weights_agree_against_the_teacher(chapter, start, weights, student):
+    teacher, start = torch.tensor([[0.6, 0.3, 0.1], start], dtype=torch.float64)
+    w, q = chapter["play"](teacher, start, "kl", 2000)
+    assert w[-1].tolist() == pytest.approx(weights, abs=0.15)
     assert q[-1].tolist() == pytest.approx(student, abs=5e-3)
-    if weights:
-        assert w[-1].tolist() == pytest.approx(weights, abs=0.15)
-    else:
-        assert (w.diff(dim=0) <= 1e-12).all(), "no weight ever rises"
+
+
+def test_with_bregman_weights_only_fall_and_the_student_ends_at_the_teacher(chapter):
+    teacher, start = torch.tensor([[0.6, 0.3, 0.1], [1 / 3] * 3], dtype=torch.float64)
+    w, q = chapter["play"](teacher, start, "bregman", 500)
+    assert (w.diff(dim=0) <= 1e-12).all()
+    torch.testing.assert_close(q[-1], teacher)

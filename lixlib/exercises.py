@@ -271,7 +271,7 @@ EXERCISES = {
     "01.1": Exercise(
         expected=_dkd_gradient,
         inputs=_pixels,
-        hint="begin with the target's column, Eq. (5); for the others, dm/dz_j = -q_j.",
+        hint="begin with the target's column, Eq. (5); for the others, ask what m and q do when z_j moves.",
         mistakes={
             "that is Eq. (5) for the target, and nothing for the others; they get a gradient too.": _dkd_mistake(
                 lambda alpha, beta, gap, hit, p_s, p_t, q_s, q_t: alpha * gap * hit
@@ -302,7 +302,7 @@ EXERCISES = {
     "01.2": Exercise(
         expected=_log_not_target,
         inputs=_labelled_logits,
-        hint="1 - p_t is the sum of the other exponentials over the sum of all; torch has a safe logsumexp.",
+        hint="1 - p_t is the sum of the other exponentials over the sum of all; what adds exponentials safely?",
         mistakes={
             "that is log p_t, of the target itself.": _log_p,
             "that is -log p_t, and log(1 - p) is another thing.": lambda logits, target: -_log_p(logits, target),

@@ -383,7 +383,7 @@ def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, ylabel: str
         colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
         names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
         colour_of = dict(zip(names, cycle(colours), strict=False))
-        figure = _figure(figsize=(width, 3.1))
+        figure = _figure(figsize=(width, 3.1 + 0.25 * (len(names) > 1)))
         ratios = [len(next(iter(panel.values()))) + 1 for panel in panels.values()]
         axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=ratios)[0]
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
@@ -394,9 +394,10 @@ def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, ylabel: str
             ax.axhline(0, color="#333333", linewidth=0.8)
             ax.grid(axis="x", visible=False)
             ax.set_title(title)
-            if len(panel) > 1:
-                ax.legend()
         axes[0].set_ylabel(ylabel)
+        if len(names) > 1:
+            handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+            figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(names), 6))
     return figure
 
 

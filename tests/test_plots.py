@@ -188,6 +188,7 @@ def test_bars_keep_a_series_its_colour():
     check(figure, axes=2)
     first, second = (ax.containers[0].patches[0] for ax in figure.axes)
     assert first.get_facecolor() == second.get_facecolor() and second.get_height() == -1
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["student", "teacher"]
 
 
 def test_lines_have_bands_and_one_legend():

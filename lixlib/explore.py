@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,9 @@ def explore(fn: Callable[..., Any], **controls: Any) -> None:
     if os.environ.get("LIX_HEADLESS"):
         _visit_ends(fn, widgets)
     else:
-        display(ipywidgets.interactive(lambda **values: _show(fn, values), **widgets))
+        panel = ipywidgets.interactive(lambda **values: _show(fn, values), **widgets)
+        _make_room_for_names(panel.children[:-1])  # the last child is the picture
+        display(panel)
 
 
 def _widget(name: str, control: Any, signature: inspect.Signature) -> Any:
@@ -48,6 +50,16 @@ def _widget(name: str, control: Any, signature: inspect.Signature) -> Any:
     if hasattr(widget, "continuous_update"):
         widget.continuous_update = False  # redraw once, when the handle is let go
     return widget
+
+
+def _make_room_for_names(controls: Sequence[Any]) -> None:
+    """Give every name as much room as the longest needs: ipywidgets cuts off what is longer than 80 px."""
+    named = [control for control in controls if hasattr(getattr(control, "style", None), "description_width")]
+    name_width = f"max(80px, {max((len(control.description) for control in named), default=0)}ch)"
+    for control in named:
+        if not control.style.description_width and control.layout.width is None:
+            control.style.description_width = name_width
+            control.layout.width = f"calc(220px + {name_width})"  # as long as ever beside the name
 
 
 def _visit_ends(fn: Callable[..., Any], widgets: dict[str, Any]) -> None:

@@ -145,3 +145,14 @@ def test_live_widgets_redraw_when_a_handle_is_let_go(monkeypatch, shown):
     assert slider.continuous_update is False and slider.description == "value"
     slider.value = 7
     assert calls == [5, 7]
+
+
+def test_long_names_are_not_cut_and_controls_stay_aligned(monkeypatch, shown):
+    monkeypatch.delenv("LIX_HEADLESS")
+    own = ipywidgets.Text("x", layout={"width": "90%"})
+    controls = {"a_name_of_26_characters_in": (0, 1), "colour": ["red", "blue"], "grid": True, "own": own}
+    explore(lambda **values: None, **controls, size=ipywidgets.fixed(3))
+    *automatic, last = shown[0].children[:-1]
+    assert [control.style.description_width for control in automatic] == 3 * ["max(80px, 26ch)"]
+    assert [control.layout.width for control in automatic] == 3 * ["calc(220px + max(80px, 26ch))"]
+    assert last.layout.width == "90%" and not last.style.description_width

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid, one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lixlib.functional import dkd_loss, gram, hsic, kd_loss
+from lixlib.functional import confidence, dkd_loss, gram, hsic, kd_loss
 from lixlib.functional.dkd import split
 from lixlib.results import gap_closed
 
@@ -190,6 +190,22 @@ def _log_p(logits: Tensor, target: Tensor) -> Tensor:
     return logits.log_softmax(1).gather(1, target.unsqueeze(1)).squeeze(1)
 
 
+# 02: weights in closed form
+
+
+def _range_and_logits(generator: torch.Generator) -> Inputs:
+    certain = 200.0 * torch.eye(4, dtype=torch.float64)[torch.randint(4, (1, 3, 5), generator=generator)].movedim(-1, 1)
+    return {
+        "random logits": (3 * _randn(generator, 2, 5, 4, 6), 1.0, 10.0),
+        "a student that is certain everywhere": (certain, 1.0, 10.0),
+        "two classes and a range below 1": (_randn(generator, 1, 2, 7, 3), 0.05, 0.8),
+    }
+
+
+def _spread(share: Tensor, logits: Tensor, low: float, high: float) -> Tensor:
+    return (low + (high - low) * share.unsqueeze(1)).expand_as(logits)
+
+
 # 03: the generalised KL element
 
 
@@ -311,6 +327,28 @@ EXERCISES = {
             ).logsumexp(1),
             "a sigmoid of the target's logit alone forgets the other logits.": lambda logits, target: logsigmoid(
                 -logits.gather(1, target.unsqueeze(1)).squeeze(1)
+            ),
+        },
+    ),
+    "02.1": Exercise(
+        expected=lambda logits, low, high: _spread(1 - confidence(logits), logits, low, high),
+        inputs=_range_and_logits,
+        hint="1 - c is the entropy of the softmax over log C, one number a pixel; log_softmax keeps it finite.",
+        mistakes={
+            "that gives more weight where the student is sure: it should be 1 - c.": lambda logits, low, high: _spread(
+                confidence(logits), logits, low, high
+            ),
+            "the entropy is not yet divided by its largest value, log C.": lambda logits, low, high: _spread(
+                confidence(logits, kind="entropy"), logits, low, high
+            ),
+            "that is beta_min + beta_max (1 - c), which may exceed beta_max.": lambda logits, low, high: _spread(
+                1 - confidence(logits), logits, low, low + high
+            ),
+            "W begins at beta_min, which you have not added.": lambda logits, low, high: (
+                _spread(1 - confidence(logits), logits, low, high) - low
+            ),
+            "that is 1 - max p; here c is the negentropy.": lambda logits, low, high: _spread(
+                1 - confidence(logits, kind="max"), logits, low, high
             ),
         },
     ),

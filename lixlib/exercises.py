@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid, one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lixlib.functional import confidence, dkd_loss, gram, hsic, kd_loss
+from lixlib.functional import cka, confidence, dkd_loss, gram, hsic, kd_loss
 from lixlib.functional.dkd import split
 from lixlib.results import gap_closed
 
@@ -268,6 +268,23 @@ def _song(n: int, pairs: Tensor, sums: Tensor, mixed: Tensor, *grams: Tensor) ->
     return (pairs + sums / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)) / (n * (n - 3))
 
 
+# 06: ARFD with channels as samples
+
+
+def _aligned(generator: torch.Generator) -> Inputs:
+    contrast = torch.tensor([1e3, 1e-3], dtype=torch.float64)[:, None, None]
+    return {
+        "random features": (_randn(generator, 2, 12, 5), _randn(generator, 2, 12, 5)),
+        "as many positions as channels": (_randn(generator, 3, 7, 7), _randn(generator, 3, 7, 7)),
+        "more channels than positions": (_randn(generator, 1, 6, 20), _randn(generator, 1, 6, 20)),
+        "images of very different contrast": (_randn(generator, 2, 9, 4), contrast * _randn(generator, 2, 9, 4)),
+    }
+
+
+def _channel_loss(s: Tensor, t: Tensor, kernel: str = "laplace") -> Tensor:
+    return 1 - cka(gram(s.mT, kernel=kernel), gram(t.mT, kernel=kernel)).mean()
+
+
 # 09: the KL divergence
 
 
@@ -429,6 +446,22 @@ EXERCISES = {
             "the middle term is missing.": _hsic_mistake(lambda n, pairs, sums, mixed, *_: _song(n, pairs, 0, mixed)),
             "the first term multiplies entry by entry; you have summed a matrix product.": _hsic_mistake(
                 lambda n, pairs, sums, mixed, a, b: _song(n, (a @ b).sum(), sums, mixed)
+            ),
+        },
+    ),
+    "06.1": Exercise(
+        expected=_channel_loss,
+        inputs=_aligned,
+        hint="gram takes the rows of each matrix for samples: what must become a row?",
+        mistakes={
+            "these are still the positions; the channels must become the rows.": lambda s, t: _channel_loss(s.mT, t.mT),
+            "reshape mixes positions and channels up; transpose with .mT.": lambda s, t: _channel_loss(
+                s.reshape(s.shape[0], s.shape[2], -1).mT, t.reshape(t.shape[0], t.shape[2], -1).mT
+            ),
+            "that is the similarity; the loss is one minus it.": lambda s, t: 1 - _channel_loss(s, t),
+            "that is the linear kernel; ask gram for the Laplace kernel.": lambda s, t: _channel_loss(s, t, "linear"),
+            "that is the Gaussian kernel; ask gram for the Laplace kernel.": lambda s, t: _channel_loss(
+                s, t, "gaussian"
             ),
         },
     ),

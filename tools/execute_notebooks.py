@@ -15,6 +15,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -68,7 +69,11 @@ def _headless(scratch: Path) -> Iterator[None]:
 
 
 def clean(notebook: NotebookNode) -> None:
-    """Remove papermill's notes, times, widget state and the exact Python version; store the hash of the code."""
+    """Remove papermill's notes, times, widget state and the exact Python version; store the hash of the code.
+
+    What a busy kernel sent as several pieces of text becomes one.
+    """
+    CoalesceStreamsPreprocessor(enabled=True).preprocess(notebook, {})
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

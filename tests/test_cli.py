@@ -258,7 +258,7 @@ print([lixlib.run.run(recipe, device=device).line["method"] for recipe in recipe
         cells=[
             nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
             nbformat.v4.new_code_cell(check),
-        ]
+        ],
     )
     monkeypatch.setattr(lixlib.cli, "DEMO", tmp_path / "source" / "09_distillation_run.ipynb")
     lixlib.cli.DEMO.parent.mkdir()

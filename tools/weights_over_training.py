@@ -22,7 +22,7 @@ FRAMES = 16  # of the validation split, on which W is looked at
 BINS = 10  # of the confidence
 # lambda_L of every run; a heavier logit term makes short runs worse, whatever W does (results/README.md)
 SHARED = {"weight": 0.25}
-DKD = {"dkd-1": 1.0, "dkd-5.5": 5.5}  # constant weights: the lower end of W's range, and its middle
+DKD = {"dkd-1": 1.0, "dkd-5.5": 5.5, "dkd-10": 10.0}  # constant weights: both ends of W's range, and its middle
 # the controllers that seek or move weight need elements that are never negative
 DIVERGENCE = {"joint": "kl", "closed-form": "kl", "confidence-gap": "kl", "focal": "kl"}
 
@@ -32,7 +32,7 @@ class Options:
     """What to run.
 
     Args:
-        weightings: Names of DWLD's weightings, or dkd-1 and dkd-5.5.
+        weightings: Names of DWLD's weightings, or dkd-1, dkd-5.5 and dkd-10.
         seeds: Seeds; every weighting is run with the first before the next begins.
         epochs: Passes over the training images.
         results: Folder of the result lines.

@@ -57,7 +57,7 @@ class DynamicWeightController(nn.Module):
         self.mlp = nn.Sequential(*layers)
 
     def forward(self, logits: Tensor) -> Tensor:
-        logits = logits.detach().float()
+        logits = logits.detach().to(self.mlp[0].weight.dtype)
         h = logits if self.features == "logits" else logits.softmax(1)
         if self.with_confidence:
             h = torch.cat([h, confidence(logits, kind=self.kind).unsqueeze(1)], dim=1)
@@ -75,7 +75,8 @@ class DWLD(nn.Module):
             "closed-form": W = beta_min + (beta_max - beta_min)(1 - c), one weight for all classes, nothing to train.
             "reversed": the controller ascends the loss (gradient reversal), so it seeks the hard pixels.
             "normalised": the controller's W, rescaled so that its mean over the non-target classes of the valid
-            pixels stays at the midpoint of beta_min and beta_max: weight can be moved, not removed.
+            pixels stays at the midpoint of beta_min and beta_max: weight can be moved, not removed. A single W may then
+            exceed beta_max.
             "confidence-gap": W = beta_min + (beta_max - beta_min) max(c^T - c^S, 0): where the teacher is sure and the
             student is not.
             "focal": W = beta_min + (beta_max - beta_min)(1 - exp(-NCLD)), a constant to the gradient: where the two

@@ -380,10 +380,8 @@ def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, ylabel: str
         width: of the figure, in inches.
     """
     with style():
-        colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-        names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
-        colour_of = dict(zip(names, cycle(colours), strict=False))
-        figure = _figure(figsize=(width, 3.1 + 0.25 * (len(names) > 1)))
+        colour_of = _colours_of(panels)
+        figure = _figure(figsize=(width, 3.1 + 0.25 * (len(colour_of) > 1)))
         ratios = [len(next(iter(panel.values()))) + 1 for panel in panels.values()]
         axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=ratios)[0]
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
@@ -395,9 +393,7 @@ def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, ylabel: str
             ax.grid(axis="x", visible=False)
             ax.set_title(title)
         axes[0].set_ylabel(ylabel)
-        if len(names) > 1:
-            handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-            figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(names), 6))
+        _legend_below(figure)
     return figure
 
 
@@ -418,10 +414,8 @@ def lines(
         width: of the figure, in inches.
     """
     with style():
-        colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-        names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
-        colour_of = dict(zip(names, cycle(colours), strict=False))
-        figure = _figure(figsize=(width, 3.4 + 0.25 * (len(names) > 1)))
+        colour_of = _colours_of(panels)
+        figure = _figure(figsize=(width, 3.4 + 0.25 * (len(colour_of) > 1)))
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
             for name, (x, y, *spread) in panel.items():
@@ -434,9 +428,7 @@ def lines(
             ax.set_xscale("log" if "x" in log else "linear")
             ax.set_yscale("log" if "y" in log else "linear")
         axes[0].set_ylabel(ylabel)
-        if len(names) > 1:
-            handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-            figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(names), 6))
+        _legend_below(figure)
     return figure
 
 
@@ -492,6 +484,20 @@ def _draw(ax, picture: np.ndarray) -> None:
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.grid(visible=False)
+
+
+def _colours_of(panels: Mapping[str, Mapping]) -> dict[str, str]:
+    """The colour of every series, the same in all panels; to be called in the style."""
+    names = dict.fromkeys(name for panel in panels.values() for name in panel)
+    return dict(zip(names, cycle(plt.rcParams["axes.prop_cycle"].by_key()["color"]), strict=False))
+
+
+def _legend_below(figure: Figure) -> None:
+    """One legend for all panels, where there is more than one series."""
+    pairs = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in figure.axes]
+    handles = {label: handle for pair in pairs for handle, label in pair}
+    if len(handles) > 1:
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 6))
 
 
 def _limits(arrays) -> tuple[float, float]:

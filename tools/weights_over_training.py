@@ -18,13 +18,11 @@ from lixlib.distillers import Distiller
 from lixlib.functional import confidence
 from lixlib.run import Recipe, run
 
-FRAMES = 16  # of the validation split, on which W is looked at
 BINS = 10  # of the confidence
 # lambda_L of every run; a heavier logit term makes short runs worse, whatever W does (results/README.md)
 SHARED = {"weight": 0.25}
 DKD = {"dkd-1": 1.0, "dkd-5.5": 5.5, "dkd-10": 10.0}  # constant weights: both ends of W's range, and its middle
-# the controllers that seek or move weight need elements that are never negative
-DIVERGENCE = {"joint": "kl", "closed-form": "kl", "confidence-gap": "kl", "focal": "kl"}
+BREGMAN = ("reversed", "normalised")  # controllers that seek or move weight need elements that are never negative
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,16 @@ def recipe_of(weighting: str, seed: int, epochs: int) -> Recipe:
     common = {"seed": seed, "epochs": epochs, "precision": "bf16-mixed", "splits": ("train", None, "test")}
     if weighting in DKD:
         return Recipe(method="dkd", hyper={"beta": DKD[weighting], **SHARED}, **common)
-    divergence = DIVERGENCE.get(weighting, "bregman")
+    divergence = "bregman" if weighting in BREGMAN else "kl"
     hyper = {"weighting": weighting, "divergence": divergence, "beta_min": 1.0, "beta_max": 10.0, **SHARED}
     return Recipe(method="dwld", hyper=hyper, **common)
 
 
 class Observer:
-    """Statistics of W over a few validation frames: at epochs 1 to 10, and then at every fifth."""
+    """Statistics of W over the validation frames: at epochs 1 to 10, and then at every fifth."""
 
     def __init__(self, recipe: Recipe):
-        frames = data.load("toydrive", "val", size=recipe.size, count=FRAMES, difficulty=recipe.data["difficulty"])
+        frames = data.load("toydrive", "val", size=recipe.size, difficulty=recipe.data["difficulty"])
         self.batch, self.classes = data.collate(list(frames)), frames.classes.names
 
     def __call__(self, epoch: int, distiller: Distiller) -> dict:

@@ -8,6 +8,7 @@ from torch import nn
 
 from lixlib.data.sample import Sample
 from lixlib.distillers import DWLD, METHODS, Distiller, DynamicWeightController, build
+from lixlib.distillers.common import deepest_pair, encoder_pairs
 from lixlib.distillers.dwld import WEIGHTINGS
 from lixlib.functional import decouple
 from lixlib.nets import Output
@@ -221,6 +222,24 @@ def test_errors():
     ):
         with pytest.raises(ValueError, match=allowed):
             build(method, student, teacher, **option)
+
+
+def test_the_encoders_taps_end_at_the_deepest():
+    sizes = {"conv2": 8, "conv3": 4, "conv4": 2, "decode4": 2, "decode3": 8}
+    student = Output(None, {name: torch.rand(1, 2, n, n + 1, requires_grad=True) for name, n in sizes.items()})
+    teacher = Output(None, {name: 2 * tap for name, tap in student.taps.items() if name != "conv2"})
+    assert list(encoder_pairs(student, student)) == ["conv2", "conv3", "conv4"]
+    pairs = encoder_pairs(student, teacher)
+    assert list(pairs) == ["conv3", "conv4"]
+    assert all(s is student.taps[name] and torch.equal(t, 2 * s) for name, (s, t) in pairs.items())
+    assert not any(t.requires_grad for _, t in pairs.values())
+    assert list(encoder_pairs(student, teacher, ["decode3", "conv3"])) == ["decode3", "conv3"]
+    for name, expected in ((None, "conv4"), ("decode4", "decode4")):
+        found, s, t = deepest_pair(student, teacher, name)
+        assert found == expected and s is student.taps[found] and torch.equal(t, 2 * s) and not t.requires_grad
+    for function, names in ((encoder_pairs, ["conv2"]), (deepest_pair, "conv2")):
+        with pytest.raises(ValueError, match="no common tap conv2: the student has conv2, conv3"):
+            function(student, teacher, names)
 
 
 # ARFD

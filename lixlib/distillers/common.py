@@ -39,3 +39,25 @@ def tap_pairs(student: Output, teacher: Output, names: Iterable[str] | None = No
             f"the teacher has {', '.join(teacher.taps) or 'none'}"
         )
     return {name: (student.taps[name], teacher.taps[name].detach()) for name in names}
+
+
+def encoder_pairs(
+    student: Output, teacher: Output, names: Iterable[str] | None = None
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """`tap_pairs`, None: the encoder's alone, i.e. the common taps up to the deepest one, that one included."""
+    pairs = tap_pairs(student, teacher, names)
+    if names is not None:
+        return pairs
+    order = list(pairs)
+    return {name: pairs[name] for name in order[: order.index(_deepest(pairs)) + 1]}
+
+
+def deepest_pair(student: Output, teacher: Output, name: str | None = None) -> tuple[str, Tensor, Tensor]:
+    """One of `tap_pairs` as (name, student's, teacher's); None: the deepest, i.e. the first of the smallest maps."""
+    pairs = tap_pairs(student, teacher, None if name is None else [name])
+    name = name or _deepest(pairs)
+    return name, *pairs[name]
+
+
+def _deepest(pairs: dict[str, tuple[Tensor, Tensor]]) -> str:
+    return min(pairs, key=lambda name: pairs[name][0][0, 0].numel())  # of the student's; min takes the first

@@ -1,4 +1,4 @@
-"""The command line: `lix demo`, `lix train`, `lix eval`, `lix predict`."""
+"""The command line: `lix demo`, `lix train`, `lix compare`, `lix eval`, `lix predict`."""
 
 import ast
 import json
@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from lixlib import data, results, weights
+from lixlib.compare import ALL_METHODS, grid
+from lixlib.compare import compare as compare_recipes
 from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
 from lixlib.data.triplets import open_image
 from lixlib.files import write_atomically
@@ -114,6 +116,82 @@ def train(
     print(f"weights: {finished.folder / 'weights.safetensors'}")
     if results_dir is not None:
         print(f"results: {results.append(finished.line, results_dir)}")
+
+
+@app.command
+def compare(
+    datasets: tuple[str, ...] = ("toydrive",),
+    networks: tuple[str, ...] = ("mfnet",),
+    methods: tuple[str, ...] = ALL_METHODS,
+    seeds: tuple[int, ...] = (0,),
+    root: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET=DIR...")] = (),
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
+    epochs: int | None = None,
+    batch: int = Recipe.batch,
+    lr: float = Recipe.lr,
+    patience: int = Recipe.patience,
+    precision: str = Recipe.precision,
+    splits: tuple[str, str | None, str] | None = None,
+    data: dict = {},  # noqa: B006 (nobody changes it)
+    teacher: dict = {},  # noqa: B006 (nobody changes it)
+    unlabelled: int | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    device: Device = "auto",
+    results_dir: Annotated[Path, tyro.conf.arg(name="results", metavar="DIR")] = Path("results"),
+) -> None:
+    """Train every method on every data set with every seed, several runs at a time, and collect the result lines.
+
+    A run whose line is in the results is not repeated, and a killed one goes on when the same command is given again.
+    A run that fails does not stop the others; it is listed at the end, and the exit code is then 1.
+
+    Example: lix compare --seeds 0 1 2 --epochs 50 --teacher '{"epochs": 100}'
+
+    Args:
+        datasets: Data sets: toydrive, potholes, camvid.
+        networks: Networks: mfnet.
+        methods: What to train; by default a teacher, a student alone, and a student by every method.
+        seeds: Seeds; all methods are trained with the first before the next begins.
+        root: Folder of each data set that is read from files, e.g. camvid=data/camvid potholes=data/potholes.
+        size: Height and width of the images; by default the data set's own.
+        epochs: Passes over the training images; by default the data set's own.
+        batch: Images in one update.
+        lr: Initial learning rate; it falls to 0.
+        patience: Epochs without a better validation mIoU after which to stop; 0 never stops early.
+        precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
+        splits: Training, validation (None: no validation) and test split; by default the data set's own.
+        data: Options of the data set that differ from its own.
+        teacher: What the teachers have different, e.g. {"epochs": 100}.
+        unlabelled: ToyDrive frames without labels for the distilled students; by default the data set's own number.
+        jobs: Runs at the same time, with one thread each if there are several; by default one for every core, or one
+            alone on a GPU.
+        scheduler: Address of a Dask scheduler, e.g. tcp://host:8786, whose workers shall do the runs.
+        results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
+    """
+    _check_device(device)
+    recipes = grid(
+        datasets=datasets,
+        networks=networks,
+        methods=methods,
+        seeds=seeds,
+        roots=_roots(root),
+        size=size,
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        patience=patience,
+        precision=precision,
+        splits=splits,
+        data=data,
+        teacher=teacher,
+        unlabelled=unlabelled,
+    )
+    report = compare_recipes(recipes, results_dir=results_dir, jobs=jobs, scheduler=scheduler, device=device)
+    print(f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} of them were trained now")
+    for failure in report.failures:
+        print(f"failed: {failure.command}\n    {failure.error}", file=sys.stderr)
+    if report.failures:
+        raise SystemExit(1)
 
 
 @app.command(name="eval")
@@ -262,6 +340,15 @@ def _command() -> str:
             value = Path(value).name
         words.append(f"{flag}{equals}{value}")
     return shlex.join(words)
+
+
+def _roots(words: tuple[str, ...]) -> dict[str, str]:
+    """The folders of the data sets, from words like camvid=DIR."""
+    pairs = {name: folder for name, equals, folder in (word.partition("=") for word in words) if equals}
+    unknown = [word for word in words if word.partition("=")[0] not in data.READERS or "=" not in word]
+    if unknown:
+        raise ValueError(f"--root {unknown[0]}: write DATASET=DIR with one of {', '.join(data.READERS)}")
+    return pairs
 
 
 def _check_device(device: Device) -> None:

@@ -17,7 +17,7 @@ from lixlib.data.augment import Augment
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
 from lixlib.distillers import METHODS, Distiller
 from lixlib.distillers.common import check_options, default_options
-from lixlib.files import read_json_lines, write_json_lines
+from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
 from lixlib.train import Schedule, evaluate, fit
 
 # What a recipe leaves open, by data set.
@@ -196,19 +196,44 @@ def runs_folder() -> Path:
     return Path(os.environ.get("LIX_RUNS") or default)
 
 
+def line_of(recipe: Recipe) -> dict:
+    """What the result line of a recipe says before anything is trained: all that tells one run from another."""
+    distils = recipe.method not in ("teacher", "student")
+    return {
+        "dataset": recipe.dataset,
+        "network": recipe.network,
+        "method": recipe.method,
+        "seed": recipe.seed,
+        "split": recipe.splits[-1],
+        "size": recipe.size,
+        "epochs": recipe.epochs,  # fewer where it stops early
+        "batch": recipe.batch,
+        "hyper": {
+            **default_options(METHODS[recipe.method if distils else "none"]),
+            **recipe.options,
+            **({"unlabelled": recipe.unlabelled} if recipe.unlabelled else {}),
+        },
+        "recipe": {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "root"},
+    }
+
+
 def run(
     recipe: Recipe,
     *,
     device: str = "auto",
     command: str = "",
     observe: Callable[[int, Distiller], dict] | None = None,
+    progress: bool = True,
 ) -> Run:
     """Train what the recipe says, its teacher first; what is finished is loaded, what was killed goes on.
+
+    Of several processes that ask for the same run at the same time one trains it, and the others wait and load it.
 
     Args:
         device: auto takes a GPU if there is one; or cpu, cuda.
         command: the command line that the result line shall name.
         observe: see `lixlib.train.fit`; a finished run is not observed again.
+        progress: show a progress bar.
 
     Raises:
         ValueError, FileNotFoundError: the recipe or its data are wrong; the message says what to do.
@@ -217,7 +242,9 @@ def run(
     folder = runs_folder() / recipe.folder
     weights_file, result_file, log_file = folder / "weights.safetensors", folder / "result.jsonl", folder / "log.jsonl"
     if not result_file.exists():
-        _train(recipe, folder, weights_file, result_file, device, command, observe)
+        with one_at_a_time(folder):
+            if not result_file.exists():  # by now another process may have trained it
+                _train(recipe, folder, weights_file, result_file, device, command, observe, progress)
     net, _ = weights.load(weights_file)
     (line,) = read_json_lines(result_file)
     return Run(recipe, net, line, read_json_lines(log_file), folder)
@@ -231,16 +258,16 @@ def _train(
     device: str,
     command: str,
     observe: Callable[[int, Distiller], dict] | None,
+    progress: bool,
 ) -> None:
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
     method = recipe.method if distils else "none"
-    teacher = run(recipe.of_teacher(), device=device, command=command) if distils else None
+    teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     train_split, val_split, test_split = recipe.splits
     train = recipe.load(train_split, with_x=is_teacher or distils)
-    batch, unlabelled = recipe.batch, {}
+    batch = recipe.batch
     if recipe.unlabelled:
-        unlabelled = {"unlabelled": recipe.unlabelled}
         train, batch = WithUnlabelled(train, recipe.load_unlabelled()), 2 * recipe.batch
     validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
     classes = train.classes.names
@@ -265,7 +292,9 @@ def _train(
         augment=Augment(recipe.size),
         fabric=fabric,
         observe=observe,
+        progress=progress,
     )
+    known = line_of(recipe)
     description = {
         "network": recipe.network,
         "num_classes": len(classes),
@@ -273,27 +302,19 @@ def _train(
         "options": {},
         "classes": classes,
         "size": recipe.size,
-        "recipe": {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "root"},
+        "recipe": known["recipe"],
     }
     weights.save(student, weights_file, description)
     test = recipe.load(test_split, with_x=is_teacher)
     line = {
-        "dataset": recipe.dataset,
-        "network": recipe.network,
-        "method": recipe.method,
-        "seed": recipe.seed,
-        "split": test_split,
-        "size": recipe.size,
+        **known,
         "epochs": len(log),
         "updates": len(log) * (len(train) // batch),
-        "batch": recipe.batch,
-        "hyper": {**default_options(METHODS[method]), **recipe.options, **unlabelled},
         **results.scored(evaluate(student, test, batch=recipe.batch, device=fabric.device), classes),
         "teacher": str(teacher.recipe.folder) if teacher else None,
         "seconds": round(sum(row["seconds"] for row in log), 1),
         **results.provenance(fabric.device),
         "command": command,
         "reduced": True,
-        "recipe": description["recipe"],
     }
     write_json_lines(result_file, [line])

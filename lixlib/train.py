@@ -63,6 +63,7 @@ def fit(
     augment: nn.Module | None = None,
     fabric: Fabric | None = None,
     observe: Callable[[int, Distiller], dict] | None = None,
+    progress: bool = True,
 ) -> list[dict]:
     """Train the distiller's student by the sum of its loss terms; return the log, one row an epoch.
 
@@ -73,6 +74,7 @@ def fit(
     Args:
         observe: called with the number of every finished epoch and the distiller in evaluation mode; what it returns is
             added to the epoch's row.
+        progress: show a progress bar.
 
     Raises:
         ValueError: fewer images than one batch, or patience without a validation set.
@@ -96,7 +98,7 @@ def fit(
     model, optimizer = fabric.setup(distiller, optimizer)
     run = _Checkpoint(folder, distiller, optimizer, decay)
 
-    with tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name) as bar:
+    with tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=not progress) as bar:
         while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
             start = time.perf_counter()
             torch.manual_seed(schedule.seed * 100_003 + run.epoch)

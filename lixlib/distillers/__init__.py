@@ -1,12 +1,15 @@
 """The distillation methods: modules that hold what a loss needs to learn (adapters, controllers), and `Distiller`."""
 
 from lixlib.distillers.arfd import ARFD
-from lixlib.distillers.distiller import METHODS, Distiller, build
 from lixlib.distillers.dkd import DKD
 from lixlib.distillers.dwld import DWLD, DynamicWeightController
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
 from lixlib.distillers.none import NoDistillation
+from lixlib.distillers.pad import PAD
+from lixlib.distillers.vid import VID
+
+from lixlib.distillers.distiller import METHODS, Distiller, build
 
 __all__ = [
     "ARFD",
@@ -15,6 +18,8 @@ __all__ = [
     "KD",
     "LIX",
     "METHODS",
+    "PAD",
+    "VID",
     "Distiller",
     "DynamicWeightController",
     "NoDistillation",

@@ -3,8 +3,9 @@
 import inspect
 from collections.abc import Iterable
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from lixlib.functional.checks import shape
 from lixlib.nets.output import Output
 
 
@@ -61,3 +62,12 @@ def deepest_pair(student: Output, teacher: Output, name: str | None = None) -> t
 
 def _deepest(pairs: dict[str, tuple[Tensor, Tensor]]) -> str:
     return min(pairs, key=lambda name: pairs[name][0][0, 0].numel())  # of the student's; min takes the first
+
+
+def check_batch_norm(method: nn.Module, tap: str, f: Tensor) -> None:
+    """Raise a ValueError in training if the map has one value a channel, of which batch norm can make nothing."""
+    if method.training and f.numel() == f.shape[1]:
+        raise ValueError(
+            f"the batch norm of {type(method).__name__} needs two values a channel, and tap {tap!r} is {shape(f)}: "
+            "take a larger batch, larger images or another tap"
+        )

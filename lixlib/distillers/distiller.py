@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.common import check_options
 from lixlib.distillers.dkd import DKD
@@ -15,8 +13,11 @@ from lixlib.distillers.dwld import DWLD
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
 from lixlib.distillers.none import NoDistillation
+from lixlib.distillers.pad import PAD
+from lixlib.distillers.vid import VID
 from lixlib.functional.checks import check_choice, valid_pixels
 from lixlib.nets.output import Output
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from lixlib.data.sample import Sample
@@ -26,6 +27,8 @@ METHODS: dict[str, type[nn.Module]] = {
     "kd": KD,
     "dkd": DKD,
     "dwld": DWLD,
+    "vid": VID,
+    "pad": PAD,
     "arfd": ARFD,
     "lix": LIX,
 }

@@ -9,5 +9,19 @@ from lixlib.functional.confidence import confidence
 from lixlib.functional.dkd import decouple, dkd_loss
 from lixlib.functional.dwld import dwld_loss
 from lixlib.functional.kd import kd_loss
+from lixlib.functional.pad import pad_loss
+from lixlib.functional.vid import vid_loss
 
-__all__ = ["cka", "confidence", "decouple", "dkd_loss", "dwld_loss", "gram", "hsic", "kd_loss", "linear_cka"]
+__all__ = [
+    "cka",
+    "confidence",
+    "decouple",
+    "dkd_loss",
+    "dwld_loss",
+    "gram",
+    "hsic",
+    "kd_loss",
+    "linear_cka",
+    "pad_loss",
+    "vid_loss",
+]

@@ -1,0 +1,30 @@
+"""Prime-aware adaptive distillation (Zhang et al., ECCV 2020)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lixlib.functional.checks import check_same_shape, full_precision, shape
+
+FLOOR = math.log(1e-6)  # of the variance
+
+
+@full_precision
+def pad_loss(student: Tensor, teacher: Tensor, log_variance: Tensor) -> Tensor:
+    """(teacher - student)^2 / (1e-6 + e^l) + l, mean over all entries, l the log-variance of each.
+
+    The form of torchdistill; there is no official code. Without bound below where student and teacher are equal: bound
+    l. Unlike `vid_loss`, whose variance belongs to a channel, l depends on the input. Gradient flows into student and l.
+
+    **Shapes**: all three the same, any -> ().
+
+    Raises:
+        ValueError: unequal shapes.
+    """
+    check_same_shape(student, teacher)
+    if log_variance.shape != student.shape:
+        raise ValueError(f"log_variance must be shaped like the student, {shape(student)}: found {shape(log_variance)}")
+    # the logarithm of 1e-6 + e^l, finite where e^l is not
+    bounded = torch.logaddexp(log_variance, torch.full_like(log_variance, FLOOR))
+    return ((teacher.detach() - student).square() * (-bounded).exp() + log_variance).mean()

@@ -1,0 +1,167 @@
+"""vid, pad, factor transfer, maskd, omni-contrast, DiffKD's process: reference values, definitions, extreme inputs."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lixlib.functional import pad_loss, vid_loss
+
+C = 6
+
+
+def features(*shape, dtype=torch.float64, scale=1.0):
+    return (scale * torch.randn(shape, dtype=dtype)).requires_grad_()
+
+
+def golden(shared, name):
+    path = shared / "golden" / f"{name}.npz"
+    if not path.exists():
+        pytest.skip(f"no reference values {path}")
+    arrays = {k: torch.from_numpy(v) if v.ndim else v.item() for k, v in np.load(path).items()}
+    if "student" in arrays:
+        arrays["student"].requires_grad_()
+    return arrays
+
+
+def assert_reference(value, g, **inputs):
+    value.backward()
+    assert abs(value.item() - g["loss"]) < 1e-9
+    for name, tensor in {"student": g["student"], **inputs}.items():
+        torch.testing.assert_close(tensor.grad, g[f"grad_{name}"], rtol=0, atol=1e-8)
+
+
+def variances(like):
+    return torch.linspace(0.5, 3, like.shape[1], dtype=like.dtype)
+
+
+# Each takes (student, teacher) of one shape (B, C, H, W), C = 6.
+LOSSES = {
+    "vid": lambda s, t: vid_loss(s, t, variances(s)),
+    "pad": lambda s, t: pad_loss(s, t, t.detach().roll(1, 1)),
+}
+losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+
+
+# What every loss promises
+
+
+@losses
+@pytest.mark.parametrize("shape", [(2, C, 8, 8), (1, C, 4, 9), (3, C, 5, 2)])
+def test_a_finite_number_with_gradient_for_the_student_alone(loss, shape):
+    student, teacher = features(*shape), features(*shape)
+    value = loss(student, teacher)
+    value.backward()
+    assert value.dim() == 0 and value.dtype == torch.float64 and value.isfinite()
+    assert student.grad.isfinite().all() and student.grad.abs().max() > 0
+    assert teacher.grad is None
+
+
+@losses
+def test_gradient_is_that_of_the_value(loss):
+    teacher = features(2, C, 4, 6)
+    assert torch.autograd.gradcheck(lambda s: loss(s, teacher), features(2, C, 4, 6))
+
+
+@losses
+@pytest.mark.parametrize("sign", [1, -1])
+def test_extreme_features(loss, sign):
+    student = features(2, C, 4, 8, dtype=torch.float32).detach().sign().mul(1e4).requires_grad_()
+    student.data[0, 0] = 0
+    teacher = sign * student.detach().roll(1, -1)
+    value = loss(student, teacher)
+    value.backward()
+    assert value.isfinite() and student.grad.isfinite().all()
+    assert value.item() == pytest.approx(loss(student.detach().double(), teacher.double()).item(), rel=1e-4)
+
+
+@losses
+def test_equal_and_empty_features_have_a_finite_gradient(loss):
+    for student in (features(2, C, 4, 4), torch.zeros(2, C, 4, 4, requires_grad=True)):
+        loss(student, student.detach().clone()).backward()
+        assert student.grad.isfinite().all()
+
+
+@losses
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(loss, dtype):
+    student, teacher = features(2, C, 4, 8, dtype=dtype), features(2, C, 4, 8, dtype=dtype)
+    value = loss(student, teacher)
+    value.backward()
+    assert value.dtype == torch.float32 and student.grad.dtype == dtype and student.grad.isfinite().all()
+
+
+@losses
+def test_autocast(loss):
+    student, teacher = features(2, C, 4, 8, dtype=torch.float32), features(2, C, 4, 8, dtype=torch.float32)
+    expected = loss(student, teacher)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loss(student, teacher), expected)
+
+
+@losses
+def test_unequal_shapes(loss):
+    with pytest.raises(ValueError, match=r"\(2, 6, 4, 8\) and \(2, 6, 4, 7\)"):
+        loss(features(2, C, 4, 8), features(2, C, 4, 7))
+
+
+# VID
+
+
+def test_vid_reference_values(shared):
+    g = golden(shared, "vid_fixed")
+    g["log_scale"].requires_grad_()
+    mean = F.conv2d(F.conv2d(F.conv2d(g["student"], g["w1"]).relu(), g["w2"]).relu(), g["w3"])
+    value = vid_loss(mean, g["teacher"], F.softplus(g["log_scale"]) + 1e-5)
+    assert_reference(value, g, log_scale=g["log_scale"])
+
+
+def test_vid_is_the_negative_log_likelihood_of_a_gaussian():
+    mean, teacher, variance = features(3, C, 2, 5), features(3, C, 2, 5), variances(torch.ones(1, C).double())
+    gaussian = torch.distributions.Normal(mean, variance.sqrt()[:, None, None].expand(C, 2, 5))
+    expected = -gaussian.log_prob(teacher).mean() - math.log(2 * math.pi) / 2
+    torch.testing.assert_close(vid_loss(mean, teacher, variance), expected)
+    torch.testing.assert_close(
+        vid_loss(mean[:, :, 0, 0], teacher[:, :, 0, 0], variance),
+        vid_loss(mean[:, :, :1, :1], teacher[:, :, :1, :1], variance),
+    )
+
+
+def test_vid_variance_is_trained_towards_the_residual():
+    teacher, raw = features(50, C) * variances(torch.ones(1, C).double()), torch.zeros(C, requires_grad=True)
+    optimizer = torch.optim.Adam([raw], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        vid_loss(torch.zeros_like(teacher), teacher, raw.exp()).backward()
+        optimizer.step()
+    torch.testing.assert_close(raw.exp().detach().double(), teacher.detach().square().mean(0), rtol=1e-3, atol=0)
+
+
+def test_vid_needs_one_variance_a_channel():
+    with pytest.raises(ValueError, match=r"found \(5,\) and \(2, 6, 4, 8\)"):
+        vid_loss(features(2, C, 4, 8), features(2, C, 4, 8), torch.ones(5))
+
+
+# PAD
+
+
+def test_pad_reference_values(shared):
+    g = golden(shared, "pad_l2")
+    g["log_var"].requires_grad_()
+    assert_reference(pad_loss(g["student"], g["teacher"], g["log_var"]), g, log_var=g["log_var"])
+
+
+@pytest.mark.parametrize("log_variance", [-1e4, -100.0, 0.0, 100.0, 1e4])
+def test_pad_of_extreme_variances(log_variance):
+    student, teacher = features(2, C, dtype=torch.float32), features(2, C, dtype=torch.float32)
+    l = torch.full((2, C), log_variance, requires_grad=True)  # noqa: E741
+    value = pad_loss(student, teacher, l)
+    value.backward()
+    assert value.isfinite() and student.grad.isfinite().all() and l.grad.isfinite().all()
+
+
+def test_pad_needs_a_variance_for_every_entry():
+    with pytest.raises(ValueError, match=r"\(2, 6, 4, 8\): found \(2, 1, 4, 8\)"):
+        pad_loss(features(2, C, 4, 8), features(2, C, 4, 8), torch.zeros(2, 1, 4, 8))

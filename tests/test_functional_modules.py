@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lixlib.functional import pad_loss, vid_loss
+from lixlib.functional import omni_contrast_loss, pad_loss, vid_loss
 
 C = 6
 
@@ -41,6 +41,7 @@ def variances(like):
 LOSSES = {
     "vid": lambda s, t: vid_loss(s, t, variances(s)),
     "pad": lambda s, t: pad_loss(s, t, t.detach().roll(1, 1)),
+    "afdcd": lambda s, t: omni_contrast_loss(s, t, groups=3, pool=2, patch=2),
 }
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
@@ -165,3 +166,61 @@ def test_pad_of_extreme_variances(log_variance):
 def test_pad_needs_a_variance_for_every_entry():
     with pytest.raises(ValueError, match=r"\(2, 6, 4, 8\): found \(2, 1, 4, 8\)"):
         pad_loss(features(2, C, 4, 8), features(2, C, 4, 8), torch.zeros(2, 1, 4, 8))
+
+
+# Af-DCD
+
+
+def test_omni_contrast_reference_values(shared):
+    g = golden(shared, "afdcd_contrast")
+    options = {"groups": g["M"], "pool": g["pool"], "patch": g["patch"], "temperature": g["tau"]}
+    assert_reference(omni_contrast_loss(g["student"], g["teacher"], **options), g)
+
+
+@pytest.mark.parametrize("groups, patch", [(3, 1), (6, 2), (2, 4)])
+def test_omni_contrast_is_infonce_of_one_patch(groups, patch):
+    student, teacher, temperature = features(1, C, patch, patch), features(1, C, patch, patch), 0.5
+    value = omni_contrast_loss(student, teacher, groups=groups, pool=1, patch=patch, temperature=temperature)
+    s, t = (f.reshape(groups, C // groups, patch * patch) for f in (student[0], teacher[0]))
+    total = 0
+    for m in range(groups):
+        for i in range(patch * patch):
+            near = [-(s[m, :, i] - t[m, :, i]).abs().sum() / temperature]
+            for n in range(groups):
+                if n != m:
+                    near += [-(s[m, :, i] - t[n, :, j]).abs().sum() / temperature for j in range(patch * patch)]
+            total -= torch.stack(near).log_softmax(0)[0]
+    torch.testing.assert_close(value, total / patch**2)
+
+
+@pytest.mark.parametrize(
+    "sides, pool, patch, pooled",
+    [((24, 80), 4, 4, (4, 20)), ((3, 10), 1, 3, (3, 9)), ((9, 7), 2, 2, (4, 2)), ((8, 9), 4, 4, (4, 4))],
+)
+def test_omni_contrast_pools_to_whole_patches(sides, pool, patch, pooled):
+    student, teacher = features(2, C, *sides), features(2, C, *sides)
+    value = omni_contrast_loss(student, teacher, groups=2, pool=pool, patch=patch)
+    s, t = (F.adaptive_max_pool2d(f, pooled) for f in (student, teacher))
+    torch.testing.assert_close(value, omni_contrast_loss(s, t, groups=2, pool=1, patch=patch))
+
+
+def test_omni_contrast_of_one_group_is_zero():
+    student = features(2, C, 4, 4)
+    value = omni_contrast_loss(student, features(2, C, 4, 4), groups=1, pool=1, patch=2)
+    value.backward()
+    assert value == 0 and (student.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"groups": 4}, "6 channels cannot be cut into 4 equal groups"),
+        ({"groups": 0}, "groups must be at least 1"),
+        ({"pool": 0}, "pool must be at least 1"),
+        ({"patch": 5}, "4 x 8 positions has no patch of 5 x 5"),
+        ({"temperature": 0.0}, "temperature must be above 0"),
+    ],
+)
+def test_omni_contrast_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        omni_contrast_loss(features(2, C, 4, 8), features(2, C, 4, 8), **{"groups": 3, "pool": 1, "patch": 2} | options)

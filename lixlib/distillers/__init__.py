@@ -1,6 +1,8 @@
 """The distillation methods: modules that hold what a loss needs to learn (adapters, controllers), and `Distiller`."""
 
+from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
+from lixlib.distillers.distiller import METHODS, Distiller, build
 from lixlib.distillers.dkd import DKD
 from lixlib.distillers.dwld import DWLD, DynamicWeightController
 from lixlib.distillers.kd import KD
@@ -8,8 +10,6 @@ from lixlib.distillers.lix import LIX
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.pad import PAD
 from lixlib.distillers.vid import VID
-
-from lixlib.distillers.distiller import METHODS, Distiller, build
 
 __all__ = [
     "ARFD",
@@ -20,6 +20,7 @@ __all__ = [
     "METHODS",
     "PAD",
     "VID",
+    "AfDCD",
     "Distiller",
     "DynamicWeightController",
     "NoDistillation",

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.common import check_options
 from lixlib.distillers.dkd import DKD
@@ -17,7 +20,6 @@ from lixlib.distillers.pad import PAD
 from lixlib.distillers.vid import VID
 from lixlib.functional.checks import check_choice, valid_pixels
 from lixlib.nets.output import Output
-from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from lixlib.data.sample import Sample
@@ -29,6 +31,7 @@ METHODS: dict[str, type[nn.Module]] = {
     "dwld": DWLD,
     "vid": VID,
     "pad": PAD,
+    "afdcd": AfDCD,
     "arfd": ARFD,
     "lix": LIX,
 }

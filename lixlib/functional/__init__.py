@@ -9,6 +9,7 @@ from lixlib.functional.confidence import confidence
 from lixlib.functional.dkd import decouple, dkd_loss
 from lixlib.functional.dwld import dwld_loss
 from lixlib.functional.kd import kd_loss
+from lixlib.functional.omni_contrast import omni_contrast_loss
 from lixlib.functional.pad import pad_loss
 from lixlib.functional.vid import vid_loss
 
@@ -22,6 +23,7 @@ __all__ = [
     "hsic",
     "kd_loss",
     "linear_cka",
+    "omni_contrast_loss",
     "pad_loss",
     "vid_loss",
 ]

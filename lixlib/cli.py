@@ -403,3 +403,7 @@ def _table(header: list[str], rows: list[list]) -> str:
     texts = [header, *([row[0], *("-" if v is None else f"{100 * v:.2f}" for v in row[1:])] for row in rows)]
     first = max(len(row[0]) for row in texts)
     return "\n".join(row[0].ljust(first) + "".join(text.rjust(8) for text in row[1:]) for row in texts)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,6 +23,11 @@ ARGUMENTS = {
         *("--patience", "--precision", "--splits", "--hyper", "--data", "--teacher", "--unlabelled", "--device"),
         "--results",
     ],
+    "compare": [
+        *("--datasets", "--networks", "--methods", "--seeds", "--root", "--size", "--epochs", "--batch", "--lr"),
+        *("--patience", "--precision", "--splits", "--data", "--teacher", "--unlabelled", "--jobs", "--scheduler"),
+        *("--device", "--results"),
+    ],
     "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--device"],
     "predict": ["IMAGE...", "--weights", "--out", "--device"],
 }

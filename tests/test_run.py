@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +137,15 @@ def test_a_finished_run_is_loaded(recipe, monkeypatch):
     again = run(recipe, device="cpu")
     assert (again.line, again.log) == (finished.line, finished.log)
     assert not again.net.training
+
+
+def test_two_who_ask_for_a_run_at_once_train_it_once(recipe, monkeypatch):
+    trained, fit = [], lixlib.run.fit
+    monkeypatch.setattr(lixlib.run, "fit", lambda *args, **options: trained.append(1) or fit(*args, **options))
+    recipe = replace(recipe, method="student", epochs=1)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: run(recipe, device="cpu"), range(2))
+    assert trained == [1] and first.line == second.line
 
 
 def test_a_student_starts_the_same_whatever_the_method(recipe, monkeypatch):

@@ -1,0 +1,265 @@
+"""The grid: what it holds, what it leaves out, who is trained first, and what a failure or a kill does to it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+import lixlib.cli
+import lixlib.compare
+import lixlib.run
+from lixlib import results
+from lixlib.compare import ALL_METHODS, command_of, compare, grid
+from lixlib.distillers import METHODS
+from lixlib.files import read_json_lines
+from lixlib.run import Recipe, line_of, run
+
+TOYDRIVE = {"size": (32, 48), "batch": 8, "data": {"count": 16, "eval_count": 2}, "unlabelled": 4}
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def few(camvid_root) -> dict:
+    """Options of a small grid."""
+    shared = {"size": (32, 48), "epochs": 1, "batch": 4, "splits": ("train", None, "val")}
+    return {"datasets": ["camvid"], "roots": {"camvid": str(camvid_root)}, **shared}
+
+
+class Here:
+    """Runs in this process, in the order in which they are started."""
+
+    jobs = 2
+
+    def __init__(self, *_):
+        self.trained = []
+
+    def start(self, recipe):
+        self.trained.append(recipe.method)
+        return Task(recipe)
+
+    def command_of(self, recipe, **place):
+        return command_of(recipe, **place)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+class Task:
+    def __init__(self, recipe):
+        self.recipe, self.looks = recipe, 0
+
+    def done(self):
+        self.looks += 1
+        return self.looks > 1
+
+    def result(self):
+        return run(self.recipe, device="cpu", progress=False).line
+
+
+@pytest.fixture
+def here(monkeypatch) -> Here:
+    workers = Here()
+    monkeypatch.setattr(lixlib.compare, "_Processes", lambda *_: workers)
+    monkeypatch.setattr(lixlib.compare, "POLL", 0)
+    return workers
+
+
+def test_a_grid_has_every_combination_seed_by_seed():
+    recipes = grid(datasets=["camvid", "toydrive"], methods=["kd", "student"], seeds=[3, 4], epochs=2)
+    found = [(recipe.seed, recipe.dataset, recipe.method) for recipe in recipes]
+    assert found == [(s, d, m) for s in (3, 4) for d in ("camvid", "toydrive") for m in ("kd", "student")]
+    assert all(recipe.epochs == 2 for recipe in recipes)
+    assert [recipe.method for recipe in grid()] == ["teacher", "student", *(name for name in METHODS if name != "none")]
+
+
+def test_the_teacher_of_a_grid_is_that_of_its_students():
+    recipes = grid(seeds=[0, 1], epochs=2, teacher={"epochs": 5, "seed": 7})
+    (teacher,) = (recipe for recipe in recipes if recipe.method == "teacher")
+    assert (teacher.epochs, teacher.seed) == (5, 7)
+    distilled = [recipe for recipe in recipes if recipe.method not in ("teacher", "student")]
+    assert {recipe.of_teacher().folder for recipe in distilled} == {teacher.folder}
+    students = [recipe for recipe in recipes if recipe.method == "student"]
+    assert students == [Recipe(method="student", seed=seed, epochs=2) for seed in (0, 1)], "no teacher, no change"
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(),
+        Recipe(method="kd", seed=2, epochs=50, teacher={"epochs": 100}, splits=("train", None, "test"), unlabelled=8),
+        Recipe("camvid", root="some where", method="dkd", size=(32, 48), hyper={"weight": 2.0}, precision="bf16-mixed"),
+        Recipe(method="teacher", data={"count": 3}, batch=2, lr=0.1, patience=3),
+    ],
+)
+def test_the_command_of_a_recipe_makes_its_run(recipe, monkeypatch):
+    seen = []
+    monkeypatch.setattr(lixlib.cli, "run", lambda recipe, **options: seen.append((recipe, options["device"])) or 1 / 0)
+    words = shlex.split(command_of(recipe, device="cpu", threads=1, root=recipe.root))
+    assert words[0] == "OMP_NUM_THREADS=1"
+    monkeypatch.setattr(sys, "argv", words[1:])
+    with pytest.raises(ZeroDivisionError):
+        lixlib.cli.main()
+    assert seen == [(recipe, "cpu")]
+    assert recipe.root is None or "some where" not in command_of(recipe)
+
+
+def test_a_line_is_known_before_it_is_trained(few):
+    (recipe,) = grid(methods=["kd"], **few)
+    line = run(recipe, device="cpu").line
+    known = line_of(recipe)
+    assert {name: line[name] for name in known} == {**known, "size": [32, 48], "recipe": line["recipe"]}
+    assert lixlib.compare._key(known) == lixlib.compare._key(line)
+    changes = ({"lr": 0.1}, {"precision": "bf16-mixed"}, {"teacher": {"epochs": 2}}, {"hyper": {"weight": 3.0}})
+    for change in ({"epochs": 2}, {"patience": 1}, *changes):
+        assert lixlib.compare._key(line_of(replace(recipe, **change))) != lixlib.compare._key(line)
+    assert lixlib.compare._key(line_of(replace(recipe, root="elsewhere"))) == lixlib.compare._key(line)
+    same = replace(recipe, hyper={"weight": line["hyper"]["weight"]})
+    assert lixlib.compare._key(line_of(same)) == lixlib.compare._key(line)
+
+
+def test_a_teacher_comes_first_and_what_is_there_is_left_alone(here, few, tmp_path):
+    methods = ["kd", "dkd", "student", "teacher"]
+    report = compare(grid(methods=methods, **few), results_dir=tmp_path / "results")
+    assert here.trained == ["teacher", "student", "kd", "dkd"]
+    assert [line["method"] for line in report.lines] == methods
+    assert (report.trained, report.failures) == (4, [])
+    assert sorted(line["method"] for line in results.read(tmp_path / "results", "camvid")) == sorted(methods)
+
+    more = grid(methods=[*methods, "lix"], **few)
+    report = compare(more, results_dir=tmp_path / "results")
+    assert here.trained[4:] == ["lix"], "its teacher is there"
+    assert [line["method"] for line in report.lines] == [*methods, "lix"]
+    here.trained.clear()
+    assert len(compare(more, results_dir=tmp_path / "results").lines) == 5
+    assert len(compare(more, results_dir=tmp_path / "elsewhere").lines) == 5, "finished runs have their lines"
+    assert here.trained == [] and len(results.read(tmp_path / "elsewhere", "camvid")) == 5
+
+
+def test_a_teacher_of_which_only_the_line_is_there_is_trained_again(here, few, runs, tmp_path):
+    compare(grid(methods=["teacher"], **few), results_dir=tmp_path)
+    runs.rename(tmp_path / "gone")
+    report = compare(grid(methods=["teacher", "kd"], **few), results_dir=tmp_path)
+    assert here.trained == ["teacher", "teacher", "kd"]
+    assert len(report.lines) == len(results.read(tmp_path, "camvid")) == 2
+
+
+def test_a_run_that_fails_takes_only_its_students_with_it(here, few, tmp_path, capsys):
+    options = {**few, "splits": ("train", None, "test")}  # a split without X
+    report = compare(grid(methods=["teacher", "kd", "student"], **options), results_dir=tmp_path)
+    assert [line["method"] for line in report.lines] == ["student"]
+    teacher, student = report.failures
+    assert (teacher.recipe.method, student.recipe.method) == ("teacher", "kd")
+    assert "testdisp" in teacher.error and "\n" not in teacher.error
+    assert student.error.startswith("its teacher failed: no folder")
+    assert few["roots"]["camvid"] in teacher.command and "--method teacher" in teacher.command
+    assert "camvid mfnet student, seed 0: mIoU" in capsys.readouterr().out
+
+
+def test_an_unexpected_error_is_reported_too(here, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(lixlib.run, "fit", lambda *_, **__: 1 / 0)
+    (failure,) = compare(grid(methods=["student"], **few), results_dir=tmp_path).failures
+    assert failure.error == "ZeroDivisionError: division by zero"
+
+
+def test_processes_side_by_side_give_the_numbers_of_one(tmp_path, monkeypatch):
+    recipes = grid(methods=["teacher", "student"], epochs=2, **TOYDRIVE)
+    report = compare(recipes, results_dir=tmp_path / "results", jobs=2, device="cpu")
+    assert [line["method"] for line in report.lines] == ["teacher", "student"] and not report.failures
+    assert all(line["device"].endswith("1 threads") for line in report.lines)
+    assert report.lines[1]["command"].startswith("OMP_NUM_THREADS=1 lix train --dataset toydrive --method student")
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "alone"))
+    alone = run(recipes[1], device="cpu").line
+    assert report.lines[1]["metrics"] == pytest.approx(alone["metrics"])
+
+
+def test_a_process_that_is_killed_is_a_failure(few, tmp_path, monkeypatch):
+    start = lixlib.compare._Processes.start
+
+    def start_and_kill(workers, recipe):
+        process = start(workers, recipe)
+        os.kill(process.process.pid, signal.SIGKILL)
+        return process
+
+    monkeypatch.setattr(lixlib.compare._Processes, "start", start_and_kill)
+    (failure,) = compare(grid(methods=["student"], **few), results_dir=tmp_path, jobs=1).failures
+    assert failure.error == "its process was killed by signal 9"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--jobs", "0"], "jobs is 0"),
+        (["--methods", "magic"], "unknown method 'magic'"),
+        (["--datasets", "kitti"], "unknown data set 'kitti'"),
+        (["--root", "data/camvid"], "--root data/camvid: write DATASET=DIR with one of potholes, camvid"),
+        (["--root", "kitti=x"], "--root kitti=x: write DATASET=DIR"),
+        (["--teacher", '{"hyper": {}}'], "a teacher has no 'hyper'"),
+    ],
+)
+def test_a_wrong_option_is_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["lix", "compare", *words, "--results", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        lixlib.cli.main()
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err
+    assert message in errors and len(errors.splitlines()) == 1
+
+
+def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch, capsys):
+    words = ["--datasets", "camvid", "--methods", "student", "teacher", "--size", "32", "48", "--epochs", "1"]
+    words += ["--splits", "train", "None", "test", "--batch", "4", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["lix", "compare", *words, "--root", f"camvid={camvid_root}"])
+    with pytest.raises(SystemExit) as stop:
+        lixlib.cli.main()
+    output, errors = capsys.readouterr()
+    assert stop.value.code == 1
+    assert "1 of 2 runs are in" in output and "1 of them were trained now" in output
+    assert f"failed: lix train --dataset camvid --method teacher --seed 0 --root {camvid_root}" in errors
+    assert ALL_METHODS[0] == "teacher" and errors.splitlines()[-1].strip().startswith("no folder")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, tmp_path):
+    words = ["--methods", "teacher", "kd", "--epochs", "12", "--teacher", '{"epochs": 2}', "--jobs", "2"]
+    words += ["--size", "32", "48", "--data", '{"count": 16, "eval_count": 2}', "--unlabelled", "4", "--device", "cpu"]
+    recipes = grid(methods=["teacher", "kd"], epochs=12, teacher={"epochs": 2}, **TOYDRIVE)
+    log = runs / recipes[1].folder / "log.jsonl"
+    command = [sys.executable, "-m", "lixlib.cli", "compare", *words, "--results", str(tmp_path / "results")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    children = []
+    try:
+        deadline = time.monotonic() + 100
+        while process.poll() is None and not log.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.send_signal(stop)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL), errors
+    assert stop == signal.SIGKILL or "goes on after the last finished epoch" in errors
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+    rows = read_json_lines(log)
+    assert children and len(rows) < 12
+
+    report = compare(recipes, results_dir=tmp_path / "results", device="cpu")
+    assert [line["method"] for line in report.lines] == ["teacher", "kd"]
+    assert report.trained == 1, "the teacher was finished"
+    assert read_json_lines(log)[: len(rows)] == rows and len(read_json_lines(log)) == 12

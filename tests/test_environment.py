@@ -19,7 +19,8 @@ import lixlib
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PYPROJECT["project"]["dependencies"]
-TEST = PYPROJECT["project"]["optional-dependencies"]["test"]
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+TEST, CLUSTER = EXTRAS["test"], EXTRAS["cluster"]
 PINS = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
 
@@ -40,13 +41,17 @@ def test_lock_holds_plain_pins_of_different_packages():
 
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    for text in [*RUNTIME, *TEST]:
-        (line,) = (line for line in lines if line.strip().startswith(f'"{text}"'))
-        assert re.search(r"# \w+", line), f"say why {text} is needed"
+    for text in [*RUNTIME, *TEST, *CLUSTER]:
+        found = [line for line in lines if line.strip().startswith(f'"{text}"')]
+        assert found and all(re.search(r"# \w+", line) for line in found), f"say why {text} is needed"
+
+
+def test_tests_have_the_other_extras():
+    assert set(CLUSTER) <= set(TEST)
 
 
 def test_library_imports_only_its_dependencies():
-    allowed = {canonicalize_name(Requirement(text).name) for text in RUNTIME}
+    allowed = {canonicalize_name(Requirement(text).name) for text in [*RUNTIME, *CLUSTER]}
     allowed |= {"ipython"}  # comes with ipykernel, which is its kernel
     distributions = packages_distributions()
     for path in sorted((ROOT / "lixlib").rglob("*.py")):

@@ -1,9 +1,10 @@
-"""Result lines: one run, one line of JSON, in results/<dataset>/<network>.jsonl."""
+"""Result lines: one run, one line of JSON, in results/<dataset>/<network>.jsonl; and what is read off many of them."""
 
 import json
 import math
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,21 @@ from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
 METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 # what makes two lines the same run: a new line replaces the old one
 IDENTITY = ("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper")
+# what two students share whose scores may stand in one table
+SCHEDULE = ("split", "size", "epochs", "updates", "batch")
+# the methods of the paper's Tables I-III, in their order, by what they distil, and how one writes them
+FAMILIES = {
+    "baseline": {"teacher": "teacher", "student": "student"},
+    "logit": {"kd": "KD", "cwkd": "CWKD", "dkd": "DKD", "dist": "DIST", "wsld": "WSLD", "dwld": "DWLD"},
+    "feature": {
+        **{"at": "AT", "fitnet": "FitNet", "ft": "FT", "nst": "NST", "rkd": "RKD", "sp": "SP", "vid": "VID"},
+        **{"maskd": "MasKD", "diffkd": "DiffKD", "afdcd": "Af-DCD", "pad": "PAD", "arfd": "ARFD"},
+    },
+    "both": {"lix": "LIX"},
+}
+NAMES = {method: name for family in FAMILIES.values() for method, name in family.items()}
+
+Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
 
 
 def scored(scores: dict, names: tuple[str, ...]) -> dict:
@@ -63,9 +79,62 @@ def gap_closed(teacher: float, student: float, distilled: float) -> float | None
     return (distilled - student) / (teacher - student) if teacher > student else None
 
 
-def _identity(line: dict) -> tuple:
+def one_schedule(lines: Iterable[dict], epochs: int | None = None) -> list[dict]:
+    """The lines that may stand in one table: students of one split, size and schedule, and the teachers of these.
+
+    Of several schedules it is the one with the most methods, and of these the one with the most runs.
+
+    Args:
+        epochs: of the schedule; None: any.
+    """
+    schedules: dict[str, list[dict]] = {}
+    for line in lines:
+        if epochs is None or line["method"] == "teacher" or line["epochs"] == epochs:
+            schedules.setdefault(_key(line, *SCHEDULE), []).append(line)
+    students = [[line for line in group if line["method"] != "teacher"] for group in schedules.values()]
+    group = max(students, key=lambda group: (len({line["method"] for line in group}), len(group)), default=[])
+    taught = {_key(line, "split", "size") + str(_epochs_of_teacher(line)) for line in group}
+    teachers = [line for group in schedules.values() for line in group if line["method"] == "teacher"]
+    return [line for line in teachers if _key(line, "split", "size") + str(line["epochs"]) in taught] + group
+
+
+def by_method(lines: Iterable[dict], epochs: int | None = None) -> dict[str, dict[int, dict]]:
+    """The lines of `one_schedule` by method, in the paper's order, and by seed.
+
+    A method that was run with several options is there once: with those that have the most seeds, the newest if equal.
+    """
+    runs: dict[str, dict[str, dict[int, dict]]] = {}
+    for line in one_schedule(lines, epochs):
+        runs.setdefault(line["method"], {}).setdefault(_key(line, "hyper"), {})[line["seed"]] = line
+    chosen = {method: max(reversed(variants.values()), key=len) for method, variants in runs.items()}
+    order = [*NAMES, *(method for method in chosen if method not in NAMES)]
+    return {method: dict(sorted(chosen[method].items())) for method in order if method in chosen}
+
+
+def gains(runs: Runs, method: str, *, against: str = "student", metric: str = "mIoU") -> dict[int, float]:
+    """A method's score minus that of another method (the student alone), in points, by every seed that both have."""
+    ours, theirs = runs.get(method, {}), runs.get(against, {})
+    return {s: 100 * (ours[s]["metrics"][metric] - theirs[s]["metrics"][metric]) for s in ours if s in theirs}
+
+
+def shares(runs: Runs, method: str, metric: str = "mIoU") -> dict[int, float | None]:
+    """`gap_closed` of a method, by every seed for which there are a teacher and a student, too."""
+    teacher, student, distilled = (runs.get(name, {}) for name in ("teacher", "student", method))
+    seeds = [seed for seed in distilled if seed in student and seed in teacher]
+    return {s: gap_closed(*(each[s]["metrics"][metric] for each in (teacher, student, distilled))) for s in seeds}
+
+
+def _epochs_of_teacher(line: dict) -> int:
+    return line.get("recipe", {}).get("teacher", {}).get("epochs", line["epochs"])
+
+
+def _key(line: dict, *names: str) -> str:
     # as it reads in the file, where a tuple is a list
-    return tuple(json.dumps(line.get(key), sort_keys=True) for key in IDENTITY)
+    return json.dumps([line.get(name) for name in names], sort_keys=True)
+
+
+def _identity(line: dict) -> str:
+    return _key(line, *IDENTITY)
 
 
 def _processor() -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lixlib import results
+from lixlib.distillers import METHODS
 from lixlib.files import read_json_lines, write_atomically
 from tools import readme_tables
 from tools.readme_tables import table, update, update_tuning
@@ -101,6 +102,56 @@ def test_provenance_tells_hardware_versions_and_commit():
 )
 def test_gap_closed(teacher, student, distilled, share):
     assert results.gap_closed(teacher, student, distilled) == (share if share is None else pytest.approx(share))
+
+
+def grid(methods, seeds, epochs=50, **changes):
+    """Students that learnt from teachers of 100 epochs."""
+    recipe = {"recipe": {"teacher": {"epochs": 100}}}
+    return [line(m, s, 0.5 + 0.01 * s, epochs=epochs, **recipe, **changes) for m in methods for s in seeds]
+
+
+def test_one_schedule_is_that_of_the_most_methods_with_its_own_teachers():
+    teachers = [line("teacher", s, 0.7, epochs=e) for e in (50, 100) for s in (0, 1)]
+    wide, long = grid(("student", "kd", "lix"), (0, 1)), grid(("student", "lix"), (0, 1, 2, 3, 4), epochs=80)
+    elsewhere = [line("teacher", epochs=100, split="test"), line("teacher", epochs=100, size=[64, 96])]
+    runs = results.by_method([*long, *elsewhere, *wide, *teachers])
+    assert list(runs) == ["teacher", "student", "kd", "lix"]
+    assert {e["epochs"] for m in ("student", "kd", "lix") for e in runs[m].values()} == {50}
+    assert [(e["epochs"], e["split"], e["size"]) for e in runs["teacher"].values()] == [(100, "val", [32, 48])] * 2
+    named = results.by_method([*long, *wide, *teachers], epochs=80)
+    assert {m: list(seeds) for m, seeds in named.items()} == {
+        "teacher": [0, 1],
+        "student": [0, 1, 2, 3, 4],
+        "lix": [0, 1, 2, 3, 4],
+    }
+    assert results.by_method([]) == {} and results.by_method(long, epochs=3) == {}
+    assert results.by_method(teachers) == {}, "a teacher without a student is in no table"
+
+
+def test_of_several_options_those_with_most_seeds_and_then_the_newest():
+    runs = results.by_method(
+        [
+            *grid(("lix",), (0, 1), hyper={"lambda_l": 1}),
+            *grid(("lix",), (1, 0), hyper={"lambda_l": 2}),
+            *grid(("lix",), (0,), hyper={"lambda_l": 3}),
+        ]
+    )
+    assert [(seed, e["hyper"]) for seed, e in runs["lix"].items()] == [(0, {"lambda_l": 2}), (1, {"lambda_l": 2})]
+
+
+def test_gains_and_shares_are_paired_by_seed():
+    lines = [line("student", 0, 0.4), line("student", 1, 0.6), line("lix", 0, 0.5), line("lix", 1, 0.6)]
+    runs = results.by_method([*lines, line("lix", 2, 0.7), line("teacher", 0, 0.6), line("teacher", 1, 0.5)])
+    assert results.gains(runs, "lix") == pytest.approx({0: 10, 1: 0})
+    assert results.gains(runs, "lix", metric="fwIoU") == {0: 0, 1: 0}
+    assert results.gains(runs, "student", against="lix") == pytest.approx({0: -10, 1: 0})
+    assert results.gains(runs, "kd") == {} and results.shares(runs, "kd") == {}
+    assert results.shares(runs, "lix") == {0: pytest.approx(0.5), 1: None}
+
+
+def test_every_method_has_its_family_and_its_name():
+    assert set(METHODS) - {"none"} <= set(results.NAMES)
+    assert [len(family) for family in results.FAMILIES.values()] == [2, 6, 12, 1]  # the rows of Tables I-III
 
 
 def rows(text):

@@ -1,0 +1,107 @@
+"""What a few seeds can show: paired tests, many of them at once, and the smallest gain that would have been found."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import brentq
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A mean gain and how sure it is; all but n and mean are NaN where one seed says nothing about scatter.
+
+    Args:
+        n: seeds.
+        mean: of the gains.
+        deviation: standard deviation of one gain.
+        p: two-sided p-value of the mean against 0.
+        interval: 95 % confidence interval of the mean.
+    """
+
+    n: int
+    mean: float
+    deviation: float
+    p: float
+    interval: tuple[float, float]
+
+
+def paired(gains: Sequence[float]) -> Paired:
+    """The paired t-test (Student, 1908) over the gains of the seeds: `scipy.stats.ttest_rel` of the two scores.
+
+    Raises:
+        ValueError: no gain at all.
+    """
+    n = len(gains)
+    if not n:
+        raise ValueError("no gains: the two methods have no seed in common")
+    deviation = float(np.std(gains, ddof=1)) if n > 1 else math.nan
+    return _test(n, float(np.mean(gains)), deviation, n - 1)
+
+
+def pooled(scores: Mapping[str, Sequence[float]], against: str) -> dict[str, Paired]:
+    """Every method against one of them, all sharing one deviation: a two-way analysis of variance, method and seed.
+
+    It assumes that a method and a seed add up, and that all methods scatter alike around that sum; then M methods
+    and n seeds give (M - 1)(n - 1) degrees of freedom instead of n - 1. A method that fails now and then breaks it.
+
+    Args:
+        scores: one a seed, the seeds in the same order, of every method.
+
+    Raises:
+        ValueError: the methods have different numbers of scores.
+    """
+    if len({len(values) for values in scores.values()}) != 1:
+        raise ValueError("every method needs a score of every seed")
+    y = np.array(list(scores.values()), dtype=np.float64)
+    residual = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
+    methods, n = y.shape
+    freedom = (methods - 1) * (n - 1)
+    deviation = math.sqrt(2 * (residual**2).sum() / freedom) if freedom else math.nan  # of a difference of two
+    means = dict(zip(scores, y.mean(1) - y[list(scores).index(against)].mean(), strict=True))
+    return {name: _test(n, float(mean), deviation, freedom) for name, mean in means.items() if name != against}
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """p-values corrected for their number (Holm, 1979): the chance of any false alarm among all stays below the level.
+
+    The smallest is multiplied by their number m, the next by m - 1 and so on, none becoming smaller than the one
+    before. NaN stays NaN and does not count.
+    """
+    tested = sorted((name for name in p if not math.isnan(p[name])), key=p.get)
+    corrected, largest = dict.fromkeys(p, math.nan), 0.0
+    for rank, name in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p[name]))
+        corrected[name] = largest
+    return corrected
+
+
+def detectable(n: int, deviation: float, *, comparisons: int = 1, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The true gain that a paired t-test over n seeds finds with probability `power`.
+
+    Args:
+        deviation: standard deviation of one gain.
+        comparisons: tests at once; the smallest p-value must then fall below alpha / comparisons (Bonferroni, Holm).
+    """
+    freedom = n - 1
+    critical = stats.t.isf(alpha / comparisons / 2, freedom)
+    # gain / standard error is noncentral t; given the scatter that is found, it is normal
+    shares = (np.arange(2000) + 0.5) / 2000
+    scatter = np.sqrt(stats.chi2.ppf(shares, freedom) / freedom)
+
+    def misses(shift: float) -> float:
+        found = stats.norm.cdf(shift - critical * scatter) + stats.norm.cdf(-shift - critical * scatter)
+        return power - float(found.mean())
+
+    return brentq(misses, 0.0, 10 + 3 * critical) * deviation / math.sqrt(n)
+
+
+def _test(n: int, mean: float, deviation: float, freedom: int) -> Paired:
+    if math.isnan(deviation):
+        return Paired(n, mean, deviation, math.nan, (math.nan, math.nan))
+    error = deviation / math.sqrt(n)
+    p = 2 * float(stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
+    reach = float(stats.t.ppf(0.975, freedom)) * error
+    return Paired(n, mean, deviation, p, (mean - reach, mean + reach))

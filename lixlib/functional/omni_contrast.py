@@ -44,13 +44,13 @@ def omni_contrast_loss(
 
     def pieces(f: Tensor) -> Tensor:
         """**Shapes**: (B, C, H, W) -> (patches of all images, groups x positions, C / groups)."""
-        f = F.adaptive_max_pool2d(f, size)
+        f = F.adaptive_max_pool2d(f, size) / temperature
         f = f.reshape(batch, groups, channels // groups, rows, patch, columns, patch)
         return f.permute(0, 3, 5, 1, 4, 6, 2).reshape(-1, groups * patch**2, channels // groups)
 
-    similarity = torch.cdist(pieces(student), pieces(teacher.detach()), p=1) / -temperature
+    # scaled before the distance, and the mask written into its negative: few maps of all pairs
+    student, teacher = (pieces(f) for f in (student, teacher.detach()))
     group = torch.arange(groups, device=student.device).repeat_interleave(patch**2)
     left_out = (group.unsqueeze(0) == group.unsqueeze(1)).fill_diagonal_(False)
-    positive = similarity.diagonal(dim1=1, dim2=2)
-    loss = similarity.masked_fill(left_out, -torch.inf).logsumexp(2) - positive
-    return loss.sum() / (batch * size[0] * size[1])
+    similarity = torch.cdist(student, teacher, p=1).neg().masked_fill_(left_out, -torch.inf)
+    return -similarity.log_softmax(2).diagonal(dim1=1, dim2=2).sum() / (batch * size[0] * size[1])

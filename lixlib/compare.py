@@ -290,7 +290,8 @@ class _Cluster:
         return command_of(recipe, device=self.device, **place)
 
     def start(self, recipe: Recipe) -> "Future":
-        future = self.client.submit(_work, *_work_of(recipe, self), pure=False)
+        # no retries: Dask repeats what a dead worker did without, and an error of ours would come back
+        future = self.client.submit(_work, *_work_of(recipe, self), key=str(recipe.folder), pure=False)
         self.futures.append(future)
         return future
 

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Client, LocalCluster
 
 import lixlib.cli
 import lixlib.compare
@@ -263,3 +265,35 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, tmp_path):
     assert [line["method"] for line in report.lines] == ["teacher", "kd"]
     assert report.trained == 1, "the teacher was finished"
     assert read_json_lines(log)[: len(rows)] == rows and len(read_json_lines(log)) == 12
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_a_cluster_has_its_run_done_by_another(runs, tmp_path):
+    recipes = grid(methods=["teacher", "student"], epochs=12, **TOYDRIVE)
+    log = runs / recipes[1].folder / "log.jsonl"
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        address = cluster.scheduler_address
+        grid_run = pool.submit(compare, recipes, results_dir=tmp_path / "results", scheduler=address, device="cpu")
+        deadline = time.monotonic() + 100
+        while not log.exists() and not grid_run.done():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        pids = client.run(os.getpid)
+        (worker,) = (at for at, keys in client.processing().items() if str(recipes[1].folder) in keys)
+        os.kill(pids[worker], signal.SIGKILL)
+        rows = read_json_lines(log)
+        report = grid_run.result(timeout=100)
+    assert [line["method"] for line in report.lines] == ["teacher", "student"] and not report.failures
+    assert len(results.read(tmp_path / "results", "toydrive")) == 2
+    found = read_json_lines(log)
+    assert 0 < len(rows) < 12 == len(found) and found[: len(rows)] == rows, "it went on, and did not begin again"
+
+
+def test_a_cluster_without_dask_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ValueError, match=r"needs Dask: install it by `pip install -e '.\[cluster\]'`"):
+        compare(grid(methods=["student"]), results_dir=tmp_path, scheduler="tcp://127.0.0.1:1")

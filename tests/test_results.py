@@ -1,5 +1,6 @@
 """Result lines on disk, and the README's tables that are made from them."""
 
+import errno
 import json
 import math
 import re
@@ -45,6 +46,15 @@ def test_runs_that_end_at_the_same_moment_are_all_kept(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda seed: results.append(line(seed=seed), tmp_path), range(40)))
     assert sorted(each["seed"] for each in results.read(tmp_path, "camvid")) == list(range(40))
+
+
+def test_a_folder_that_cannot_be_locked_is_written_to_all_the_same(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.EBADF, "Bad file descriptor")  # what NFS says
+
+    monkeypatch.setattr("lixlib.files.fcntl.flock", no_locks)
+    results.append(line(), tmp_path)
+    assert results.read(tmp_path, "camvid") == [line()]
 
 
 @pytest.mark.parametrize("key", results.IDENTITY)

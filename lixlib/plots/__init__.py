@@ -1,0 +1,44 @@
+"""Figures and tables of the project: data in, a matplotlib Figure (or a table) out; nothing is shown or saved here.
+
+The figures are not known to pyplot: a notebook shows one where it is the last value of a cell, once.
+"""
+
+from lixlib.plots.base import style
+from lixlib.plots.charts import bars, class_gains, class_shares, curves, heatmaps, lines
+from lixlib.plots.pictures import (
+    BOTH,
+    FIRST,
+    NEITHER,
+    SECOND,
+    colour_labels,
+    gallery,
+    maps,
+    overlay,
+    panels,
+    who_is_right,
+)
+from lixlib.plots.simplex import Simplex, simplexes
+from lixlib.plots.tables import metric_table
+
+__all__ = [
+    "BOTH",
+    "FIRST",
+    "NEITHER",
+    "SECOND",
+    "Simplex",
+    "bars",
+    "class_gains",
+    "class_shares",
+    "colour_labels",
+    "curves",
+    "gallery",
+    "heatmaps",
+    "lines",
+    "maps",
+    "metric_table",
+    "overlay",
+    "panels",
+    "simplexes",
+    "style",
+    "who_is_right",
+]

@@ -1,0 +1,46 @@
+"""What all figures share: the style, a figure that pyplot does not know, how numbers are written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from IPython import get_ipython
+from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+STYLE = Path(__file__).parents[1] / "lix.mplstyle"
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of the project's figures, for figures of one's own: `with style(): plt.subplots()`."""
+    if get_ipython() is not None:
+        _start_backend()
+    with plt.style.context(STYLE):
+        yield
+
+
+def new_figure(**options) -> Figure:
+    figure = Figure(**options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def signed(points: float) -> str:
+    return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0: never "-0.0"
+
+
+def limits_of(arrays) -> tuple[float, float]:
+    """Smallest and largest finite value of all, never equal."""
+    values = np.concatenate([np.ravel(array)[np.isfinite(np.ravel(array))] for array in arrays] or [np.zeros(1)])
+    low, high = float(values.min()), float(values.max())
+    return low, high if high > low else low + 1e-6
+
+
+@cache
+def _start_backend() -> None:
+    """Start a notebook's backend outside of any style: it turns on what the end of a style would turn off again."""
+    plt.close(plt.figure())

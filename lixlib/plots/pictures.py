@@ -1,0 +1,160 @@
+"""Images, label maps and maps of numbers."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from lixlib.data.classes import Classes
+from lixlib.data.sample import IGNORE
+from lixlib.plots.base import new_figure, style
+
+# who_is_right: a pixel where both, the first alone, the second alone, or neither is right
+BOTH, FIRST, SECOND, NEITHER = (236, 236, 236), (0, 114, 178), (213, 94, 0), (60, 60, 60)
+
+
+def colour_labels(label: ArrayLike, classes: Classes) -> np.ndarray:
+    """Draw a label map in the colours of its classes; ignored pixels (255) are black.
+
+    **Shapes**: (H, W) integers -> (H, W, 3) uint8.
+
+    Raises:
+        ValueError: a label that is neither a class nor 255.
+    """
+    label = np.asarray(label).astype(np.int64)
+    wrong = label[(label != IGNORE) & ((label < 0) | (label >= len(classes)))]
+    if wrong.size:
+        raise ValueError(f"label {wrong[0]} is neither one of the {len(classes)} classes nor {IGNORE} (ignored)")
+    table = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
+    table[: len(classes)] = classes.colours
+    return table[label]
+
+
+def overlay(rgb: ArrayLike, colours: ArrayLike, alpha: float = 0.6) -> np.ndarray:
+    """Lay label colours over a photo. **Shapes**: (3, H, W) in [0, 1], (H, W, 3) uint8 -> (H, W, 3) uint8."""
+    photo = 255 * np.moveaxis(np.asarray(rgb, dtype=np.float64), 0, -1)
+    return np.rint((1 - alpha) * photo + alpha * np.asarray(colours)).astype(np.uint8)
+
+
+def who_is_right(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """Compare two predictions: light grey where both are right, blue the first alone, orange the second, dark neither.
+
+    Ignored pixels are white. **Shapes**: three times (H, W) integers -> (H, W, 3) uint8.
+    """
+    truth, first, second = (np.asarray(labels) for labels in (truth, first, second))
+    picture = np.full((*truth.shape, 3), 255, dtype=np.uint8)
+    known, a, b = truth != IGNORE, first == truth, second == truth
+    for mask, colour in ((a & b, BOTH), (a & ~b, FIRST), (~a & b, SECOND), (~a & ~b, NEITHER)):
+        picture[known & mask] = colour
+    return picture
+
+
+def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (), *, width: float = 11.0) -> Figure:
+    """A table of pictures: each entry of `rows` is a row of the figure, its pictures side by side, one column an image.
+
+    A picture with one channel is a map, drawn in viridis from its own smallest to its own largest value; the colour
+    scale follows the square root, so that far (small) disparities stay apart.
+
+    **Shapes**: pictures (H, W, 3) uint8 or in [0, 1], (3, H, W) in [0, 1], or maps (H, W) or (1, H, W).
+
+    Args:
+        titles: one above each column.
+        width: of the figure, in inches.
+
+    Raises:
+        ValueError: rows of different lengths, or another number of titles.
+    """
+    lengths = {len(pictures) for pictures in rows.values()} | ({len(titles)} if titles else set())
+    if len(lengths) != 1:
+        raise ValueError(f"every row and the titles need one entry a column, found {sorted(lengths)} entries")
+    columns = lengths.pop()
+    pictures = [[_picture(picture) for picture in row] for row in rows.values()]
+    height, across = pictures[0][0].shape[:2]
+    # laid out by hand: every picture keeps its shape, and the names their room
+    left, top, gap = 0.25 + 0.072 * max(len(name) for name in rows), 0.3 * bool(titles), 0.05
+    cell = (width - left) / columns - gap
+    cell_height = cell * height / across
+    total = top + len(rows) * (cell_height + gap)
+    with style():
+        figure = new_figure(figsize=(width, total), layout="none")
+        for row, (name, line) in enumerate(zip(rows, pictures, strict=True)):
+            bottom = (total - top - (row + 1) * (cell_height + gap) + gap) / total
+            for column, picture in enumerate(line):
+                start = (left + column * (cell + gap)) / width
+                ax = figure.add_axes((start, bottom, cell / width, cell_height / total))
+                _draw(ax, picture)
+                if column == 0:
+                    ax.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
+                if row == 0 and titles:
+                    ax.set_title(titles[column], pad=5)
+    return figure
+
+
+def panels(pictures: Mapping[str, ArrayLike], *, columns: int = 2, width: float = 11.0) -> Figure:
+    """Pictures with their names above them, row by row; drawn as in `gallery`.
+
+    Args:
+        columns: pictures in a row.
+        width: of the figure, in inches.
+    """
+    images = {name: _picture(picture) for name, picture in pictures.items()}
+    rows = -(-len(images) // columns)
+    height, across = next(iter(images.values())).shape[:2]
+    title, gap = 0.3, 0.08
+    cell = (width - gap) / columns - gap
+    cell_height = cell * height / across
+    total = rows * (cell_height + title) + gap
+    with style():
+        figure = new_figure(figsize=(width, total), layout="none")
+        for number, (name, picture) in enumerate(images.items()):
+            row, column = divmod(number, columns)
+            left, bottom = gap + column * (cell + gap), total - (row + 1) * (cell_height + title)
+            ax = figure.add_axes((left / width, bottom / total, cell / width, cell_height / total))
+            _draw(ax, picture)
+            ax.set_title(name, pad=4)
+    return figure
+
+
+def maps(rgb: ArrayLike, confidence: ArrayLike, weight: ArrayLike, *, beta: tuple[float, float] = (1, 10)) -> Figure:
+    """An image, the confidence of its pixels (LIX Eq. (6)) and their NCLD weights (Eq. (7)), with colour bars.
+
+    **Shapes**: rgb (3, H, W) in [0, 1]; confidence (H, W) in [0, 1]; weight (H, W) in [beta_min, beta_max].
+
+    Args:
+        beta: lower and upper end of the weights' colours.
+    """
+    panels = (("confidence c", confidence, "cividis", (0, 1)), ("NCLD weight W", weight, "magma", beta))
+    height, across = np.asarray(confidence).shape
+    wide = across > 2 * height  # then one below the other
+    size = (8.0, 0.5 + 3 * (7.0 * height / across + 0.35)) if wide else (12.0, 0.6 + 3.7 * height / across)
+    with style():
+        figure = new_figure(figsize=size)
+        axes = figure.subplots(*((3, 1) if wide else (1, 3)))
+        _draw(axes[0], _picture(rgb))
+        axes[0].set_title("RGB")
+        for ax, (title, values, cmap, (low, high)) in zip(axes[1:], panels, strict=True):
+            image = ax.imshow(np.asarray(values), cmap=cmap, vmin=low, vmax=high)
+            figure.colorbar(image, cax=ax.inset_axes((1.02, 0, 0.035, 1)))  # as high as the map
+            ax.set(title=title, xticks=[], yticks=[])
+    return figure
+
+
+def _picture(picture: ArrayLike) -> np.ndarray:
+    """**Shapes**: (H, W, 3), (3, H, W), (1, H, W) or (H, W) -> (H, W, 3) or (H, W)."""
+    picture = np.asarray(picture)
+    if picture.ndim == 3 and picture.shape[-1] != 3 and picture.shape[0] in (1, 3):
+        picture = np.moveaxis(picture, 0, -1)
+    return picture[..., 0] if picture.ndim == 3 and picture.shape[-1] == 1 else picture
+
+
+def _draw(ax, picture: np.ndarray) -> None:
+    if picture.ndim == 3:
+        ax.imshow(picture)
+    else:
+        low, high = float(picture.min()), float(picture.max())
+        ax.imshow(picture, norm=PowerNorm(0.5, low, max(high, low + 1e-6)))
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.grid(visible=False)

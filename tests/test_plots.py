@@ -1,5 +1,6 @@
 """Figures: the right axes, every text inside the figure, exact colours."""
 
+import re
 import warnings
 
 import numpy as np
@@ -202,3 +203,47 @@ def test_lines_have_bands_and_one_legend():
     band = figure.axes[0].collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(0.9) and band[:, 1].max() == pytest.approx(5.5)
     assert figure.axes[0].get_yscale() == "log"
+
+
+def names_of(figure):
+    return [text for ax in figure.axes for text in ax.texts]
+
+
+@pytest.mark.parametrize("crowd", [1.0, 0.05])
+def test_scatter_names_every_point_and_no_name_covers_another(crowd):
+    rng = np.random.default_rng(0)
+    cloud = {f"Method{i}": tuple(1 + crowd * rng.random(2)) for i in range(20)}
+    some = {name: cloud[name] for name in list(cloud)[:8]}
+    rest = {name: (*cloud[name], 0.01) for name in list(cloud)[8:]} | {"far away": (3, 3, np.nan)}
+    figure = plots.scatter({"time": {"logit": some, "feature": rest}, "none": {"logit": {}}}, xlabels=["x", "y"])
+    check(figure, axes=2)
+    assert {text.get_text() for text in names_of(figure)} == {*cloud, "far away"}
+    boxes = [text.get_window_extent() for text in names_of(figure)]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    ax = figure.axes[0]
+    markers = ax.transData.transform([point[:2] for point in (some | rest).values()])
+    assert not any(box.contains(*marker) for box in boxes for marker in markers)
+
+
+def test_scatter_of_one_series_with_diagonal_and_log():
+    figure = plots.scatter({"": {"all": {"a": (1, 1), "b": (10, 100)}}}, log="xy", diagonal=True)
+    check(figure, axes=1)
+    assert not figure.legends
+
+
+def test_score_table_marks_best_and_second_and_dashes_what_is_missing():
+    groups = {
+        "baseline": {"teacher": {"mIoU": [90.0, 92.0], "fwIoU": [95.0]}},
+        "logit": {"KD": {"mIoU": [50.0, 52.0], "fwIoU": []}, "A & B": {"mIoU": [51.5], "fwIoU": [80.0]}, "DKD": {}},
+        "both": {"LIX": {"mIoU": [50.9]}},
+    }
+    table = plots.score_table(groups, columns=("mIoU", "fwIoU"), unranked=("baseline",), corner="type")
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>.*?</tr>", table)]
+    assert cells == [
+        ["type", "", "mIoU", "fwIoU", "seeds"],
+        ["baseline", "teacher", "91.00 ± 1.41", "95.00", "2"],
+        ["logit", "KD", "<u>51.00</u> ± 1.41", "–", "2"],
+        ["", "A &amp; B", "<b>51.50</b>", "<b>80.00</b>", "1"],
+        ["", "DKD", "–", "–", "–"],
+        ["both", "LIX", "50.90", "–", "1"],
+    ]

@@ -17,8 +17,9 @@ from lixlib.plots.pictures import (
     panels,
     who_is_right,
 )
+from lixlib.plots.scatter import scatter
 from lixlib.plots.simplex import Simplex, simplexes
-from lixlib.plots.tables import metric_table
+from lixlib.plots.tables import metric_table, score_table
 
 __all__ = [
     "BOTH",
@@ -38,6 +39,8 @@ __all__ = [
     "metric_table",
     "overlay",
     "panels",
+    "scatter",
+    "score_table",
     "simplexes",
     "style",
     "who_is_right",

@@ -1,6 +1,8 @@
 """Scores as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from html import escape
+from statistics import mean, stdev
 
 from lixlib.plots.base import signed
 from lixlib.results import METRICS, gap_closed
@@ -23,3 +25,52 @@ def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: s
     }
     lines = [f"| | {' | '.join(METRICS)} |", "|---|" + "---:|" * len(METRICS)]
     return "\n".join([*lines, *(f"| {title} | {' | '.join(values)} |" for title, values in rows.items())])
+
+
+def score_table(
+    groups: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
+    *,
+    columns: Sequence[str] = METRICS,
+    unranked: Collection[str] = (),
+    corner: str = "",
+) -> str:
+    """Scores over seeds as an HTML table: mean ± standard deviation, a column's best bold, its second underlined.
+
+    Args:
+        groups: the values of every column, one a seed, by column, by row, by group of rows; a dash stands for what
+            is missing.
+        columns: those that are shown, and their order.
+        unranked: groups whose rows are neither best nor second.
+        corner: what stands above the names of the groups.
+    """
+    middles = {
+        (group, row, column): mean(values)
+        for group, rows in groups.items()
+        for row, cells in rows.items()
+        for column, values in cells.items()
+        if len(values)
+    }
+    marks = {}
+    for column in columns:
+        ranked = sorted((k for k in middles if k[2] == column and k[0] not in unranked), key=middles.get, reverse=True)
+        marks |= dict(zip(ranked[:2], ("<b>{}</b>", "<u>{}</u>"), strict=False))
+
+    def cell(group: str, row: str, column: str) -> str:
+        values = groups[group][row].get(column, ())
+        if not len(values):
+            return "–"
+        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+        return marks.get((group, row, column), "{}").format(f"{mean(values):.2f}") + spread
+
+    lines = [_row("th", [corner, "", *columns, "seeds"])]
+    for group, rows in groups.items():
+        for place, (row, cells) in enumerate(rows.items()):
+            first = [escape(group) if not place else "", escape(row)]
+            seeds = max((len(values) for values in cells.values()), default=0)
+            lines.append(_row("td", [*first, *(cell(group, row, column) for column in columns), str(seeds or "–")]))
+    return "\n".join(["<table>", *lines, "</table>"])
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    aligned = [f'<{tag} style="text-align: {"left" if i < 2 else "right"}">{c}</{tag}>' for i, c in enumerate(cells)]
+    return f"<tr>{''.join(aligned)}</tr>"

@@ -15,10 +15,10 @@ from torch.utils.data import Dataset
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
-from lixlib.distillers import METHODS, Distiller
+from lixlib.distillers import METHODS, Distiller, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
-from lixlib.train import Schedule, evaluate, fit
+from lixlib.train import Schedule, evaluate, fit, fit_stage
 
 # What a recipe leaves open, by data set.
 DEFAULTS = {
@@ -117,8 +117,19 @@ class Recipe:
     def folder(self) -> Path:
         """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
         identity = {name: value for name, value in asdict(self).items() if name != "root"} | {"hyper": self.options}
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-        return Path(self.dataset, self.network, f"{self.method}-seed{self.seed}-{digest}")
+        return Path(self.dataset, self.network, f"{self.method}-seed{self.seed}-{_digest(identity)}")
+
+    @property
+    def stage_folder(self) -> Path:
+        """Where the stage of a `TwoStage` method lives; runs that differ in a loss weight, say, share it.
+
+        Its name changes with the teacher and with everything else that decides the stage.
+        """
+        options = {**default_options(METHODS[self.method]), **self.options}
+        identity = {name: getattr(self, name) for name in ("network", "seed", "batch", "precision", "unlabelled")}
+        identity["teacher"] = str(self.of_teacher().folder)
+        identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
+        return Path(self.dataset, self.network, f"{self.method}-stage-seed{self.seed}-{_digest(identity)}")
 
     def of_teacher(self) -> "Recipe":
         """The recipe of the teacher that this run learns from."""
@@ -132,6 +143,10 @@ class Recipe:
         """The unlabelled frames of the run: ToyDrive frames that no other split has."""
         options = {**self.data, "eval_count": self.unlabelled}
         return Unlabelled(data.load("toydrive", "unlabelled", size=self.size, **options))
+
+
+def _digest(identity: dict) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def trio(
@@ -283,17 +298,13 @@ def _train(
         **recipe.options,
     )
     schedule = Schedule(recipe.epochs, batch, recipe.lr, patience=recipe.patience, seed=recipe.seed)
-    log = fit(
-        distiller,
-        train,
-        schedule,
-        folder=folder,
-        validation=validation,
-        augment=Augment(recipe.size),
-        fabric=fabric,
-        observe=observe,
-        progress=progress,
-    )
+    options = {"augment": Augment(recipe.size), "fabric": fabric, "progress": progress}
+    stage_log = []
+    if isinstance(distiller.method, TwoStage):
+        stage_folder = runs_folder() / recipe.stage_folder
+        with one_at_a_time(stage_folder):
+            stage_log = fit_stage(distiller, train, schedule, folder=stage_folder, **options)
+    log = fit(distiller, train, schedule, folder=folder, validation=validation, observe=observe, **options)
     known = line_of(recipe)
     description = {
         "network": recipe.network,
@@ -312,9 +323,14 @@ def _train(
         "updates": len(log) * (len(train) // batch),
         **results.scored(evaluate(student, test, batch=recipe.batch, device=fabric.device), classes),
         "teacher": str(teacher.recipe.folder) if teacher else None,
-        "seconds": round(sum(row["seconds"] for row in log), 1),
+        "seconds": _seconds(stage_log + log),
+        **({"stage_seconds": _seconds(stage_log)} if stage_log else {}),  # they are within the seconds
         **results.provenance(fabric.device),
         "command": command,
         "reduced": True,
     }
     write_json_lines(result_file, [line])
+
+
+def _seconds(log: list[dict]) -> float:
+    return round(sum(row["seconds"] for row in log), 1)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from lixlib.data.sample import collate
-from lixlib.distillers import Distiller
+from lixlib.distillers import Distiller, Stage
 from lixlib.files import write_atomically, write_json_lines
 from lixlib.metrics import confusion_matrix, scores
 
@@ -54,7 +54,7 @@ class TrainingFailed(RuntimeError):
 
 
 def fit(
-    distiller: Distiller,
+    distiller: Distiller | Stage,
     train: Dataset,
     schedule: Schedule,
     *,
@@ -132,6 +132,20 @@ def fit(
     if schedule.patience:
         run.restore_best()
     return run.log
+
+
+def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **options) -> list[dict]:
+    """Train what the distiller's method learns from its teacher before the student (`lixlib.distillers.TwoStage`).
+
+    As `fit`, whose `options` it takes, in a folder of its own: a finished stage is loaded. Epochs and rate are those of
+    the method, `stage_epochs` and `stage_lr`; the stage is frozen afterwards.
+    """
+    method = distiller.method
+    schedule = replace(schedule, epochs=method.stage_epochs, lr=method.stage_lr, patience=0)
+    log = fit(Stage(distiller.teacher, method), train, schedule, **options)
+    method.stage.requires_grad_(False).eval()
+    method.stage_trained = True
+    return log
 
 
 @torch.no_grad()

@@ -7,7 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lixlib.functional import omni_contrast_loss, pad_loss, vid_loss
+from lixlib.functional import (
+    factor_transfer_loss,
+    maskd_diversity,
+    maskd_loss,
+    omni_contrast_loss,
+    pad_loss,
+    vid_loss,
+)
+from lixlib.functional.maskd import maskd_masks
 
 C = 6
 
@@ -41,6 +49,9 @@ def variances(like):
 LOSSES = {
     "vid": lambda s, t: vid_loss(s, t, variances(s)),
     "pad": lambda s, t: pad_loss(s, t, t.detach().roll(1, 1)),
+    "ft-1": lambda s, t: factor_transfer_loss(s, t),
+    "ft-2": lambda s, t: factor_transfer_loss(s, t, p=2),
+    "maskd": lambda s, t: maskd_loss(s, t, torch.linspace(-1, 1, 5 * C, dtype=s.dtype).view(5, C)),
     "afdcd": lambda s, t: omni_contrast_loss(s, t, groups=3, pool=2, patch=2),
 }
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
@@ -166,6 +177,85 @@ def test_pad_of_extreme_variances(log_variance):
 def test_pad_needs_a_variance_for_every_entry():
     with pytest.raises(ValueError, match=r"\(2, 6, 4, 8\): found \(2, 1, 4, 8\)"):
         pad_loss(features(2, C, 4, 8), features(2, C, 4, 8), torch.zeros(2, 1, 4, 8))
+
+
+# Factor transfer
+
+
+def test_factor_transfer_reference_values(shared):
+    g = golden(shared, "ft_paper_p1")
+    assert_reference(factor_transfer_loss(g["student"], g["teacher"]), g)
+
+
+def test_factor_transfer_compares_directions():
+    student, teacher = features(2, C, 3, 5), features(2, C, 3, 5)
+    for p in (1, 2):
+        value = factor_transfer_loss(student, teacher, p=p)
+        assert abs(factor_transfer_loss(7 * student, 0.2 * teacher, p=p) - value) < 1e-12
+        assert factor_transfer_loss(student, 3 * student, p=p) < 1e-12
+        assert abs(factor_transfer_loss(student, -student, p=2) - 2) < 1e-12
+    with pytest.raises(ValueError, match="p must be 1 or 2, found 3"):
+        factor_transfer_loss(student, teacher, p=3)
+
+
+# MasKD
+
+
+def test_maskd_reference_values(shared):
+    g = golden(shared, "maskd_seg")
+    assert_reference(maskd_loss(g["student"], g["teacher"], g["mask_token"]), g)
+    torch.testing.assert_close(maskd_masks(g["teacher"], g["mask_token"]), g["masks"], rtol=0, atol=1e-9)
+
+
+def test_maskd_weights_the_places_that_a_token_sees():
+    student, teacher = torch.zeros(1, 2, 1, 2).double(), torch.tensor([[[[50.0, -50]], [[0, 0]]]]).double()
+    value = maskd_loss(student, teacher, torch.tensor([[1.0, 0]]).double())  # sees the left position alone
+    assert value.item() == pytest.approx(0.5 * 50**2 / (1 + 1e-5) / 2)
+
+
+def test_maskd_trains_no_token():
+    tokens = features(3, C)
+    maskd_loss(features(2, C, 3, 4), features(2, C, 3, 4), tokens).backward()
+    assert tokens.grad is None
+
+
+def test_maskd_diversity_is_the_overlap_of_two_masks():
+    teacher, tokens = features(2, C, 4, 5), features(3, C)
+    value = maskd_diversity(teacher, tokens)
+    masks = torch.einsum("kc,bchw->bkhw", tokens, teacher).sigmoid().flatten(2)
+    overlaps = [
+        2 * (masks[b, k] @ masks[b, m]) / (masks[b, k] @ masks[b, k] + masks[b, m] @ masks[b, m])
+        for b in range(2)
+        for k in range(3)
+        for m in range(3)
+        if k != m
+    ]
+    torch.testing.assert_close(value, torch.stack(overlaps).mean())
+    value.backward()
+    assert tokens.grad.abs().max() > 0 and teacher.grad is None
+    assert torch.autograd.gradcheck(lambda m: maskd_diversity(teacher, m), tokens)
+
+
+def test_maskd_diversity_of_equal_single_and_blind_tokens():
+    teacher, token = features(2, C, 4, 5), features(1, C)
+    assert maskd_diversity(teacher, token.expand(3, C)).item() == pytest.approx(1)
+    single = maskd_diversity(teacher, token)
+    single.backward()
+    assert single == 0 and (token.grad == 0).all()
+    blind = torch.full((2, C), -1e4, requires_grad=True)
+    value = maskd_diversity(torch.ones(1, C, 2, 2), blind)
+    value.backward()
+    assert value == 0 and (blind.grad == 0).all()
+
+
+def test_maskd_needs_tokens_of_the_same_channels():
+    for tokens in (torch.ones(3, 5).double(), torch.ones(C).double()):
+        for loss in (
+            lambda m: maskd_loss(features(2, C, 3, 4), features(2, C, 3, 4), m),
+            lambda m: maskd_diversity(features(2, C, 3, 4), m),
+        ):
+            with pytest.raises(ValueError, match=r"tokens must be \(K, C\) for maps \(B, C, H, W\), found"):
+                loss(tokens)
 
 
 # Af-DCD

@@ -1,8 +1,9 @@
-"""What the methods share: option names and the taps of a teacher-student pair."""
+"""What the methods share: option names, the taps of a teacher-student pair, what they see and aim at."""
 
 import inspect
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 from lixlib.functional.checks import shape
@@ -71,3 +72,24 @@ def check_batch_norm(method: nn.Module, tap: str, f: Tensor) -> None:
             f"the batch norm of {type(method).__name__} needs two values a channel, and tap {tap!r} is {shape(f)}: "
             "take a larger batch, larger images or another tap"
         )
+
+
+def call(net: nn.Module, rgb: Tensor, x: Tensor | None) -> Output:
+    """`net(rgb, x)`, or `net(rgb)` if it reads no X.
+
+    Raises:
+        ValueError: a network that reads X, and none is there.
+    """
+    if getattr(net, "x_channels", None) is None:
+        return net(rgb)
+    if x is None:
+        raise ValueError(f"{type(net).__name__} reads X in {net.x_channels} channels, and this batch has none")
+    return net(rgb, x)
+
+
+def targets(label: Tensor, teacher: Output | None) -> Tensor:
+    """The labels, or the teacher's classes in an image that has no label at all. **Shapes**: twice (B, H, W)."""
+    if teacher is None:
+        return label
+    unlabelled = (label == 255).flatten(1).all(1)
+    return torch.where(unlabelled[:, None, None], teacher.logits.argmax(1), label)

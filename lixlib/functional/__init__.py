@@ -8,7 +8,9 @@ from lixlib.functional.cka import cka, gram, hsic, linear_cka
 from lixlib.functional.confidence import confidence
 from lixlib.functional.dkd import decouple, dkd_loss
 from lixlib.functional.dwld import dwld_loss
+from lixlib.functional.factor_transfer import factor_transfer_loss
 from lixlib.functional.kd import kd_loss
+from lixlib.functional.maskd import maskd_diversity, maskd_loss
 from lixlib.functional.omni_contrast import omni_contrast_loss
 from lixlib.functional.pad import pad_loss
 from lixlib.functional.vid import vid_loss
@@ -19,10 +21,13 @@ __all__ = [
     "decouple",
     "dkd_loss",
     "dwld_loss",
+    "factor_transfer_loss",
     "gram",
     "hsic",
     "kd_loss",
     "linear_cka",
+    "maskd_diversity",
+    "maskd_loss",
     "omni_contrast_loss",
     "pad_loss",
     "vid_loss",

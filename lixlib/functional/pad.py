@@ -14,8 +14,9 @@ FLOOR = math.log(1e-6)  # of the variance
 def pad_loss(student: Tensor, teacher: Tensor, log_variance: Tensor) -> Tensor:
     """(teacher - student)^2 / (1e-6 + e^l) + l, mean over all entries, l the log-variance of each.
 
-    The form of torchdistill; there is no official code. Without bound below where student and teacher are equal: bound
-    l. Unlike `vid_loss`, whose variance belongs to a channel, l depends on the input. Gradient flows into student and l.
+    The form of torchdistill; there is no official code. Where student and teacher are equal it falls for ever with l:
+    bound l. Unlike `vid_loss`, whose variance belongs to a channel, l depends on the input. Gradient flows into the
+    student and l.
 
     **Shapes**: all three the same, any -> ().
 

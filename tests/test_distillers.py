@@ -8,9 +8,19 @@ from torch import nn
 
 from lixlib.data.sample import Sample
 from lixlib.distillers import DWLD, METHODS, Distiller, DynamicWeightController, build
-from lixlib.distillers.common import deepest_pair, encoder_pairs
+from lixlib.distillers.common import deepest_pair, default_options, encoder_pairs
 from lixlib.distillers.dwld import WEIGHTINGS
-from lixlib.functional import decouple
+from lixlib.functional import (
+    attention_transfer_loss,
+    cwkd_loss,
+    decouple,
+    dist_loss,
+    fitnet_loss,
+    nst_loss,
+    rkd_loss,
+    sp_loss,
+    wsld_loss,
+)
 from lixlib.nets import Output
 
 C = 4
@@ -59,6 +69,7 @@ def trainable(module):
 
 
 TERMS = {"kd": {"kd"}, "dkd": {"dkd"}, "dwld": {"dwld"}, "arfd": {"arfd"}, "lix": {"dwld", "arfd"}}
+NO_SIGNAL = {"rkd": 2, "sp": 1}  # images in a batch that have no relation to be taught
 
 
 @methods
@@ -69,7 +80,8 @@ def test_terms_and_gradients(method, size, h, w):
     terms = distiller(batch)
     assert list(terms)[0] == "ce"
     assert set(terms) - {"ce"} == TERMS.get(method, set(terms) - {"ce"}) and len(terms) > 1
-    assert all(value.dim() == 0 and value.isfinite() and value != 0 for value in terms.values())
+    for name, value in terms.items():
+        assert value.dim() == 0 and value.isfinite() and (value == 0) == (size <= NO_SIGNAL.get(name, 0)), name
     expected = nn.functional.cross_entropy(distiller.student(batch.rgb).logits, batch.label, ignore_index=255)
     torch.testing.assert_close(terms["ce"], expected)
     sum(terms.values()).backward()
@@ -141,14 +153,18 @@ def test_ignored_pixels_do_not_count(method, weighting):
     assert torch.equal(term(student, teacher, target)[method], expected)
 
 
-def test_a_weight_of_zero_point_one_is_a_tenth():
-    student, teacher, target = outputs()
-    for method in ("kd", "dkd", "arfd"):
+@methods
+def test_the_weight_multiplies(method):
+    student, teacher, target = outputs(3)
+    if "weight" not in (options := default_options(METHODS[method])):
+        pytest.skip("a weight for each of its terms")
+    terms = []
+    for factor in (1, 0.1):
         torch.manual_seed(0)
-        whole = build(method, student, teacher)(student, teacher, target)[method]
-        torch.manual_seed(0)
-        tenth = build(method, student, teacher, weight=0.1)(student, teacher, target)[method]
-        torch.testing.assert_close(10 * tenth, whole)
+        module = build(method, student, teacher, weight=factor * options["weight"])
+        terms.append(module(student, teacher, target))
+    for name, value in terms[0].items():
+        torch.testing.assert_close(0.1 * value, terms[1][name])
 
 
 def test_none_trains_any_network():
@@ -188,7 +204,7 @@ def test_a_custom_output_will_do():
 def test_errors():
     batch = make_batch()
     student, teacher, _ = outputs()
-    with pytest.raises(ValueError, match="unknown method 'rd': choose one of none, kd, dkd"):
+    with pytest.raises(ValueError, match="unknown method 'rd': choose one of none, kd, cwkd, dkd"):
         Distiller(Net(), Net(7, 1), "rd", example=batch)
     with pytest.raises(ValueError, match="DKD has no option 'gamma': it takes weight, alpha, beta, temperature"):
         make("dkd", batch, gamma=2)
@@ -241,6 +257,55 @@ def test_the_encoders_taps_end_at_the_deepest():
     for function, names in ((encoder_pairs, ["conv2"]), (deepest_pair, "conv2")):
         with pytest.raises(ValueError, match="no common tap conv2: the student has conv2, conv3"):
             function(student, teacher, names)
+
+
+# the methods with one function
+
+
+@pytest.mark.parametrize(
+    "method, function",
+    [("cwkd", cwkd_loss), ("dist", dist_loss), ("wsld", wsld_loss), ("fitnet", fitnet_loss), ("sp", sp_loss)],
+)
+def test_a_method_is_its_function(method, function):
+    student, teacher, target = outputs(3, widths=(4, 4))
+    module = build(method, student, teacher, weight=2.0)
+    found = module(student, teacher, target)[method]
+    if method == "cwkd":
+        expected = cwkd_loss(student.logits, teacher.logits, temperature=4.0)
+    elif method in ("dist", "wsld"):
+        expected = function(student.logits, teacher.logits, target)
+    else:
+        s = module.adapter(student.taps["tap"]) if method == "fitnet" else student.taps["tap"]
+        expected = function(s, teacher.taps["tap"])
+    torch.testing.assert_close(found, 2 * expected)
+
+
+@pytest.mark.parametrize("method, function", [("at", attention_transfer_loss), ("nst", nst_loss)])
+def test_at_and_nst_sum_over_the_taps(method, function):
+    student, teacher, target = outputs()
+    pairs = {"early": (12, 18), "tap": (6, 9), "late": (12, 18)}
+    taps = [{name: torch.randn(2, width, *size) for name, size in pairs.items()} for width in (3, 5)]
+    student, teacher = (o._replace(taps=t) for o, t in zip((student, teacher), taps, strict=True))
+    each = {name: function(taps[0][name], taps[1][name]) for name in pairs}
+    found = build(method, student, teacher, weight=2.0)(student, teacher, target)[method]
+    torch.testing.assert_close(found, 2 * (each["early"] + each["tap"]))
+    found = build(method, student, teacher, weight=2.0, taps=("late",))(student, teacher, target)[method]
+    torch.testing.assert_close(found, 2 * each["late"])
+
+
+def test_rkd_compares_the_averages_of_the_deepest_map():
+    student, teacher, target = outputs(4)
+    found = build("rkd", student, teacher)(student, teacher, target)["rkd"]
+    torch.testing.assert_close(found, rkd_loss(*(o.taps["tap"].mean((2, 3)) for o in (student, teacher))))
+    assert build("rkd", student, teacher, distance_weight=0, angle_weight=0)(student, teacher, target)["rkd"] == 0
+
+
+def test_fitnet_has_one_convolution_and_takes_maps_of_any_size():
+    student, teacher, target = outputs()
+    large = Output(teacher.logits, {"tap": torch.randn(2, 5, 11, 18)})
+    fitnet = build("fitnet", student, large)
+    assert [tuple(p.shape) for p in fitnet.parameters()] == [(5, 3, 1, 1)]
+    assert fitnet(student, large, target)["fitnet"] > 0
 
 
 # ARFD

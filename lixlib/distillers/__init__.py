@@ -2,34 +2,43 @@
 
 from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
+from lixlib.distillers.at import AT
+from lixlib.distillers.cwkd import CWKD
+from lixlib.distillers.dist import DIST
 from lixlib.distillers.distiller import METHODS, Distiller, build
 from lixlib.distillers.dkd import DKD
 from lixlib.distillers.dwld import DWLD, DynamicWeightController
-from lixlib.distillers.ft import FT
+from lixlib.distillers.fitnet import FitNet
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
-from lixlib.distillers.maskd import MasKD
 from lixlib.distillers.none import NoDistillation
+from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
-from lixlib.distillers.stage import Stage, TwoStage
+from lixlib.distillers.rkd import RKD
+from lixlib.distillers.sp import SP
 from lixlib.distillers.vid import VID
+from lixlib.distillers.wsld import WSLD
 
 __all__ = [
     "ARFD",
+    "AT",
+    "CWKD",
+    "DIST",
     "DKD",
     "DWLD",
-    "FT",
     "KD",
     "LIX",
     "METHODS",
+    "NST",
     "PAD",
+    "RKD",
+    "SP",
     "VID",
+    "WSLD",
     "AfDCD",
     "Distiller",
     "DynamicWeightController",
-    "MasKD",
+    "FitNet",
     "NoDistillation",
-    "Stage",
-    "TwoStage",
     "build",
 ]

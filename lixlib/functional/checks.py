@@ -31,6 +31,14 @@ def check_same_shape(student: Tensor, teacher: Tensor) -> None:
         raise ValueError(f"student and teacher must have one shape, found {shape(student)} and {shape(teacher)}")
 
 
+def check_same_batch(student: Tensor, teacher: Tensor) -> None:
+    """Raise a ValueError that names both shapes unless they are (B, ...) with one B."""
+    if not student.dim() or not teacher.dim() or len(student) != len(teacher):
+        raise ValueError(
+            f"student and teacher must be (B, ...) with one B, found {shape(student)} and {shape(teacher)}"
+        )
+
+
 def check_choice(what: str, value: str, allowed) -> None:
     """Raise a ValueError that lists the allowed names unless `value` is one of them."""
     if value not in allowed:

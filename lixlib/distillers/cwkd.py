@@ -1,0 +1,18 @@
+"""Channel-wise knowledge distillation on logits (Shu et al., ICCV 2021)."""
+
+from torch import Tensor, nn
+
+from lixlib.functional import cwkd_loss
+from lixlib.nets.output import Output
+
+
+class CWKD(nn.Module):
+    """The term "cwkd" = weight x `cwkd_loss` over all positions of the logits, labelled or not."""
+
+    def __init__(self, student: Output, teacher: Output, *, weight: float = 3.0, temperature: float = 4.0):
+        super().__init__()
+        self.weight = weight
+        self.temperature = temperature
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        return {"cwkd": self.weight * cwkd_loss(student.logits, teacher.logits, temperature=self.temperature)}

@@ -1,0 +1,27 @@
+"""DIST: distillation from a stronger teacher by correlation (Huang et al., NeurIPS 2022)."""
+
+from torch import Tensor, nn
+
+from lixlib.functional import dist_loss
+from lixlib.nets.output import Output
+
+
+class DIST(nn.Module):
+    """The term "dist" = weight x `dist_loss` over the labelled pixels."""
+
+    def __init__(
+        self,
+        student: Output,
+        teacher: Output,
+        *,
+        weight: float = 1.0,
+        beta: float = 1.0,
+        gamma: float = 1.0,
+        temperature: float = 1.0,
+    ):
+        super().__init__()
+        self.weight = weight
+        self.options = {"beta": beta, "gamma": gamma, "temperature": temperature}
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        return {"dist": self.weight * dist_loss(student.logits, teacher.logits, target, **self.options)}

@@ -1,0 +1,25 @@
+"""Neuron selectivity transfer (Huang and Wang, 2017)."""
+
+from torch import Tensor, nn
+
+from lixlib.distillers.common import encoder_pairs
+from lixlib.functional import nst_loss
+from lixlib.nets.output import Output
+
+
+class NST(nn.Module):
+    """The term "nst" = weight x sum over taps of `nst_loss`; no adapter.
+
+    Args:
+        weight: of the loss.
+        taps: the names to compare; None: the encoder's, up to the deepest.
+    """
+
+    def __init__(self, student: Output, teacher: Output, *, weight: float = 50.0, taps: tuple[str, ...] | None = None):
+        super().__init__()
+        self.weight = weight
+        self.taps = tuple(encoder_pairs(student, teacher, taps))
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        pairs = encoder_pairs(student, teacher, self.taps).values()
+        return {"nst": self.weight * sum(nst_loss(s, t) for s, t in pairs)}

@@ -1,0 +1,34 @@
+"""Weighted soft label distillation (Zhou et al., ICLR 2021)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.functional.kd import soften
+
+
+@full_precision
+def wsld_loss(
+    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 2.0, ignore_index: int = 255
+) -> Tensor:
+    """T^2 w (-sum_c p_c^T log p_c^S), mean over valid pixels: a cross-entropy, more than 0 where student is teacher.
+
+    w = 1 - exp(-CE_S / CE_T), of the cross-entropies of both with the label at temperature 1, is a constant to the
+    gradient: near 1 where the teacher is surer of the label than the student, near 0 where the student is better.
+
+    **Shapes**: student and teacher logits (B, C, H, W) or (N, C); target (B, H, W) or (N,) -> ().
+
+    Raises:
+        ValueError: unequal shapes, or a label that is neither in 0..C-1 nor `ignore_index`.
+    """
+    check_same_shape(student, teacher)
+    check_temperature(temperature)
+    valid = valid_pixels(student, target, ignore_index)
+    teacher = teacher.detach()
+    with torch.no_grad():
+        index = target.where(valid, 0).long()  # ignored pixels are computed as class 0, then dropped
+        ce_s, ce_t = (F.cross_entropy(logits, index, reduction="none") for logits in (student, teacher))
+        weight = -torch.expm1(-ce_s / (ce_t + 1e-7))
+    soft = -(soften(teacher, temperature).softmax(1) * soften(student, temperature).log_softmax(1)).sum(1)
+    return temperature**2 * mean_over(weight * soft, valid)

@@ -1,19 +1,22 @@
 """The training loop: SGD, polynomial decay, early stopping, and checkpoints from which a killed run goes on."""
 
 import math
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.distributed import is_torchelastic_launched
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from tqdm.auto import tqdm
 
 from lixlib.data.sample import collate
-from lixlib.distillers import Distiller, Stage
+from lixlib.distillers import Distiller
 from lixlib.files import write_atomically, write_json_lines
 from lixlib.metrics import confusion_matrix, scores
 
@@ -53,8 +56,29 @@ class TrainingFailed(RuntimeError):
     """The loss stopped being a finite number."""
 
 
+def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
+    """The device and number format of a training; where torchrun started this process, together with the others.
+
+    Args:
+        device: auto takes a GPU if there is one; or cpu, cuda.
+        precision: as Fabric names it, e.g. bf16-mixed.
+    """
+    if not is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    processes, on_machine = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    fabric = Fabric(
+        accelerator=device,
+        devices=on_machine,
+        num_nodes=processes // on_machine,
+        strategy=DDPStrategy(broadcast_buffers=False),  # of batch norm's statistics the first process's alone are used
+        precision=precision,
+    )
+    fabric.launch()
+    return fabric
+
+
 def fit(
-    distiller: Distiller | Stage,
+    distiller: Distiller,
     train: Dataset,
     schedule: Schedule,
     *,
@@ -71,13 +95,19 @@ def fit(
     run goes on after its last epoch. Every epoch draws its randomness from (seed, epoch) alone, so that on a CPU the
     result is bit-identical to that of a run that was never killed.
 
+    In N processes (`launch`) each takes its N-th part of every batch and the gradients are averaged. Three things
+    differ from one process: batch norm normalises each part by itself (the first process's running statistics are
+    kept), a mean over valid pixels is taken in each part before the average over the parts, and each process draws its
+    own augmentation. The first process alone validates, observes and writes.
+
     Args:
         observe: called with the number of every finished epoch and the distiller in evaluation mode; what it returns is
             added to the epoch's row.
         progress: show a progress bar.
 
     Raises:
-        ValueError: fewer images than one batch, or patience without a validation set.
+        ValueError: fewer images than one batch, a batch that N processes cannot share, or patience without a
+            validation set.
         TrainingFailed: the loss is not finite; the message names the step, the term and the batch's images.
     """
     if len(train) < schedule.batch:
@@ -85,6 +115,11 @@ def fit(
     if schedule.patience and validation is None:
         raise ValueError("early stopping (patience) needs a validation set: give one, or set patience to 0")
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
+    if schedule.batch % fabric.world_size:
+        raise ValueError(
+            f"{fabric.world_size} processes cannot share a batch of {schedule.batch} equally: "
+            "choose a batch size that the number of processes divides"
+        )
     distiller.to(memory_format=torch.channels_last)
     steps = len(train) // schedule.batch
     updates = steps * schedule.epochs
@@ -96,16 +131,19 @@ def fit(
     )
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / updates) ** schedule.power)
     model, optimizer = fabric.setup(distiller, optimizer)
-    run = _Checkpoint(folder, distiller, optimizer, decay)
+    is_first = fabric.is_global_zero
+    run = _Checkpoint(folder, distiller, optimizer, decay, writes=is_first)
+    silent = not (progress and is_first)
 
-    with tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=not progress) as bar:
+    with tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=silent) as bar:
         while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
             start = time.perf_counter()
             torch.manual_seed(schedule.seed * 100_003 + run.epoch)
             model.train()
             sums: dict[str, Tensor] = {}
             previous = None
-            loader = DataLoader(train, schedule.batch, shuffle=True, drop_last=True, collate_fn=collate)
+            batches = _Share(train, schedule.batch, fabric.global_rank, fabric.world_size)
+            loader = DataLoader(train, batch_sampler=batches, collate_fn=collate)
             for step, batch in enumerate(loader, start=run.epoch * steps + 1):
                 batch = batch.to(fabric.device)
                 terms = model(augment(batch) if augment else batch)
@@ -119,33 +157,21 @@ def fit(
                 previous = (step, terms, batch.name)
                 bar.update()
             _check_finite(previous)
+            sums = {name: fabric.all_reduce(total, reduce_op="mean") for name, total in sums.items()}
             row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
-            if validation is not None:
+            if validation is not None and is_first:
                 found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
                 row["mIoU"] = found["mIoU"]
-            if observe:
+            if observe and is_first:
                 with torch.no_grad():
                     row |= observe(run.epoch + 1, distiller.eval())
             row["seconds"] = round(time.perf_counter() - start, 3)
+            row = fabric.broadcast(row)
             bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if name in row})
             run.save(row)
     if schedule.patience:
         run.restore_best()
     return run.log
-
-
-def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **options) -> list[dict]:
-    """Train what the distiller's method learns from its teacher before the student (`lixlib.distillers.TwoStage`).
-
-    As `fit`, whose `options` it takes, in a folder of its own: a finished stage is loaded. Epochs and rate are those of
-    the method, `stage_epochs` and `stage_lr`; the stage is frozen afterwards.
-    """
-    method = distiller.method
-    schedule = replace(schedule, epochs=method.stage_epochs, lr=method.stage_lr, patience=0)
-    log = fit(Stage(distiller.teacher, method), train, schedule, **options)
-    method.stage.requires_grad_(False).eval()
-    method.stage_trained = True
-    return log
 
 
 @torch.no_grad()
@@ -163,11 +189,27 @@ def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.
     return scores(confusion.cpu())
 
 
+class _Share(BatchSampler):
+    """Of every batch of an epoch, the part of one process; in one process, the batch."""
+
+    def __init__(self, dataset: Dataset, batch: int, rank: int, processes: int):
+        super().__init__(RandomSampler(dataset), batch, drop_last=True)
+        self.rank, self.processes = rank, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = list(super().__iter__())  # all processes have the same seed, and so the same order
+        if self.rank:
+            torch.manual_seed(torch.initial_seed() + self.rank * 10**12)  # and from here on random numbers of their own
+        for batch in batches:
+            yield batch[self.rank :: self.processes]
+
+
 class _Checkpoint:
     """What must outlive a kill: the trained weights, the optimiser, the log, and the best epoch so far."""
 
-    def __init__(self, folder: Path, distiller: Distiller, optimizer, decay):
+    def __init__(self, folder: Path, distiller: Distiller, optimizer, decay, *, writes: bool = True):
         self.folder, self.distiller, self.optimizer, self.decay = folder, distiller, optimizer, decay
+        self.writes = writes
         self.log: list[dict] = []
         self.best: dict = {"mIoU": -math.inf, "epoch": 0, "student": None}
         self.path = folder / "checkpoint.pt"
@@ -192,6 +234,8 @@ class _Checkpoint:
         if row.get("mIoU", -math.inf) > self.best["mIoU"]:
             student = {name: tensor.clone() for name, tensor in self.distiller.student.state_dict().items()}
             self.best = {"mIoU": row["mIoU"], "epoch": self.epoch, "student": student}
+        if not self.writes:
+            return
         weights = self.distiller.state_dict()
         stored = {
             # the teacher does not change: it is not stored again

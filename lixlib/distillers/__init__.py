@@ -9,13 +9,16 @@ from lixlib.distillers.distiller import METHODS, Distiller, build
 from lixlib.distillers.dkd import DKD
 from lixlib.distillers.dwld import DWLD, DynamicWeightController
 from lixlib.distillers.fitnet import FitNet
+from lixlib.distillers.ft import FT
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
+from lixlib.distillers.maskd import MasKD
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
 from lixlib.distillers.rkd import RKD
 from lixlib.distillers.sp import SP
+from lixlib.distillers.stage import Stage, TwoStage
 from lixlib.distillers.vid import VID
 from lixlib.distillers.wsld import WSLD
 
@@ -26,6 +29,7 @@ __all__ = [
     "DIST",
     "DKD",
     "DWLD",
+    "FT",
     "KD",
     "LIX",
     "METHODS",
@@ -39,6 +43,9 @@ __all__ = [
     "Distiller",
     "DynamicWeightController",
     "FitNet",
+    "MasKD",
     "NoDistillation",
+    "Stage",
+    "TwoStage",
     "build",
 ]

@@ -11,14 +11,16 @@ from torch import Tensor, nn
 from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.at import AT
-from lixlib.distillers.common import check_options
+from lixlib.distillers.common import call, check_options, targets
 from lixlib.distillers.cwkd import CWKD
 from lixlib.distillers.dist import DIST
 from lixlib.distillers.dkd import DKD
 from lixlib.distillers.dwld import DWLD
 from lixlib.distillers.fitnet import FitNet
+from lixlib.distillers.ft import FT
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
+from lixlib.distillers.maskd import MasKD
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
@@ -42,10 +44,12 @@ METHODS: dict[str, type[nn.Module]] = {
     "dwld": DWLD,
     "at": AT,
     "fitnet": FitNet,
+    "ft": FT,
     "nst": NST,
     "rkd": RKD,
     "sp": SP,
     "vid": VID,
+    "maskd": MasKD,
     "afdcd": AfDCD,
     "pad": PAD,
     "arfd": ARFD,
@@ -116,29 +120,13 @@ class Distiller(nn.Module):
 
         In an image with no label at all, the method takes the class that the teacher sees for the target.
         """
-        student, teacher = _call(self.student, batch.rgb, batch.x), None
+        student, teacher = call(self.student, batch.rgb, batch.x), None
         valid = valid_pixels(student.logits, batch.label)
         total = F.cross_entropy(student.logits.float(), batch.label, ignore_index=255, reduction="sum")
         if self.teacher is not None:
             with torch.no_grad():
-                teacher = _call(self.teacher, batch.rgb, batch.x)
-        return {"ce": total / valid.sum().clamp(min=1), **self.method(student, teacher, _targets(batch.label, teacher))}
-
-
-def _call(net: nn.Module, rgb: Tensor, x: Tensor | None) -> Output:
-    if getattr(net, "x_channels", None) is None:
-        return net(rgb)
-    if x is None:
-        raise ValueError(f"{type(net).__name__} reads X in {net.x_channels} channels, and this batch has none")
-    return net(rgb, x)
-
-
-def _targets(label: Tensor, teacher: Output | None) -> Tensor:
-    """The labels, or the teacher's classes in an image that has no label at all. **Shapes**: twice (B, H, W)."""
-    if teacher is None:
-        return label
-    unlabelled = (label == 255).flatten(1).all(1)
-    return torch.where(unlabelled[:, None, None], teacher.logits.argmax(1), label)
+                teacher = call(self.teacher, batch.rgb, batch.x)
+        return {"ce": total / valid.sum().clamp(min=1), **self.method(student, teacher, targets(batch.label, teacher))}
 
 
 @torch.no_grad()
@@ -146,7 +134,7 @@ def _probe(net: nn.Module, example: Sample | tuple[Tensor, Tensor | None]) -> Ou
     """What a network returns for the example, in evaluation mode, which leaves batch norm as it was."""
     rgb, x = example if isinstance(example, tuple) else (example.rgb, example.x)
     modes = {module: module.training for module in net.modules()}
-    output = _call(net.eval(), rgb, x)
+    output = call(net.eval(), rgb, x)
     for module, mode in modes.items():
         module.training = mode
     return output

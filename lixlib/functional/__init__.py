@@ -11,8 +11,10 @@ from lixlib.functional.cwkd import cwkd_loss
 from lixlib.functional.dist import dist_loss
 from lixlib.functional.dkd import decouple, dkd_loss
 from lixlib.functional.dwld import dwld_loss
+from lixlib.functional.factor_transfer import factor_transfer_loss
 from lixlib.functional.fitnet import fitnet_loss
 from lixlib.functional.kd import kd_loss
+from lixlib.functional.maskd import maskd_diversity, maskd_loss
 from lixlib.functional.nst import nst_loss
 from lixlib.functional.omni_contrast import omni_contrast_loss
 from lixlib.functional.pad import pad_loss
@@ -30,11 +32,14 @@ __all__ = [
     "dist_loss",
     "dkd_loss",
     "dwld_loss",
+    "factor_transfer_loss",
     "fitnet_loss",
     "gram",
     "hsic",
     "kd_loss",
     "linear_cka",
+    "maskd_diversity",
+    "maskd_loss",
     "nst_loss",
     "omni_contrast_loss",
     "pad_loss",

@@ -144,6 +144,11 @@ class Recipe:
         options = {**self.data, "eval_count": self.unlabelled}
         return Unlabelled(data.load("toydrive", "unlabelled", size=self.size, **options))
 
+    def load_training(self) -> Dataset:
+        """The images that the run learns from: the labelled ones, and beside them those without labels, if any."""
+        train = self.load(self.splits[0], with_x=self.method != "student")
+        return WithUnlabelled(train, self.load_unlabelled()) if self.unlabelled else train
+
 
 def _digest(identity: dict) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
@@ -265,6 +270,21 @@ def run(
     return Run(recipe, net, line, read_json_lines(log_file), folder)
 
 
+def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> Distiller:
+    """What a run trains: its network, initialised by its seed, with the method's modules and the frozen teacher.
+
+    Args:
+        teacher: the network to learn from; a teacher and a student without one take None.
+        train: the run's images, of which the first shows the sizes of the maps.
+    """
+    distils = recipe.method not in ("teacher", "student")
+    torch.manual_seed(recipe.seed)  # a student has the same initial weights whatever the method
+    x_channels = train.x_channels if recipe.method == "teacher" else None
+    student = nets.build(recipe.network, num_classes=len(train.classes.names), x_channels=x_channels)
+    method = recipe.method if distils else "none"
+    return Distiller(student, teacher, method, example=data.collate([train[0]]), **recipe.options)
+
+
 def _train(
     recipe: Recipe,
     folder: Path,
@@ -276,27 +296,15 @@ def _train(
     progress: bool,
 ) -> None:
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
-    method = recipe.method if distils else "none"
     teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
-    train_split, val_split, test_split = recipe.splits
-    train = recipe.load(train_split, with_x=is_teacher or distils)
-    batch = recipe.batch
-    if recipe.unlabelled:
-        train, batch = WithUnlabelled(train, recipe.load_unlabelled()), 2 * recipe.batch
+    _, val_split, test_split = recipe.splits
+    train = recipe.load_training()
+    batch = 2 * recipe.batch if recipe.unlabelled else recipe.batch
     validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
     classes = train.classes.names
-
-    torch.manual_seed(recipe.seed)  # a student has the same initial weights whatever the method
-    x_channels = train.x_channels if is_teacher else None
-    student = nets.build(recipe.network, num_classes=len(classes), x_channels=x_channels)
-    distiller = Distiller(
-        student,
-        teacher.net if teacher else None,
-        method,
-        example=data.collate([train[0]]),
-        **recipe.options,
-    )
+    distiller = distiller_of(recipe, teacher.net if teacher else None, train)
+    student = distiller.student
     schedule = Schedule(recipe.epochs, batch, recipe.lr, patience=recipe.patience, seed=recipe.seed)
     options = {"augment": Augment(recipe.size), "fabric": fabric, "progress": progress}
     stage_log = []
@@ -309,7 +317,7 @@ def _train(
     description = {
         "network": recipe.network,
         "num_classes": len(classes),
-        "x_channels": x_channels,
+        "x_channels": student.x_channels,
         "options": {},
         "classes": classes,
         "size": recipe.size,

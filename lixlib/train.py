@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,8 +15,8 @@ from torch.distributed import is_torchelastic_launched
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from tqdm.auto import tqdm
 
-from lixlib.data.sample import collate
-from lixlib.distillers import Distiller
+from lixlib.data.sample import Sample, collate
+from lixlib.distillers import Distiller, Stage
 from lixlib.files import write_atomically, write_json_lines
 from lixlib.metrics import confusion_matrix, scores
 
@@ -78,7 +78,7 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
 
 
 def fit(
-    distiller: Distiller,
+    distiller: Distiller | Stage,
     train: Dataset,
     schedule: Schedule,
     *,
@@ -123,12 +123,7 @@ def fit(
     distiller.to(memory_format=torch.channels_last)
     steps = len(train) // schedule.batch
     updates = steps * schedule.epochs
-    optimizer = torch.optim.SGD(
-        [parameter for parameter in distiller.parameters() if parameter.requires_grad],
-        lr=schedule.lr,
-        momentum=schedule.momentum,
-        weight_decay=schedule.weight_decay,
-    )
+    optimizer = sgd(distiller, schedule)
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / updates) ** schedule.power)
     model, optimizer = fabric.setup(distiller, optimizer)
     is_first = fabric.is_global_zero
@@ -146,10 +141,7 @@ def fit(
             loader = DataLoader(train, batch_sampler=batches, collate_fn=collate)
             for step, batch in enumerate(loader, start=run.epoch * steps + 1):
                 batch = batch.to(fabric.device)
-                terms = model(augment(batch) if augment else batch)
-                optimizer.zero_grad()
-                fabric.backward(sum(terms.values()))
-                optimizer.step()
+                terms = update(model, optimizer, augment(batch) if augment else batch, fabric)
                 decay.step()
                 for name, term in terms.items():
                     sums[name] = sums.get(name, 0) + term.detach()
@@ -172,6 +164,39 @@ def fit(
     if schedule.patience:
         run.restore_best()
     return run.log
+
+
+def sgd(distiller: Distiller, schedule: Schedule) -> torch.optim.SGD:
+    """The optimiser of everything that requires gradient: the student and the adapters of its method."""
+    return torch.optim.SGD(
+        [parameter for parameter in distiller.parameters() if parameter.requires_grad],
+        lr=schedule.lr,
+        momentum=schedule.momentum,
+        weight_decay=schedule.weight_decay,
+    )
+
+
+def update(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Sample, fabric: Fabric) -> dict[str, Tensor]:
+    """One step down the gradient of the sum of the model's loss terms, which it returns."""
+    terms = model(batch)
+    optimizer.zero_grad()
+    fabric.backward(sum(terms.values()))
+    optimizer.step()
+    return terms
+
+
+def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **options) -> list[dict]:
+    """Train what the distiller's method learns from its teacher before the student (`lixlib.distillers.TwoStage`).
+
+    As `fit`, whose `options` it takes, in a folder of its own: a finished stage is loaded. Epochs and rate are those of
+    the method, `stage_epochs` and `stage_lr`; the stage is frozen afterwards.
+    """
+    method = distiller.method
+    schedule = replace(schedule, epochs=method.stage_epochs, lr=method.stage_lr, patience=0)
+    log = fit(Stage(distiller.teacher, method), train, schedule, **options)
+    method.stage.requires_grad_(False).eval()
+    method.stage_trained = True
+    return log
 
 
 @torch.no_grad()

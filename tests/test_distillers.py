@@ -69,6 +69,7 @@ def trainable(module):
 
 
 TERMS = {"kd": {"kd"}, "dkd": {"dkd"}, "dwld": {"dwld"}, "arfd": {"arfd"}, "lix": {"dwld", "arfd"}}
+OF_WEIGHT_ONE = {"noise", "autoencoder"}  # DiffKD's, which train its modules and not the student
 NO_SIGNAL = {"rkd": 2, "sp": 1}  # images in a batch that have no relation to be taught
 
 
@@ -164,7 +165,7 @@ def test_the_weight_multiplies(method):
         module = build(method, student, teacher, weight=factor * options["weight"])
         terms.append(module(student, teacher, target))
     for name, value in terms[0].items():
-        torch.testing.assert_close(0.1 * value, terms[1][name])
+        torch.testing.assert_close((1 if name in OF_WEIGHT_ONE else 0.1) * value, terms[1][name])
 
 
 def test_none_trains_any_network():
@@ -583,3 +584,99 @@ def test_an_image_without_labels_is_distilled_towards_what_the_teacher_sees():
     partly = replace(batch, label=batch.label.clone())
     partly.label[:, :6] = 255  # some labels: the rest stays ignored
     assert distiller(partly)["dkd"] != distiller(replace(partly, label=seen.label))["dkd"]
+
+
+# Methods with modules of their own
+
+
+@methods
+def test_batch_norm_of_a_single_value_says_what_to_do(method):
+    student, teacher, target = outputs(1, h=1, w=1, widths=(9, 16))
+    try:
+        module = build(method, student, teacher)
+    except ValueError as error:  # it compares positions
+        assert "two are needed" in str(error)
+        return
+    if any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in module.modules()):
+        with pytest.raises(ValueError, match=r"tap 'tap' is \(1, 9, 1, 1\): take a larger batch, larger images or"):
+            module(student, teacher, target)
+        two = (
+            Output(o.logits.repeat(2, 1, 1, 1), {"tap": o.taps["tap"].repeat(2, 1, 1, 1)}) for o in (student, teacher)
+        )
+        assert all(value.isfinite() for value in module(*two, target.repeat(2, 1, 1)).values())
+        module.eval()
+    assert all(value.isfinite() for value in module(student, teacher, target).values())
+
+
+@methods
+def test_taps_of_different_sizes(method):
+    (student, _, target), (_, teacher, _) = outputs(h=6, w=9, widths=(9, 16)), outputs(h=12, w=5, widths=(9, 16))
+    teacher = teacher._replace(logits=student.logits + 1)
+    student.taps["tap"].requires_grad_()
+    terms = build(method, student, teacher)(student, teacher, target)
+    assert all(value.isfinite() for value in terms.values())
+
+
+def test_vid_starts_with_a_variance_of_five_and_trains_it():
+    student, teacher, target = outputs()
+    vid = build("vid", student, teacher)
+    (raw,) = vid.raw_variances
+    torch.testing.assert_close(nn.functional.softplus(raw) + 1e-5, torch.full((5,), 5.0))
+    vid(student, teacher, target)["vid"].backward()
+    assert raw.grad.abs().min() > 0
+
+
+def test_pad_bounds_the_variance():
+    student, teacher, target = outputs()
+    pad = build("pad", student, teacher)
+    nn.init.constant_(pad.head[1].bias, -1e9)
+    projected = pad.projection(student.taps["tap"])
+    expected = ((projected - teacher.taps["tap"]).square() / (1e-6 + torch.tensor(-10.0).exp()) - 10).mean()
+    torch.testing.assert_close(pad(student, teacher, target)["pad"], expected)
+
+
+@pytest.mark.parametrize(
+    "channels, size, groups, fit",
+    [(132, (3, 10), 12, (3, 1)), (16, (64, 96), 16, (4, 4)), (7, (6, 40), 7, (4, 1)), (34, (1, 1), 2, (1, 1))],
+)
+def test_afdcd_fits_groups_patch_and_pooling_to_the_map(channels, size, groups, fit):
+    student, teacher, target = outputs(h=size[0], w=size[1], widths=(5, channels))
+    afdcd = build("afdcd", student, teacher)
+    assert (afdcd.groups, afdcd._fit(teacher.taps["tap"])) == (groups, fit)
+    terms = afdcd(student, teacher, target)
+    assert set(terms) == {"distance", "contrast", "kd"} and all(value.isfinite() for value in terms.values())
+
+
+def test_afdcd_rebuilds_from_a_quarter_of_the_positions():
+    student, teacher, target = outputs(h=30, w=40, widths=(4, 4))
+    afdcd, seen = build("afdcd", student, teacher), []
+    afdcd.projector.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    afdcd(student, teacher, target)
+    hidden = (seen[0] == 0).all(1)
+    assert (~hidden).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    torch.testing.assert_close(seen[0][0, :, ~hidden[0]], afdcd.align(student.taps["tap"])[0, :, ~hidden[0]])
+
+
+def test_diffkd_takes_the_noise_out_in_five_steps():
+    student, teacher, _ = outputs(h=4, w=4, widths=(5, 20))
+    diffkd = build("diffkd", student, teacher)
+    assert diffkd.times == [400, 300, 200, 100, 0] and diffkd.head[0].in_channels == 10
+    assert build("diffkd", student, teacher, steps=2).times == [250, 0]
+    signal, noise = torch.randn(2, 10, 4, 4), torch.randn(2, 10, 4, 4)
+    level = diffkd.levels[400]
+    start = level**0.5 * signal + (1 - level) ** 0.5 * noise
+    diffkd.adapter.forward = lambda x: 1.0
+    diffkd.predictor.forward = lambda x, times: noise  # it knows
+    diffkd.head = nn.Identity()
+    torch.testing.assert_close(diffkd.denoise(start), signal, rtol=1e-4, atol=1e-4)
+
+
+def test_only_diffkd_s_own_term_teaches_the_student():
+    student, teacher, target = outputs()
+    student.taps["tap"].requires_grad_()
+    terms = build("diffkd", student, teacher)(student, teacher, target)
+    assert terms["noise"].requires_grad and terms["autoencoder"].requires_grad
+    for name in ("noise", "autoencoder"):
+        (gradient,) = torch.autograd.grad(terms[name], student.taps["tap"], allow_unused=True, retain_graph=True)
+        assert gradient is None
+    assert torch.autograd.grad(terms["diffkd"], student.taps["tap"])[0].abs().max() > 0

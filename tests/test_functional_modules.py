@@ -15,6 +15,7 @@ from lixlib.functional import (
     pad_loss,
     vid_loss,
 )
+from lixlib.functional.diffkd import add_noise, ddim_step, mix_noise, noise_schedule, remove_noise
 from lixlib.functional.maskd import maskd_masks
 
 C = 6
@@ -314,3 +315,43 @@ def test_omni_contrast_of_one_group_is_zero():
 def test_omni_contrast_errors(options, message):
     with pytest.raises(ValueError, match=message):
         omni_contrast_loss(features(2, C, 4, 8), features(2, C, 4, 8), **{"groups": 3, "pool": 1, "patch": 2} | options)
+
+
+# DiffKD's diffusion
+
+
+def test_diffusion_reference_values(shared):
+    g = golden(shared, "diffkd_scheduler")
+    kept = noise_schedule()
+    clean, noise = g["x0"], g["noise"]
+    gamma = g["gamma"].view(-1, 1, 1, 1)
+    for found, name in (
+        (kept.double(), "alphas_cumprod"),
+        (add_noise(clean, noise, kept[g["ts"]].view(-1, 1, 1, 1)), "value"),
+        (ddim_step(clean, noise, kept[400].item(), kept[300].item()), "step_prev"),
+        (remove_noise(clean, noise, kept[400].item()), "step_x0"),
+        (mix_noise(clean, noise, gamma), "mix"),
+    ):
+        torch.testing.assert_close(found, g[name], rtol=0, atol=1e-6)
+
+
+def test_a_step_with_the_true_noise_is_as_if_less_had_been_added():
+    clean, noise = features(2, C, 3, 4), features(2, C, 3, 4)
+    noisy = add_noise(clean, noise, 0.2)
+    torch.testing.assert_close(ddim_step(noisy, noise, 0.2, 0.7), add_noise(clean, noise, 0.7))
+    torch.testing.assert_close(ddim_step(noisy, noise, 0.2, 1.0), clean)
+    assert add_noise(features(9, 99, 99), features(9, 99, 99), 0.3).std().item() == pytest.approx(1, abs=0.02)
+
+
+def test_noise_takes_over():
+    kept = noise_schedule()
+    assert kept[0] > 0.999 and kept[-1] < 1e-4 and (kept.diff() < 0).all()
+
+
+def test_diffusion_of_extreme_and_half_precision_signals():
+    kept = noise_schedule()
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        clean, noise = features(1, C, 2, 2, scale=1e4, dtype=dtype), features(1, C, 2, 2, dtype=dtype)
+        for value in (add_noise(clean, noise, kept[500]), ddim_step(clean, noise, kept[999].item(), kept[0].item())):
+            value.sum().backward()
+            assert value.dtype == torch.float32 and value.isfinite().all() and clean.grad.isfinite().all()

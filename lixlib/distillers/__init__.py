@@ -4,6 +4,7 @@ from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.at import AT
 from lixlib.distillers.cwkd import CWKD
+from lixlib.distillers.diffkd import DiffKD
 from lixlib.distillers.dist import DIST
 from lixlib.distillers.distiller import METHODS, Distiller, build
 from lixlib.distillers.dkd import DKD
@@ -40,6 +41,7 @@ __all__ = [
     "VID",
     "WSLD",
     "AfDCD",
+    "DiffKD",
     "Distiller",
     "DynamicWeightController",
     "FitNet",

@@ -13,6 +13,7 @@ from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.at import AT
 from lixlib.distillers.common import call, check_options, targets
 from lixlib.distillers.cwkd import CWKD
+from lixlib.distillers.diffkd import DiffKD
 from lixlib.distillers.dist import DIST
 from lixlib.distillers.dkd import DKD
 from lixlib.distillers.dwld import DWLD
@@ -50,6 +51,7 @@ METHODS: dict[str, type[nn.Module]] = {
     "sp": SP,
     "vid": VID,
     "maskd": MasKD,
+    "diffkd": DiffKD,
     "afdcd": AfDCD,
     "pad": PAD,
     "arfd": ARFD,

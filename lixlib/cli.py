@@ -14,6 +14,7 @@ import torch.nn.functional as F
 import tyro
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
+from torch.distributed import is_torchelastic_launched
 
 from lixlib import data, results, weights
 from lixlib.compare import ALL_METHODS, grid
@@ -107,11 +108,16 @@ def train(
     With options of the method, and a line added to results/camvid/mfnet.jsonl:
     lix train --dataset camvid --root data/camvid --method lix --hyper '{"lambda_l": 0.5}' --results results
 
+    In two processes, on two GPUs where there are some:
+    torchrun --nproc_per_node=2 -m lixlib.cli train --method lix
+
     Args:
         results_dir: Folder to whose DATASET/NETWORK.jsonl the result line is added.
     """
     _check_device(device)
     finished = run(recipe, device=device, command=_command())
+    if is_torchelastic_launched() and os.environ["RANK"] != "0":  # of several processes the first one tells
+        return
     print(_metrics_table([finished.line]))
     print(f"weights: {finished.folder / 'weights.safetensors'}")
     if results_dir is not None:
@@ -332,6 +338,8 @@ def main() -> None:
 def _command() -> str:
     """The command line without what only this machine knows."""
     words = ["lix"]
+    if is_torchelastic_launched():
+        words = ["torchrun", f"--nproc_per_node={os.environ['LOCAL_WORLD_SIZE']}", "-m", "lixlib.cli"]
     for word in sys.argv[1:]:
         flag, equals, value = word.rpartition("=")
         if "--root" in (flag, words[-1]):

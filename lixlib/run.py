@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
 from lixlib.distillers import METHODS, Distiller, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
-from lixlib.train import Schedule, evaluate, fit, fit_stage
+from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
 
 # What a recipe leaves open, by data set.
 DEFAULTS = {
@@ -247,7 +248,8 @@ def run(
 ) -> Run:
     """Train what the recipe says, its teacher first; what is finished is loaded, what was killed goes on.
 
-    Of several processes that ask for the same run at the same time one trains it, and the others wait and load it.
+    Of several commands that ask for the same run at the same time one trains it, and the others wait and load it.
+    Processes that torchrun started train it together (`lixlib.train.fit`); they must see the same runs folder.
 
     Args:
         device: auto takes a GPU if there is one; or cpu, cuda.
@@ -261,10 +263,12 @@ def run(
     """
     folder = runs_folder() / recipe.folder
     weights_file, result_file, log_file = folder / "weights.safetensors", folder / "result.jsonl", folder / "log.jsonl"
-    if not result_file.exists():
-        with one_at_a_time(folder):
-            if not result_file.exists():  # by now another process may have trained it
-                _train(recipe, folder, weights_file, result_file, device, command, observe, progress)
+    fabric = launch(device, recipe.precision)
+    if fabric.broadcast(not result_file.exists()):
+        with _alone(fabric, folder):
+            if fabric.broadcast(not result_file.exists()):  # by now another command may have trained it
+                _train(recipe, fabric, folder, weights_file, result_file, device, command, observe, progress)
+        fabric.barrier()
     net, _ = weights.load(weights_file)
     (line,) = read_json_lines(result_file)
     return Run(recipe, net, line, read_json_lines(log_file), folder)
@@ -287,6 +291,7 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> D
 
 def _train(
     recipe: Recipe,
+    fabric: Fabric,
     folder: Path,
     weights_file: Path,
     result_file: Path,
@@ -297,11 +302,11 @@ def _train(
 ) -> None:
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
     teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
-    fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
     _, val_split, test_split = recipe.splits
-    train = recipe.load_training()
     batch = 2 * recipe.batch if recipe.unlabelled else recipe.batch
-    validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
+    with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
+        train = recipe.load_training()
+        validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
     classes = train.classes.names
     distiller = distiller_of(recipe, teacher.net if teacher else None, train)
     student = distiller.student
@@ -310,9 +315,11 @@ def _train(
     stage_log = []
     if isinstance(distiller.method, TwoStage):
         stage_folder = runs_folder() / recipe.stage_folder
-        with one_at_a_time(stage_folder):
+        with _alone(fabric, stage_folder):
             stage_log = fit_stage(distiller, train, schedule, folder=stage_folder, **options)
     log = fit(distiller, train, schedule, folder=folder, validation=validation, observe=observe, **options)
+    if not fabric.is_global_zero:
+        return
     known = line_of(recipe)
     description = {
         "network": recipe.network,
@@ -334,10 +341,16 @@ def _train(
         "seconds": _seconds(stage_log + log),
         **({"stage_seconds": _seconds(stage_log)} if stage_log else {}),  # they are within the seconds
         **results.provenance(fabric.device),
+        **({"processes": fabric.world_size} if fabric.world_size > 1 else {}),
         "command": command,
         "reduced": True,
     }
     write_json_lines(result_file, [line])
+
+
+def _alone(fabric: Fabric, folder: Path) -> AbstractContextManager:
+    """Of the commands that train in a folder only one at a time; its first process waits, and the others for it."""
+    return one_at_a_time(folder) if fabric.is_global_zero else nullcontext()
 
 
 def _seconds(log: list[dict]) -> float:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed import is_torchelastic_launched
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
@@ -66,13 +65,8 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     if not is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return Fabric(accelerator=device, devices=1, precision=precision)
     processes, on_machine = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    fabric = Fabric(
-        accelerator=device,
-        devices=on_machine,
-        num_nodes=processes // on_machine,
-        strategy=DDPStrategy(broadcast_buffers=False),  # of batch norm's statistics the first process's alone are used
-        precision=precision,
-    )
+    machines = processes // on_machine
+    fabric = Fabric(accelerator=device, devices=on_machine, num_nodes=machines, strategy="ddp", precision=precision)
     fabric.launch()
     return fabric
 

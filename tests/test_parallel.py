@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,24 @@ def test_two_processes_take_the_steps_of_one(method, in_two, tmp_path):
         terms = {name: value for name, value in expected.items() if name != "seconds"}
         assert {name: row[name] for name in terms} == pytest.approx(terms, rel=1e-5)
         assert row["epochs seen"] == row["epoch"] and 0 <= row["mIoU"] <= 1
+
+
+@pytest.mark.slow
+def test_torchrun_trains_one_run_with_its_teacher_and_stage(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
+    words = ["train", "--method", "ft", "--hyper", '{"stage_epochs": 1}', "--epochs", "1", "--batch", "4"]
+    words += ["--size", "32", "48", "--data", '{"count": 8, "eval_count": 2}', "--unlabelled", "2", "--device", "cpu"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "lixlib.cli", *words, "--results", str(tmp_path / "results")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("weights: ") == 1, "the first process alone tells"
+    (line,) = read_json_lines(tmp_path / "results" / "toydrive" / "mfnet.jsonl")
+    assert (line["processes"], line["updates"]) == (2, 2)
+    assert line["command"].startswith("torchrun --nproc_per_node=2 -m lixlib.cli train --method ft")
+    folders = sorted(path.parent.name.split("-seed")[0] for path in (tmp_path / "runs").rglob("checkpoint.pt"))
+    assert folders == ["ft", "ft-stage", "teacher"]
 
 
 @pytest.mark.slow

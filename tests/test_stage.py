@@ -76,7 +76,7 @@ def test_an_untrained_stage_warns(method, tmp_path, recwarn):
     model, batch = make(method), collate([Scenes()[i] for i in range(2)])
     model.eval()(batch)
     assert not recwarn.list
-    with pytest.warns(UserWarning, match="as it was initialised: train it first, by lixlib.train.fit_stage"):
+    with pytest.warns(UserWarning, match="as it was initialised: train it, by lixlib.train.fit_stage"):
         model.train()(batch)
     stage(tmp_path, model)
     recwarn.clear()

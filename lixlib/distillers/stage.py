@@ -43,7 +43,7 @@ class TwoStage(nn.Module):
         """Warn if a student is trained by a stage that has not been."""
         if self.training and not self.stage_trained:
             warnings.warn(
-                f"the stage of {type(self).__name__} is as it was initialised: train it first, by lixlib.train.fit_stage",
+                f"the stage of {type(self).__name__} is as it was initialised: train it, by lixlib.train.fit_stage",
                 stacklevel=2,
             )
 

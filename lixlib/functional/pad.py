@@ -26,6 +26,5 @@ def pad_loss(student: Tensor, teacher: Tensor, log_variance: Tensor) -> Tensor:
     check_same_shape(student, teacher)
     if log_variance.shape != student.shape:
         raise ValueError(f"log_variance must be shaped like the student, {shape(student)}: found {shape(log_variance)}")
-    # the logarithm of 1e-6 + e^l, finite where e^l is not
-    bounded = torch.logaddexp(log_variance, torch.full_like(log_variance, FLOOR))
-    return ((teacher.detach() - student).square() * (-bounded).exp() + log_variance).mean()
+    precision = (FLOOR - log_variance).sigmoid() / 1e-6  # 1 / (1e-6 + e^l), finite where e^l is not
+    return ((teacher.detach() - student).square() * precision + log_variance).mean()

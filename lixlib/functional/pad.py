@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, full_precision, shape

@@ -32,13 +32,31 @@ DATA = {"toydrive": {"count": 64, "difficulty": 0.2}}
 LOGIT = {"weighting": "closed-form", "divergence": "bregman", "beta_min": 0.05, "beta_max": 1.0}
 FEATURE = {"samples": "channels", "max_positions": 64}
 CHOSEN = {
-    "dkd": {"beta": 1.0},
-    "dwld": LOGIT,
-    "arfd": {"weight": 1.0, **FEATURE},
-    "lix": {"lambda_f": 1.0, "logit": LOGIT, "feature": FEATURE},
+    "kd": {"weight": 1.0},
+    "cwkd": {"weight": 1.0},
+    "dkd": {"weight": 0.1, "beta": 1.0},
+    "dist": {"weight": 1.0},
+    "wsld": {"weight": 0.8},
+    "dwld": {"weight": 1.0, **LOGIT},
+    "at": {"weight": 20.0},
+    "fitnet": {"weight": 6.0},
+    "nst": {"weight": 3.0},
+    "rkd": {"weight": 0.006},
+    "sp": {"weight": 70.0},
+    "vid": {"weight": 30.0},
+    "pad": {"weight": 0.9},
+    "afdcd": {"distance_weight": 2e-4, "contrast_weight": 4e-3},
+    "arfd": {"weight": 3.0, **FEATURE},
+    "lix": {"lambda_l": 0.3, "lambda_f": 0.3, "logit": LOGIT, "feature": FEATURE},
 }
-# Where the teacher speaks about labelled images alone, more weight than this made students worse.
-LABELLED_ALONE = {"lix": {"lambda_l": 0.1}, **dict.fromkeys(("kd", "dkd", "dwld"), {"weight": 0.1})}
+# Where the teacher speaks about labelled images alone, a logit term as heavy as above made students worse: there it has
+# the lightest weight that was tried.
+LABELLED_ALONE = {
+    **dict.fromkeys(("kd", "cwkd", "dkd", "dist", "dwld"), {"weight": 0.1}),
+    "wsld": {"weight": 0.08},
+    "afdcd": {"kd_weight": 0.1},
+    "lix": {"lambda_l": 0.1},
+}
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "seed", "epochs", "batch", "lr", "patience", "precision")
 

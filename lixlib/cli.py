@@ -193,7 +193,7 @@ def compare(
         unlabelled=unlabelled,
     )
     report = compare_recipes(recipes, results_dir=results_dir, jobs=jobs, scheduler=scheduler, device=device)
-    print(f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} of them were trained now")
+    print(f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} trained now")
     for failure in report.failures:
         print(f"failed: {failure.command}\n    {failure.error}", file=sys.stderr)
     if report.failures:

@@ -137,9 +137,10 @@ def compare(
     if todo:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
             for folder, line in _train_all(todo, workers, report):
-                results.append(line, results_dir)
-                lines[folder] = line
                 report.trained += 1
+                if folder in lines:  # not a teacher that nobody asked for
+                    results.append(line, results_dir)
+                    lines[folder] = line
     report.lines = [line for line in lines.values() if line]
     return report
 

@@ -161,6 +161,13 @@ def test_a_teacher_of_which_only_the_line_is_there_is_trained_again(here, few, r
     assert len(report.lines) == len(results.read(tmp_path, "camvid")) == 2
 
 
+def test_a_teacher_that_nobody_asked_for_is_trained_and_has_no_line(here, few, tmp_path):
+    report = compare(grid(methods=["kd"], **few), results_dir=tmp_path)
+    assert here.trained == ["teacher", "kd"] and report.trained == 2
+    assert [line["method"] for line in report.lines] == ["kd"]
+    assert [line["method"] for line in results.read(tmp_path, "camvid")] == ["kd"]
+
+
 def test_a_run_that_fails_takes_only_its_students_with_it(here, few, tmp_path, capsys):
     options = {**few, "splits": ("train", None, "test")}  # a split without X
     report = compare(grid(methods=["teacher", "kd", "student"], **options), results_dir=tmp_path)
@@ -179,6 +186,7 @@ def test_an_unexpected_error_is_reported_too(here, few, tmp_path, monkeypatch):
     assert failure.error == "ZeroDivisionError: division by zero"
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_give_the_numbers_of_one(tmp_path, monkeypatch):
     recipes = grid(methods=["teacher", "student"], epochs=2, **TOYDRIVE)
     report = compare(recipes, results_dir=tmp_path / "results", jobs=2, device="cpu")
@@ -231,7 +239,7 @@ def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch
         lixlib.cli.main()
     output, errors = capsys.readouterr()
     assert stop.value.code == 1
-    assert "1 of 2 runs are in" in output and "1 of them were trained now" in output
+    assert "1 of 2 runs are in" in output and "; 1 trained now" in output
     assert f"failed: lix train --dataset camvid --method teacher --seed 0 --root {camvid_root}" in errors
     assert ALL_METHODS[0] == "teacher" and errors.splitlines()[-1].strip().startswith("no folder")
 

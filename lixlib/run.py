@@ -69,7 +69,8 @@ class Recipe:
         dataset: Data set: toydrive, potholes or camvid.
         root: Folder of the data set's files; toydrive renders its own.
         network: Network: mfnet.
-        method: What to train: teacher, student, or a student distilled by kd, dkd, dwld, arfd or lix.
+        method: What to train: teacher, student, or a student distilled by kd, cwkd, dkd, dist, wsld, dwld, at,
+            fitnet, ft, nst, rkd, sp, vid, maskd, diffkd, afdcd, pad, arfd or lix.
         seed: Seed of the initial weights, the order of the images and the augmentation.
         size: Height and width of the images; where not given, the data set's own default.
         epochs: Passes over the training images; where not given, the data set's own default.

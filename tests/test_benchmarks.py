@@ -1,0 +1,79 @@
+"""The measuring tools: what they measure is what was done, and every line that they write is complete."""
+
+import math
+
+import pytest
+import torch
+
+from lixlib.files import read_json_lines
+from tools import benchmark_losses, method_cost
+from tools.measure import MIB, median_seconds, peak_bytes
+
+CPU = torch.device("cpu")
+
+
+def test_peak_is_what_was_alive_at_one_time():
+    def call():
+        first = torch.empty(3 * MIB, dtype=torch.uint8)
+        del first
+        second, third = (torch.empty(2 * MIB, dtype=torch.uint8) for _ in range(2))
+        return second, third
+
+    assert peak_bytes(call, CPU) == 4 * MIB
+
+
+def test_peak_leaves_out_what_was_there_before():
+    before = [torch.empty(MIB, dtype=torch.uint8)]
+    assert peak_bytes(before.clear, CPU) == 0
+
+
+def test_calls_are_made_in_turn(monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr("tools.measure.time.perf_counter", lambda: float(next(clock)))
+    calls = []
+    medians = median_seconds({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, CPU)
+    assert "".join(calls) == "abababab"  # the first round is not timed
+    assert medians == {"a": 1.0, "b": 1.0}
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def check(lines: list[dict], numbers: tuple[str, ...]) -> None:
+    for line in lines:
+        assert all(math.isfinite(line[name]) and line[name] > 0 for name in numbers), line
+        assert line["versions"]["torch"] and line["device"] and line["command"]
+
+
+def test_benchmark_of_the_losses(tmp_path, one_thread):
+    options = benchmark_losses.Options(quick=True, results=tmp_path)
+    benchmark_losses.main(options)
+    lines = read_json_lines(tmp_path / "losses.jsonl")
+    assert [line["loss"] for line in lines] == [case.name for case in benchmark_losses.cases(quick=False)]
+    check(lines, ("ms", "plain_ms", "time_ratio", "mib", "plain_mib", "memory_ratio"))
+    again = benchmark_losses.Options(losses=("kd_loss",), quick=True, results=tmp_path)
+    benchmark_losses.main(again)
+    others = read_json_lines(tmp_path / "losses.jsonl")
+    assert [line["loss"] for line in others] == [line["loss"] for line in lines]
+    assert others[1:] == lines[1:]
+
+
+def test_a_loss_that_is_not_its_transcription(monkeypatch):
+    monkeypatch.setattr(benchmark_losses.plain_losses, "fitnet_loss", lambda s, t: 2 * (s - t).pow(2).mean())
+    with pytest.raises(RuntimeError, match="fitnet_loss differs"):
+        benchmark_losses.measure(benchmark_losses.Case("fitnet_loss", (1, 2, 3, 4)), CPU, 1)
+
+
+def test_cost_of_the_methods(tmp_path, one_thread):
+    method_cost.main(method_cost.Options(methods=("kd", "ft"), quick=True, results=tmp_path))
+    lines = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")
+    assert [(line["method"], line["images"]) for line in lines] == [("student", 8), ("kd", 16), ("ft", 16)]
+    ratios = ("time_ratio", "time_ratio_same_images", "memory_ratio", "memory_ratio_same_images")
+    check(lines, ("step_ms", "peak_mib", *ratios))
+    assert all(lines[0][name] == 1 for name in ratios)
+    # the teacher's weights and its maps are more than nothing
+    assert all(line["memory_ratio"] > line["memory_ratio_same_images"] > 1 for line in lines[1:])

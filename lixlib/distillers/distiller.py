@@ -78,6 +78,7 @@ class Distiller(nn.Module):
 
     The teacher is frozen: no gradient, always in evaluation mode. What has to be trained is the student and the
     method's adapters: exactly the parameters that require gradient. `distiller.student.state_dict()` holds no adapter.
+    FT and MasKD learn something from the teacher first (`TwoStage`): `lixlib.train.fit_stage(distiller, ...)`.
     A network is called as `net(rgb)`, or as `net(rgb, x)` if its `x_channels` is not None, and returns an object with
     `logits` (B, C, H, W) and `taps`; an RGB student never sees X. With method "none" any network can be trained, a
     teacher too.

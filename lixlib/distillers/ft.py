@@ -44,8 +44,8 @@ class FT(TwoStage):
         p: of the loss. The weight is that of p = 1.
         rate: factors per channel of the teacher, k in the paper.
         tap: the name to compare; None: the deepest.
-        stage_epochs, stage_lr: how long and how fast the paraphraser is trained; at the reference's rate of 0.01 it would
-            have learnt nothing after so few updates.
+        stage_epochs, stage_lr: how long and how fast the paraphraser is trained. At the reference's rate of 0.01 it
+            learns nothing in so few updates; at 0.1 maps with much larger values than MFNet's make it diverge.
 
     Raises:
         ValueError: in training, a single position in a batch of a single image, of which batch norm can make nothing.

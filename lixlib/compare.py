@@ -356,11 +356,13 @@ class _Process:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.join()
+        self.process.join(timeout=10)
+        self.process.kill()
 
 
 def _in_child(answer: Connection, threads: int | None, *work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then stops this process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and it tidies up
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if threads:
         torch.set_num_threads(threads)

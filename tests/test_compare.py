@@ -246,7 +246,7 @@ def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, tmp_path):
+def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_path):
     words = ["--methods", "teacher", "kd", "--epochs", "12", "--teacher", '{"epochs": 2}', "--jobs", "2"]
     words += ["--size", "32", "48", "--data", '{"count": 16, "eval_count": 2}', "--unlabelled", "4", "--device", "cpu"]
     recipes = grid(methods=["teacher", "kd"], epochs=12, teacher={"epochs": 2}, **TOYDRIVE)
@@ -255,14 +255,14 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, tmp_path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     children = []
     try:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 200
         while process.poll() is None and not log.exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         children = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.send_signal(stop)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL), errors
     assert stop == signal.SIGKILL or "goes on after the last finished epoch" in errors
     assert psutil.wait_procs(children, timeout=20)[1] == []
@@ -271,7 +271,7 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, tmp_path):
 
     report = compare(recipes, results_dir=tmp_path / "results", device="cpu")
     assert [line["method"] for line in report.lines] == ["teacher", "kd"]
-    assert report.trained == 1, "the teacher was finished"
+    assert here.trained == ["kd"], "the teacher was finished"
     assert read_json_lines(log)[: len(rows)] == rows and len(read_json_lines(log)) == 12
 
 
@@ -286,7 +286,7 @@ def test_a_killed_worker_of_a_cluster_has_its_run_done_by_another(runs, tmp_path
     ):
         address = cluster.scheduler_address
         grid_run = pool.submit(compare, recipes, results_dir=tmp_path / "results", scheduler=address, device="cpu")
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 200
         while not log.exists() and not grid_run.done():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -294,7 +294,7 @@ def test_a_killed_worker_of_a_cluster_has_its_run_done_by_another(runs, tmp_path
         (worker,) = (at for at, keys in client.processing().items() if str(recipes[1].folder) in keys)
         os.kill(pids[worker], signal.SIGKILL)
         rows = read_json_lines(log)
-        report = grid_run.result(timeout=100)
+        report = grid_run.result(timeout=200)
     assert [line["method"] for line in report.lines] == ["teacher", "student"] and not report.failures
     assert len(results.read(tmp_path / "results", "toydrive")) == 2
     found = read_json_lines(log)

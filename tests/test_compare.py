@@ -247,10 +247,10 @@ def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_path):
-    words = ["--methods", "teacher", "kd", "--epochs", "12", "--teacher", '{"epochs": 2}', "--jobs", "2"]
-    words += ["--size", "32", "48", "--data", '{"count": 16, "eval_count": 2}', "--unlabelled", "4", "--device", "cpu"]
-    recipes = grid(methods=["teacher", "kd"], epochs=12, teacher={"epochs": 2}, **TOYDRIVE)
-    log = runs / recipes[1].folder / "log.jsonl"
+    words = ["--methods", "student", "--epochs", "12", "--size", "32", "48", "--device", "cpu", "--jobs", "1"]
+    words += ["--data", '{"count": 16, "eval_count": 2}', "--unlabelled", "4"]
+    recipes = grid(methods=["student"], epochs=12, **TOYDRIVE)
+    log = runs / recipes[0].folder / "log.jsonl"
     command = [sys.executable, "-m", "lixlib.cli", "compare", *words, "--results", str(tmp_path / "results")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     children = []
@@ -270,8 +270,7 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_pat
     assert children and len(rows) < 12
 
     report = compare(recipes, results_dir=tmp_path / "results", device="cpu")
-    assert [line["method"] for line in report.lines] == ["teacher", "kd"]
-    assert here.trained == ["kd"], "the teacher was finished"
+    assert here.trained == [line["method"] for line in report.lines] == ["student"]
     assert read_json_lines(log)[: len(rows)] == rows and len(read_json_lines(log)) == 12
 
 

@@ -53,12 +53,17 @@ def provenance(device: torch.device) -> dict:
     }
 
 
+def identity(line: dict) -> str:
+    """What two lines have in common if and only if they are the same run."""
+    return _key(line, *IDENTITY)
+
+
 def append(line: dict, root: Path | str = "results") -> Path:
     """Add a line to its file, in place of an earlier line of the same run."""
     path = Path(root) / line["dataset"] / f"{line['network']}.jsonl"
     with one_at_a_time(path.parent):  # two trainings may end at the same moment
         lines = read_json_lines(path) if path.exists() else []
-        write_json_lines(path, [*(other for other in lines if _identity(other) != _identity(line)), line])
+        write_json_lines(path, [*(other for other in lines if identity(other) != identity(line)), line])
     return path
 
 
@@ -131,10 +136,6 @@ def _epochs_of_teacher(line: dict) -> int:
 def _key(line: dict, *names: str) -> str:
     # as it reads in the file, where a tuple is a list
     return json.dumps([line.get(name) for name in names], sort_keys=True)
-
-
-def _identity(line: dict) -> str:
-    return _key(line, *IDENTITY)
 
 
 def _processor() -> str:

@@ -47,7 +47,7 @@ CHOSEN = {
     "vid": {"weight": 30.0},
     "maskd": {"weight": 3.0},
     "diffkd": {"weight": 0.3},
-    "pad": {"weight": 0.9},
+    "pad": {"weight": 0.09},
     "afdcd": {"distance_weight": 2e-4, "contrast_weight": 4e-3},
     "arfd": {"weight": 3.0, **FEATURE},
     "lix": {"lambda_l": 0.3, "lambda_f": 0.3, "logit": LOGIT, "feature": FEATURE},

@@ -1,7 +1,8 @@
 """Write the tables of README.md and results/README.md from result lines; --check only says if they are current.
 
 The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`,
-that of the trials in results/tuning/<dataset>.jsonl in results/README.md, between `<!-- tuning: DATASET -->` and it.
+that of the trials in results/tuning/<dataset>.jsonl in results/README.md, between `<!-- tuning: DATASET -->` and it,
+and there that of the loss weights in results/sweep, between `<!-- sweep -->` and it.
 """
 
 import json
@@ -104,6 +105,37 @@ def update_tuning(text: str, results: Path) -> str:
     return text
 
 
+def sweep_table(lines: list[dict], shares: dict[str, dict]) -> str:
+    """The loss weights that were tried, one row a method: mIoU in %, the best in bold."""
+    text = ["| method | weight it comes with | gradient over CE's | mIoU in %, by weight |", "|---|---|---:|---|"]
+    for method, came in shares.items():
+        runs = [line for line in lines if line["method"] == method]
+        best = max(runs, key=_miou)
+        tried = []
+        for line in sorted(runs, key=lambda line: [line["hyper"][name] for name in came["weights"]]):
+            score = f"{100 * _miou(line):.2f}"
+            weights = " and ".join(f"{line['hyper'][name]:g}" for name in came["weights"])
+            tried.append(f"{weights}: {f'**{score}**' if line is best else score}")
+        start = ", ".join(f"{name} {value:g}" for name, value in came["weights"].items())
+        text.append(f"| {method} | {start} | {came['gradient']:g} | {'; '.join(tried)} |")
+    return "\n".join(text)
+
+
+def update_sweep(text: str, results: Path) -> str:
+    """results/README.md with the table of the loss weights.
+
+    Raises:
+        ValueError: no place for the table.
+    """
+    start, end = "<!-- sweep -->", "<!-- end -->"
+    before, found, rest = text.partition(start)
+    if not found:
+        raise ValueError(f"results/README.md has no `{start}` ... `{end}` for the loss weights")
+    shares = json.loads((results / "sweep" / "shares.json").read_text(encoding="utf-8"))
+    table = sweep_table(read(results / "sweep", "toydrive", NETWORK), shares)
+    return f"{before}{start}\n{table}\n{end}{rest.partition(end)[2]}"
+
+
 def _largest_group(lines: list[dict]) -> list[dict]:
     def key(line: dict) -> str:
         return json.dumps([line[name] for name in GROUP])
@@ -157,7 +189,8 @@ def _note(lines: list[dict]) -> str:
 
 
 def main() -> None:
-    for path, rewrite in ((ROOT / "README.md", update), (ROOT / "results" / "README.md", update_tuning)):
+    inner = ROOT / "results" / "README.md"
+    for path, rewrite in ((ROOT / "README.md", update), (inner, update_tuning), (inner, update_sweep)):
         old = path.read_text(encoding="utf-8")
         try:
             new = rewrite(old, ROOT / "results")

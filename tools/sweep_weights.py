@@ -67,8 +67,8 @@ def _length(distiller: Distiller, loss: Tensor) -> Tensor:
 
 
 def sweep() -> list[Recipe]:
-    """Three recipes a method; where their weights come from goes into results/sweep/shares.json."""
-    recipes, shares = [], {}
+    """The student alone, and three recipes a method; results/sweep/shares.json says where their weights come from."""
+    recipes, shares = [Recipe(method="student", **{**SETTING, "teacher": {}})], {}
     for method in (name for name in METHODS if name != "none"):
         start, share = starting_weights(method), gradient_share(method)
         shares[method] = {"weights": start, "gradient": round(share, 3)}
@@ -85,6 +85,8 @@ def best(lines: list[dict]) -> dict[str, dict[str, float]]:
     """The weights with the highest mIoU on the validation frames, by method."""
     winners = {}
     for line in sorted(lines, key=lambda line: line["metrics"]["mIoU"]):
+        if line["method"] == "student":
+            continue
         names = WEIGHTS.get(line["method"], ("weight",))
         winners[line["method"]] = {name: line["hyper"][name] for name in names}
     return winners

@@ -201,10 +201,9 @@ def trio(
         quick: two epochs, of 16 ToyDrive frames a split or of another data set's images at 48 x 64 pixels: enough to
             see that everything works.
     """
-    weights = {
-        "lix": {"lambda_l": lambda_l, "lambda_f": lambda_f},
-        "arfd": {"weight": lambda_f},
-    }.get(method, {"weight": lambda_l})
+    weights = {"weight": lambda_f if method in results.FAMILIES["feature"] else lambda_l}
+    if method == "lix":
+        weights = {"lambda_l": lambda_l, "lambda_f": lambda_f}
     distilled = Recipe(
         dataset=dataset,
         root=root,

@@ -13,7 +13,7 @@ from lixlib import results
 from lixlib.distillers import METHODS
 from lixlib.files import read_json_lines, write_atomically
 from tools import readme_tables
-from tools.readme_tables import table, update, update_sweep, update_tuning
+from tools.readme_tables import table, update, update_measured, update_tuning
 
 
 def line(method="student", seed=0, miou=0.5, **changes):
@@ -223,5 +223,5 @@ def test_readme_is_current():
 def test_the_table_of_trials_is_current():
     text = (readme_tables.ROOT / "results" / "README.md").read_text(encoding="utf-8")
     assert "| kd |" in text
-    for rewrite in (update_tuning, update_sweep):
+    for rewrite in (update_tuning, update_measured):
         assert rewrite(text, readme_tables.ROOT / "results") == text, "run `python tools/readme_tables.py`"

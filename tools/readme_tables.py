@@ -2,7 +2,7 @@
 
 The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`,
 that of the trials in results/tuning/<dataset>.jsonl in results/README.md, between `<!-- tuning: DATASET -->` and it,
-and there that of the loss weights in results/sweep, between `<!-- sweep -->` and it.
+and there those of results/sweep and results/benchmark, between `<!-- sweep -->` or `<!-- benchmark -->` and it.
 """
 
 import json
@@ -121,19 +121,33 @@ def sweep_table(lines: list[dict], shares: dict[str, dict]) -> str:
     return "\n".join(text)
 
 
-def update_sweep(text: str, results: Path) -> str:
-    """results/README.md with the table of the loss weights.
+def benchmark_table(lines: list[dict]) -> str:
+    """Time and peak memory of every loss, and how much of its plain transcription's that is."""
+    text = ["| loss | shape | ms | of the plain one's | MiB | of the plain one's |", "|---|---|---:|---:|---:|---:|"]
+    for line in lines:
+        shape = " x ".join(map(str, line["shape"]))
+        cells = [f"{line['ms']:.1f}", f"{line['time_ratio']:.2f}", f"{line['mib']:.1f}", f"{line['memory_ratio']:.2f}"]
+        text.append(f"| {line['loss']} | {shape} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def update_measured(text: str, results: Path) -> str:
+    """results/README.md with the tables of the loss weights and of what the losses cost.
 
     Raises:
-        ValueError: no place for the table.
+        ValueError: no place for a table.
     """
-    start, end = "<!-- sweep -->", "<!-- end -->"
-    before, found, rest = text.partition(start)
-    if not found:
-        raise ValueError(f"results/README.md has no `{start}` ... `{end}` for the loss weights")
     shares = json.loads((results / "sweep" / "shares.json").read_text(encoding="utf-8"))
-    table = sweep_table(read(results / "sweep", "toydrive", NETWORK), shares)
-    return f"{before}{start}\n{table}\n{end}{rest.partition(end)[2]}"
+    tables = {
+        "<!-- sweep -->": sweep_table(read(results / "sweep", "toydrive", NETWORK), shares),
+        "<!-- benchmark -->": benchmark_table(read_json_lines(results / "benchmark" / "losses.jsonl")),
+    }
+    for start, table in tables.items():
+        before, found, rest = text.partition(start)
+        if not found:
+            raise ValueError(f"results/README.md has no `{start}` ... `<!-- end -->` for its table")
+        text = f"{before}{start}\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    return text
 
 
 def _largest_group(lines: list[dict]) -> list[dict]:
@@ -190,7 +204,7 @@ def _note(lines: list[dict]) -> str:
 
 def main() -> None:
     inner = ROOT / "results" / "README.md"
-    for path, rewrite in ((ROOT / "README.md", update), (inner, update_tuning), (inner, update_sweep)):
+    for path, rewrite in ((ROOT / "README.md", update), (inner, update_tuning), (inner, update_measured)):
         old = path.read_text(encoding="utf-8")
         try:
             new = rewrite(old, ROOT / "results")

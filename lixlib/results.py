@@ -122,6 +122,17 @@ def gains(runs: Runs, method: str, *, against: str = "student", metric: str = "m
     return {s: 100 * (ours[s]["metrics"][metric] - theirs[s]["metrics"][metric]) for s in ours if s in theirs}
 
 
+def class_gains(runs: Runs, method: str, *, against: str = "student") -> dict[str, float]:
+    """The gain in IoU by class, in points: the mean over the seeds that both have; NaN where a class never occurs."""
+    pairs = [(line, runs[against][s]) for s, line in runs.get(method, {}).items() if s in runs.get(against, {})]
+    found: dict[str, list[float]] = {}
+    for pair in pairs:
+        for name in pair[0]["per_class"]:
+            after, before = (line["per_class"][name][0] for line in pair)
+            found.setdefault(name, []).extend([] if None in (after, before) else [100 * (after - before)])
+    return {name: sum(values) / len(values) if values else math.nan for name, values in found.items()}
+
+
 def shares(runs: Runs, method: str, metric: str = "mIoU") -> dict[int, float | None]:
     """`gap_closed` of a method, by every seed for which there are a teacher and a student, too."""
     teacher, student, distilled = (runs.get(name, {}) for name in ("teacher", "student", method))

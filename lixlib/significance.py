@@ -8,6 +8,8 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from lixlib.results import Runs, gains
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -76,6 +78,36 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
         largest = max(largest, min(1.0, (len(tested) - rank) * p[name]))
         corrected[name] = largest
     return corrected
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method against a rival.
+
+    Args:
+        own: the paired test of its own gains.
+        shared: the pooled test; None where the method lacks a seed that the rival has.
+        own_holm, shared_holm: their p-values, corrected for all methods that meet this rival; NaN where there is none.
+    """
+
+    own: Paired
+    shared: Paired | None
+    own_holm: float
+    shared_holm: float
+
+
+def compare_with(runs: Runs, rival: str, metric: str = "mIoU") -> dict[str, Comparison]:
+    """Every distilled student against a rival (the student alone, or another method), paired by seed, in points."""
+    points = {
+        m: list(gains(runs, m, against=rival, metric=metric).values()) for m in runs if m not in ("teacher", rival)
+    }
+    own = {m: paired(values) for m, values in points.items() if values and m != "student"}
+    seeds = list(runs.get(rival, {}))
+    whole = [m for m in runs if m != "teacher" and seeds and list(runs[m]) == seeds]
+    scores = {m: [100 * runs[m][seed]["metrics"][metric] for seed in seeds] for m in whole}
+    shared = {m: test for m, test in pooled(scores, rival).items() if m in own} if scores else {}
+    own_holm, shared_holm = (holm({m: test.p for m, test in tests.items()}) for tests in (own, shared))
+    return {m: Comparison(own[m], shared.get(m), own_holm[m], shared_holm.get(m, math.nan)) for m in own}
 
 
 def detectable(n: int, deviation: float, *, comparisons: int = 1, alpha: float = 0.05, power: float = 0.8) -> float:

@@ -79,7 +79,14 @@ def test_gallery_refuses_ragged_rows():
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_panels(count):
     pictures = {f"picture {i}, 88.8 % right": torch.rand(3, 64, 208) for i in range(count)}
-    check(plots.panels(pictures, width=9), axes=count)
+    figure = plots.panels(pictures, width=9)
+    check(figure, axes=1)
+    assert [text.get_text() for text in figure.axes[0].texts] == list(pictures)
+    boxes = [image.get_window_extent() for image in figure.axes[0].images]
+    boxes += [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    sides = {round(box.width / box.height, 2) for box in boxes[:count]}
+    assert sides == {round(208 / 64, 2)}
 
 
 @pytest.mark.parametrize("classes", [POTHOLES, CAMVID, TOYDRIVE])
@@ -247,3 +254,17 @@ def test_score_table_marks_best_and_second_and_dashes_what_is_missing():
         ["", "DKD", "–", "–", "–"],
         ["both", "LIX", "50.90", "–", "1"],
     ]
+
+
+def test_forest_draws_every_row_and_lets_only_thin_lines_leave():
+    full = plots.Estimate(1.0, (0.5, 1.5), (-40, 42), (0.8, 1.2), sure=True)
+    figure = plots.forest({"minus student": {"KD": full, "LIX": plots.Estimate(-2.0)}, "none": {}}, ["KD", "AT", "LIX"])
+    check(figure, axes=2)
+    low, high = figure.axes[0].get_xlim()
+    assert -3 < low < -2 and 1.5 < high < 3
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["KD", "AT", "LIX"]
+
+
+def test_heatmaps_leave_what_is_not_there_blank():
+    figure = plots.heatmaps({"": [[1.0, np.nan], [2.0, 3.0]]}, numbers="{:.0f}")
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3"]

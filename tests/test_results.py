@@ -159,6 +159,17 @@ def test_gains_and_shares_are_paired_by_seed():
     assert results.shares(runs, "lix") == {0: pytest.approx(0.5), 1: None}
 
 
+def test_class_gains_are_means_over_the_seeds_where_a_class_occurs():
+    def scored(method, seed, car, sign):
+        return line(method, seed, per_class={"car": [car, 0.5], "sign": [sign, 0.5], "truck": [None, None]})
+
+    lines = [scored("student", 0, 0.5, 0.1), scored("student", 1, 0.6, None)]
+    runs = results.by_method([*lines, scored("lix", 0, 0.6, 0.3), scored("lix", 1, 0.65, 0.2), scored("lix", 2, 1, 1)])
+    found = results.class_gains(runs, "lix")
+    assert found == pytest.approx({"car": 7.5, "sign": 20, "truck": math.nan}, nan_ok=True)
+    assert results.class_gains(runs, "kd") == results.class_gains(runs, "lix", against="kd") == {}
+
+
 def test_every_method_has_its_family_and_its_name():
     assert set(METHODS) - {"none"} <= set(results.NAMES)
     assert [len(family) for family in results.FAMILIES.values()] == [2, 6, 12, 1]  # the rows of Tables I-III

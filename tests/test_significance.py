@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lixlib.significance import detectable, holm, paired, pooled
+from lixlib.results import gains
+from lixlib.significance import compare_with, detectable, holm, paired, pooled
 
 
 @pytest.mark.parametrize("n", [2, 3, 8])
@@ -66,6 +67,24 @@ def test_holm_by_hand():
     assert holm(p) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02, "one seed": math.nan}, nan_ok=True)
     assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
     assert holm({}) == {}
+
+
+def test_methods_are_compared_with_a_rival_by_seed():
+    rng = np.random.default_rng(0)
+    seeds = {"teacher": 3, "student": 3, "kd": 3, "at": 2, "sp": 1, "lix": 3}
+    runs = {m: {s: {"metrics": {"mIoU": rng.normal(0.5, 0.01)}} for s in range(n)} for m, n in seeds.items()}
+    found = compare_with(runs, "student")
+    assert list(found) == ["kd", "at", "sp", "lix"]
+    assert found["kd"].own == paired(list(gains(runs, "kd").values()))
+    assert found["kd"].shared.n == 3 and found["at"].shared is None and math.isnan(found["sp"].own.p)
+    raw = {m: each.own.p for m, each in found.items()}
+    assert {m: each.own_holm for m, each in found.items()} == pytest.approx(holm(raw), nan_ok=True)
+    raw = {m: found[m].shared.p for m in ("kd", "lix")}
+    assert {m: found[m].shared_holm for m in raw} == holm(raw)
+    whole = {m: [100 * line["metrics"]["mIoU"] for line in runs[m].values()] for m in ("student", "kd", "lix")}
+    assert found["lix"].shared == pooled(whole, "student")["lix"]
+    assert list(compare_with(runs, "lix")) == ["kd", "at", "sp"]
+    assert compare_with(runs, "rkd") == compare_with({}, "student") == {}
 
 
 @pytest.mark.parametrize(("n", "comparisons"), [(3, 1), (5, 1), (5, 18)])

@@ -5,6 +5,7 @@ The figures are not known to pyplot: a notebook shows one where it is the last v
 
 from lixlib.plots.base import style
 from lixlib.plots.charts import bars, class_gains, class_shares, curves, heatmaps, lines
+from lixlib.plots.intervals import Estimate, forest
 from lixlib.plots.pictures import (
     BOTH,
     FIRST,
@@ -17,7 +18,7 @@ from lixlib.plots.pictures import (
     panels,
     who_is_right,
 )
-from lixlib.plots.scatter import scatter
+from lixlib.plots.points import scatter
 from lixlib.plots.simplex import Simplex, simplexes
 from lixlib.plots.tables import metric_table, score_table
 
@@ -26,12 +27,14 @@ __all__ = [
     "FIRST",
     "NEITHER",
     "SECOND",
+    "Estimate",
     "Simplex",
     "bars",
     "class_gains",
     "class_shares",
     "colour_labels",
     "curves",
+    "forest",
     "gallery",
     "heatmaps",
     "lines",

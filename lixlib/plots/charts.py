@@ -115,7 +115,7 @@ def heatmaps(
 
     Args:
         rows, columns: names along the sides, of all matrices.
-        numbers: how to write each value into its cell, e.g. "{:.2f}"; None: not at all.
+        numbers: how to write each finite value into its cell, e.g. "{:.2f}"; None: not at all.
         limits: lowest and highest colour; None: of the values.
         width: of the figure at most, in inches.
     """
@@ -135,7 +135,8 @@ def heatmaps(
             ax.spines[:].set_visible(False)
             ax.set_xticks(range(len(columns)) if columns else [], columns or [], rotation=40, ha="right")
             ax.set_yticks(range(len(rows)) if rows and not place else [], rows if rows and not place else [])
-            for (i, j), value in np.ndenumerate(matrix) if numbers else ():
+            for i, j in np.argwhere(np.isfinite(matrix)) if numbers else ():
+                value = matrix[i, j]
                 dark = np.mean(image.cmap(image.norm(value))[:3]) < 0.55
                 colour = "white" if dark else "black"
                 ax.text(j, i, numbers.format(value), ha="center", va="center", fontsize=9, color=colour)

@@ -33,6 +33,7 @@ def score_table(
     columns: Sequence[str] = METRICS,
     unranked: Collection[str] = (),
     corner: str = "",
+    seeds: bool = True,
 ) -> str:
     """Scores over seeds as an HTML table: mean ± standard deviation, a column's best bold, its second underlined.
 
@@ -42,6 +43,7 @@ def score_table(
         columns: those that are shown, and their order.
         unranked: groups whose rows are neither best nor second.
         corner: what stands above the names of the groups.
+        seeds: whether a last column counts them.
     """
     middles = {
         (group, row, column): mean(values)
@@ -62,12 +64,12 @@ def score_table(
         spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
         return marks.get((group, row, column), "{}").format(f"{mean(values):.2f}") + spread
 
-    lines = [_row("th", [corner, "", *columns, "seeds"])]
+    lines = [_row("th", [corner, "", *columns, *["seeds"] * seeds])]
     for group, rows in groups.items():
         for place, (row, cells) in enumerate(rows.items()):
             first = [escape(group) if not place else "", escape(row)]
-            seeds = max((len(values) for values in cells.values()), default=0)
-            lines.append(_row("td", [*first, *(cell(group, row, column) for column in columns), str(seeds or "–")]))
+            count = str(max((len(values) for values in cells.values()), default=0) or "–")
+            lines.append(_row("td", [*first, *(cell(group, row, column) for column in columns), *[count] * seeds]))
     return "\n".join(["<table>", *lines, "</table>"])
 
 

@@ -106,12 +106,14 @@ def one_schedule(lines: Iterable[dict], epochs: int | None = None) -> list[dict]
 def by_method(lines: Iterable[dict], epochs: int | None = None) -> dict[str, dict[int, dict]]:
     """The lines of `one_schedule` by method, in the paper's order, and by seed.
 
-    A method that was run with several options is there once: with those that have the most seeds, the newest if equal.
+    A method that was run with several options is there once, with those of its newest line.
     """
     runs: dict[str, dict[str, dict[int, dict]]] = {}
+    newest: dict[str, str] = {}
     for line in one_schedule(lines, epochs):
         runs.setdefault(line["method"], {}).setdefault(_key(line, "hyper"), {})[line["seed"]] = line
-    chosen = {method: max(reversed(variants.values()), key=len) for method, variants in runs.items()}
+        newest[line["method"]] = _key(line, "hyper")
+    chosen = {method: variants[newest[method]] for method, variants in runs.items()}
     order = [*NAMES, *(method for method in chosen if method not in NAMES)]
     return {method: dict(sorted(chosen[method].items())) for method in order if method in chosen}
 

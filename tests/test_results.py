@@ -138,14 +138,9 @@ def test_one_schedule_is_that_of_the_most_methods_with_its_own_teachers():
     assert results.by_method(teachers) == {}, "a teacher without a student is in no table"
 
 
-def test_of_several_options_those_with_most_seeds_and_then_the_newest():
-    runs = results.by_method(
-        [
-            *grid(("lix",), (0, 1), hyper={"lambda_l": 1}),
-            *grid(("lix",), (1, 0), hyper={"lambda_l": 2}),
-            *grid(("lix",), (0,), hyper={"lambda_l": 3}),
-        ]
-    )
+def test_of_several_options_the_newest():
+    old, new = grid(("lix",), (0, 1, 2), hyper={"lambda_l": 1}), grid(("lix",), (1, 0), hyper={"lambda_l": 2})
+    runs = results.by_method([*old, *new])
     assert [(seed, e["hyper"]) for seed, e in runs["lix"].items()] == [(0, {"lambda_l": 2}), (1, {"lambda_l": 2})]
 
 
@@ -176,39 +171,55 @@ def test_every_method_has_its_family_and_its_name():
 
 
 def rows(text):
-    return {cells[0]: cells[1:] for cells in ([c.strip() for c in row.split("|")[1:-1]] for row in text.splitlines())}
+    """The rows of a table by their second cell, the name."""
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("|")]
+    return {row[1]: [row[0], *row[2:]] for row in cells}
 
 
 def test_table_means_spreads_and_paired_gains():
+    recipe = {"recipe": {"teacher": {"epochs": 9}}}
     lines = [line("teacher", 0, 0.7, epochs=9), line("teacher", 1, 0.7, epochs=9)]
     lines += [line("student", 0, 0.4), line("student", 1, 0.6)]
-    lines += [line("lix", 0, 0.5), line("lix", 1, 0.7), line("kd", 0, 0.39), line("lix", 0, 0.99, size=[64, 96])]
-    text = table(lines)
+    lines += [line("lix", s, 0.5 + 0.2 * s, **recipe) for s in (0, 1)] + [line("kd", 0, 0.39, **recipe)]
+    text = table([*lines, line("lix", 0, 0.99, size=[64, 96]), line("student", 0, 0.8, epochs=4)])
     found = rows(text.split("\n\n")[0])
-    assert list(found) == ["", "---", "teacher (RGB + X)", "student (RGB)", "kd (RGB)", "**lix** (RGB)"]
-    assert found["student (RGB)"] == ["50.00 ± 14.14", *(f"{v}.00 ± 0.00" for v in (60, 70, 80)), "2", "", ""]
-    assert found["**lix** (RGB)"][0] == "60.00 ± 14.14"
-    assert found["**lix** (RGB)"][-3:] == ["2", "+10.00 ± 0.00", "50 %"]
-    assert found["kd (RGB)"] == ["39.00", "60.00", "70.00", "80.00", "1", "-1.00", "-3 %"]
+    assert list(found) == ["", "---", "teacher (RGB + X)", "student (RGB)", "KD", "**LIX**"]
+    spreads = ["50.00 ± 14.14", *(f"{v}.00 ± 0.00" for v in (60, 70, 80))]
+    assert found["student (RGB)"] == ["", *spreads, "2", "", ""]
+    assert found["**LIX**"] == ["both", "60.00 ± 14.14", *spreads[1:], "2", "+10.00 ± 0.00", "67 %"]
+    assert found["KD"] == ["logits", "39.00", "60.00", "70.00", "80.00", "1", "-1.00", "-3 %"]
     assert "Split val, 32 x 48, 2 epochs, 8 updates of 4 images, a schedule shorter" in text
     assert "a processor" in text
+    named = rows(table([*lines, line("student", 0, 0.8, epochs=4)], epochs=4).split("\n\n")[0])
+    assert list(named) == ["", "---", "student (RGB)"]
+    with pytest.raises(ValueError, match="no student of 5 epochs"):
+        table(lines, epochs=5)
 
 
-def test_variants_of_a_method_are_told_apart_by_what_differs():
-    lines = [line("student"), *(line("lix", hyper={"lambda_l": v, "lambda_f": 1}) for v in (1, 2))]
-    labels = list(rows(table(lines).split("\n\n")[0]))
-    assert labels[-2:] == ["**lix** (RGB), lambda_l = 1", "**lix** (RGB), lambda_l = 2"]
+def test_a_table_without_a_gap_or_a_pair():
+    found = rows(table([line("teacher", 0, 0.4), line("student", 0, 0.5), line("kd", 0, 0.6), line("lix", 1, 0.6)]))
+    assert found["KD"][-2:] == ["+10.00", "no gap"]
+    assert found["**LIX**"][-2:] == ["", ""]
 
 
 def test_update_writes_between_the_markers_and_nowhere_else(tmp_path):
     results.append(line(), tmp_path)
     readme = "before\n<!-- results: camvid -->\nold\n<!-- end -->\nafter\n<!-- end -->\n"
     new = update(readme, tmp_path)
-    assert new.startswith("before\n<!-- results: camvid -->\n|  | mIoU |") and new.endswith(
+    assert new.startswith("before\n<!-- results: camvid -->\n| distils |  | mIoU |") and new.endswith(
         "\n<!-- end -->\nafter\n<!-- end -->\n"
     )
     assert "old" not in new
     assert update(new, tmp_path) == new
+
+
+def test_a_mark_may_name_the_schedule(tmp_path):
+    for each in (line(miou=0.25), line("kd"), line(miou=0.75, epochs=9)):
+        results.append(each, tmp_path)
+    marks = "<!-- results: camvid --><!-- end -->\n<!-- results: camvid, 9 epochs --><!-- end -->"
+    first, second = update(marks, tmp_path).split("9 epochs -->")
+    assert "| 25.00 |" in first and "| 75.00 |" not in first
+    assert "| 75.00 |" in second and "KD" not in second
 
 
 @pytest.mark.parametrize(

@@ -1,49 +1,51 @@
 """Write the tables of README.md and results/README.md from result lines; --check only says if they are current.
 
-The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`,
-that of the trials in results/tuning/<dataset>.jsonl in results/README.md, between `<!-- tuning: DATASET -->` and it,
-and there those of results/sweep and results/benchmark, between `<!-- sweep -->` or `<!-- benchmark -->` and it.
+The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`.
+It shows one schedule, that of the most methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The
+table of the trials in results/tuning/<dataset>.jsonl stands in results/README.md, between `<!-- tuning: DATASET -->` and end,
+and there those of results/sweep and results/benchmark, after `<!-- sweep -->` and `<!-- benchmark -->`.
 """
 
 import json
 import re
 import sys
-from collections import Counter
 from pathlib import Path
 from statistics import mean, stdev
 
 from lixlib.files import read_json_lines, write_atomically
-from lixlib.results import METRICS, gap_closed, read
+from lixlib.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORK = "mfnet"
-METHODS = ("teacher", "student", "kd", "dkd", "dwld", "arfd", "lix")
-LABELS = {"teacher": "teacher (RGB + X)", "student": "student (RGB)", "lix": "**lix** (RGB)"}
-GROUP = ("split", "size", "epochs", "updates", "batch")
+LABELS = NAMES | {"teacher": "teacher (RGB + X)", "student": "student (RGB)", "lix": "**LIX**"}
+DISTILS = {"logit": "logits", "feature": "features", "both": "both"}
+MARK = re.compile(r"<!-- results: (\w+)(?:, (\d+) epochs)? -->")
 
 
-def table(lines: list[dict]) -> str:
+def table(lines: list[dict], epochs: int | None = None) -> str:
     """The result lines of one data set and network as a Markdown table, with a line below that says how they came.
 
-    A row is a method and its options: mean ± standard deviation over the seeds, in %. The gain in mIoU is paired by
-    seed. Only the largest group of lines that share split, size and schedule is shown; teachers have their own.
+    A row is a method: mean ± standard deviation over the seeds, in %. The gain in mIoU and the share of the gap closed
+    are paired by seed.
+
+    Raises:
+        ValueError: no student with that schedule.
     """
-    group = _largest_group([line for line in lines if line["method"] != "teacher"])
-    teachers = _largest_group([line for line in lines if line["method"] == "teacher"])
-    rows: dict[tuple[str, str], dict[int, dict]] = {}
-    for line in sorted(teachers + group, key=lambda line: METHODS.index(line["method"])):
-        seeds = rows.setdefault((line["method"], json.dumps(line["hyper"], sort_keys=True)), {})
-        seeds[line["seed"]] = line
-    teacher, student = (next((seeds for (m, _), seeds in rows.items() if m == n), {}) for n in ("teacher", "student"))
-    header = ["", *METRICS, "seeds", "gain in mIoU, points", "gap closed"]
-    text = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    for (method, hyper), seeds in rows.items():
+    runs = by_method(lines, epochs)
+    if not runs:
+        raise ValueError(f"no student of {epochs} epochs: correct the mark, or train one")
+    header = ["distils", "", *METRICS, "seeds", "gain in mIoU, points", "gap closed"]
+    text = ["| " + " | ".join(header) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
+    family_of = {method: DISTILS.get(family, "") for family, methods in FAMILIES.items() for method in methods}
+    for method, seeds in runs.items():
         cells = [_spread([100 * line["metrics"][metric] for line in seeds.values()]) for metric in METRICS]
         gain = closed = ""
         if method not in ("teacher", "student"):
-            gain, closed = _compare(teacher, student, seeds)
-        text.append("| " + " | ".join([_label(method, hyper, rows), *cells, str(len(seeds)), gain, closed]) + " |")
-    return "\n".join([*text, "", _note(group or teachers)])
+            gain, closed = _compare(runs, method)
+        name = LABELS.get(method, method)
+        text.append(f"| {' | '.join([family_of.get(method, ''), name, *cells, str(len(seeds)), gain, closed])} |")
+    students = [line for method, seeds in runs.items() if method != "teacher" for line in seeds.values()]
+    return "\n".join([*text, "", _note(students)])
 
 
 def update(readme: str, results: Path) -> str:
@@ -53,19 +55,21 @@ def update(readme: str, results: Path) -> str:
         ValueError: results without markers, or markers without results.
     """
     datasets = sorted(path.parent.name for path in results.glob(f"*/{NETWORK}.jsonl"))
-    marked = sorted(re.findall(r"<!-- results: (\S+) -->", readme))
+    marks = MARK.findall(readme)
+    marked = sorted({dataset for dataset, _ in marks})
     if marked != datasets:
         raise ValueError(
             f"README.md has places for tables of {', '.join(marked) or 'no data set'}, and there are results of "
-            f"{', '.join(datasets) or 'none'}: write `<!-- results: DATASET -->` and `<!-- end -->` once for each"
+            f"{', '.join(datasets) or 'none'}: write `<!-- results: DATASET -->` and `<!-- end -->` for each"
         )
-    for dataset in datasets:
-        start, end = f"<!-- results: {dataset} -->", "<!-- end -->"
+    for dataset, epochs in marks:
+        start, end = f"<!-- results: {dataset}{f', {epochs} epochs' if epochs else ''} -->", "<!-- end -->"
         before, _, rest = readme.partition(start)
         _, found, after = rest.partition(end)
         if not found:
             raise ValueError(f"README.md has no `{end}` after `{start}`")
-        readme = f"{before}{start}\n{table(read(results, dataset, NETWORK))}\n{end}{after}"
+        text = table(read(results, dataset, NETWORK), int(epochs) if epochs else None)
+        readme = f"{before}{start}\n{text}\n{end}{after}"
     return readme
 
 
@@ -83,7 +87,7 @@ def tuning_table(lines: list[dict]) -> str:
         cells += [str(recipe["lr"]), f"{line.get('augmentation', {}).get('jitter', '')}", line["method"], options]
         cells += [f"{100 * line['metrics'][metric]:.2f}" for metric in ("mIoU", "fwIoU")]
         rows.append((frames, *cells[1:]))
-    rows.sort(key=lambda cells: (cells[1], cells[2], cells[4], cells[5], METHODS.index(cells[6])))
+    rows.sort(key=lambda cells: (cells[1], cells[2], cells[4], cells[5], list(NAMES).index(cells[6])))
     header = ["labelled + unlabelled", "difficulty", "size", "updates", "lr", "jitter", "method", "options"]
     header += ["mIoU", "fwIoU"]
     text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
@@ -150,45 +154,24 @@ def update_measured(text: str, results: Path) -> str:
     return text
 
 
-def _largest_group(lines: list[dict]) -> list[dict]:
-    def key(line: dict) -> str:
-        return json.dumps([line[name] for name in GROUP])
-
-    largest = Counter(map(key, lines)).most_common(1)
-    return [line for line in lines if key(line) == largest[0][0]] if largest else []
-
-
 def _spread(values: list[float], sign: str = "") -> str:
-    middle = f"{mean(values):{sign}.2f}"
+    if not values:
+        return ""
+    middle = f"{round(mean(values), 2) + 0.0:{sign}.2f}"  # + 0.0: never "-0.00"
     return f"{middle} ± {stdev(values):.2f}" if len(values) > 1 else middle
 
 
-def _compare(teacher: dict[int, dict], student: dict[int, dict], distilled: dict[int, dict]) -> tuple[str, str]:
+def _compare(runs: Runs, method: str) -> tuple[str, str]:
     """The gain over the student of the same seed, and the share of the gap closed, over the seeds that all have."""
-    paired = [seed for seed in distilled if seed in student]
-    if not paired:
-        return "", ""
-    gain = _spread([100 * (_miou(distilled[seed]) - _miou(student[seed])) for seed in paired], "+")
-    common = [seed for seed in paired if seed in teacher]
-    if not common:
-        return gain, ""
-    share = gap_closed(*(mean(_miou(runs[seed]) for seed in common) for runs in (teacher, student, distilled)))
-    return gain, "no gap" if share is None else f"{100 * share:.0f} %"
+    gain = _spread(list(gains(runs, method).values()), "+")
+    closed = list(shares(runs, method).values())
+    if None in closed:
+        return gain, "no gap"
+    return gain, f"{round(100 * mean(closed))} %" if closed else ""
 
 
 def _miou(line: dict) -> float:
     return line["metrics"]["mIoU"]
-
-
-def _label(method: str, hyper: str, rows: dict) -> str:
-    """The method, and, where it has several rows, the options in which they differ."""
-    options = json.loads(hyper)
-    others = [json.loads(other) for name, other in rows if name == method and other != hyper]
-    differing = [
-        f"{name} = {options[name]}" for name in options if any(other.get(name) != options[name] for other in others)
-    ]
-    label = LABELS.get(method, f"{method} (RGB)")
-    return f"{label}, {', '.join(differing)}" if differing else label
 
 
 def _note(lines: list[dict]) -> str:

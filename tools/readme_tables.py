@@ -2,8 +2,8 @@
 
 The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`.
 It shows one schedule, that of the most methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The
-table of the trials in results/tuning/<dataset>.jsonl stands in results/README.md, between `<!-- tuning: DATASET -->` and end,
-and there those of results/sweep and results/benchmark, after `<!-- sweep -->` and `<!-- benchmark -->`.
+table of the trials in results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and
+there those of results/sweep and results/benchmark after `<!-- sweep -->` and `<!-- benchmark -->`.
 """
 
 import json

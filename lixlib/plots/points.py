@@ -13,7 +13,8 @@ from lixlib.plots.base import new_figure, style
 MARKERS = "osD^v"
 ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
-DISTANCES = np.array([7, 14, 24, 36, 50, 66, 84, 104, 128, 154])  # from a point to its name, in pixels of the style
+# from a point to its name, in pixels of the style
+DISTANCES = np.array([7, 14, 24, 36, 48, 60, 74, 88, 104, 120, 138, 156, 176])
 
 
 def scatter(
@@ -43,8 +44,10 @@ def scatter(
         colours = cycle(plt.rcParams["axes.prop_cycle"].by_key()["color"])
         series = dict.fromkeys(name for panel in panels.values() for name in panel)
         looks = dict(zip(series, zip(colours, cycle(MARKERS), strict=False), strict=False))
-        figure = new_figure(figsize=(width, height))
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        figure = new_figure(figsize=(width, height), layout="none")
+        bottom = 0.55 + 0.3 * (len(series) > 1)
+        inner = {"left": 0.7 / width, "right": 1 - 0.15 / width, "bottom": bottom / height, "top": 1 - 0.35 / height}
+        axes = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=inner | {"wspace": 0.14})[0]
         for ax, xlabel, (title, panel) in zip(axes, cycle(xlabels), panels.items(), strict=False):
             for name, points in panel.items():
                 colour, marker = looks[name]
@@ -56,12 +59,11 @@ def scatter(
             ax.set(title=title, xlabel=xlabel)
             ax.set_xscale("log" if "x" in log else "linear")
             ax.set_yscale("log" if "y" in log else "linear")
+            ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())  # from here on names have their place in pixels
         axes[0].set_ylabel(ylabel)
         if len(series) > 1:
             handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=len(series))
-        figure.get_layout_engine().execute(figure)  # names are placed in pixels: the axes must have their final place
-        figure.set_layout_engine("none")
+            figure.legend(handles, labels, loc="lower center", ncols=len(series))
         for ax, panel in zip(axes, panels.values(), strict=True):
             _name_points(ax, {name: point for points in panel.values() for name, point in points.items()})
     return figure
@@ -80,17 +82,19 @@ def _name_points(ax: Axes, points: Mapping[str, Sequence[float]]) -> None:
     crowd = np.exp(-np.linalg.norm(centres[:, None] - centres, axis=-1) / (40 * scale)).sum(1)
     for index in np.argsort(-crowd, kind="stable"):
         name, centre = list(points)[index], centres[index]
-        text = ax.annotate(name, (x[index], y[index]), xytext=(0, 0), textcoords="offset pixels", fontsize=8.5)
+        options = {"textcoords": "offset pixels", "fontsize": 8.5, "va": "bottom"}
+        text = ax.annotate(name, (x[index], y[index]), xytext=(0, 0), **options)
         extent = text.get_window_extent(renderer)
-        size = np.array([extent.width + 4, extent.height])
+        size = np.array([extent.width + 4, extent.height + 2])
         near = centre + scale * (DISTANCES[:, None, None] * DIRECTIONS).reshape(-1, 2)
         corners = near + (np.tile(DIRECTIONS, (len(DISTANCES), 1)) - 1) / 2 * size
         boxes = _boxes(corners, corners + size)
         inside = _overlap(boxes, np.array(ax.get_window_extent(renderer).extents))
         distance = np.repeat(DISTANCES, len(DIRECTIONS))
-        costs = _overlap(boxes[:, None], taken).sum(1) + 3 * (size.prod() - inside) + distance
+        covered = _overlap(boxes[:, None], taken).sum(1) + size.prod() - inside
+        costs = 5 * covered + distance
         best = int(np.argmin(costs))
-        text.set_position(corners[best] - centre + (2, 0))
+        text.set_position(corners[best] - centre + (2, 1))
         taken = np.concatenate([taken, boxes[best : best + 1]])
         if distance[best] > DISTANCES[1]:
             ends = ax.transData.inverted().transform([centre, np.clip(centre, boxes[best, :2], boxes[best, 2:])])

@@ -131,7 +131,7 @@ def recipe(camvid_root, tmp_path, monkeypatch) -> Recipe:
 
 
 def test_runs_that_differ_in_the_loss_share_the_stage(recipe):
-    other_loss = replace(recipe, hyper={**recipe.hyper, "weight": 3.0})
+    other_loss = replace(recipe, hyper={**recipe.hyper, "weight": 7.0})
     assert other_loss.folder != recipe.folder and other_loss.stage_folder == recipe.stage_folder
     assert replace(recipe, epochs=9, lr=1.0, teacher={"epochs": 1, "lr": recipe.lr}).stage_folder == recipe.stage_folder
     assert replace(recipe, root="elsewhere").stage_folder == recipe.stage_folder

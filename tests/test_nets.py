@@ -70,6 +70,10 @@ def test_the_activated_head_squashes_negative_logits():
     [
         (lambda: nets.build("resnet", num_classes=2), "mfnet"),
         (lambda: nets.build("mfnet", num_classes=2, x_channels=2), "x_channels must be 1"),
+        (
+            lambda: nets.build("mfnet", num_classes=2, encoder="resnet18"),
+            "no option 'encoder': it takes activated_head",
+        ),
         (lambda: nets.build("mfnet", num_classes=2)(torch.rand(1, 3, 16, 16), torch.rand(1, 1, 16, 16)), "RGB alone"),
         (lambda: nets.build("mfnet", num_classes=2, x_channels=1)(torch.rand(1, 3, 16, 16)), "needs X"),
         (lambda: nets.build("mfnet", num_classes=2)(torch.rand(1, 1, 16, 16)), r"\(1, 1, 16, 16\)"),

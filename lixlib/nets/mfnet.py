@@ -2,8 +2,10 @@
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
+from lixlib.nets import inputs
 from lixlib.nets.output import Output
 
 STRIDE = 16
@@ -91,7 +93,7 @@ class MFNetDecoder(nn.Module):
         return self.decode1(F.interpolate(x, scale_factor=2.0)), decoded
 
 
-class MFNet(nn.Module):
+class MFNet(nn.Module, PyTorchModelHubMixin):
     """MFNet: with X a duplex encoder, fused by concatenation in the decoder (the teacher); without X its RGB half.
 
     Architecture of haqishen/MFNet-pytorch. Encoders: 601,848 parameters with a one-channel X, 528,096 without; whole
@@ -124,28 +126,13 @@ class MFNet(nn.Module):
         self.decoder = MFNetDecoder(widths, num_classes, activated_head)
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
-        self._check(rgb, x)
-        height, width = rgb.shape[-2:]
-        padding = (0, -width % STRIDE, 0, -height % STRIDE)
-        if any(padding):
-            rgb = F.pad(rgb, padding, mode="replicate")
-            x = x if x is None else F.pad(x, padding, mode="replicate")
+        inputs.check(self, rgb, x)
+        size = rgb.shape[-2:]
+        rgb, x = inputs.pad(rgb, STRIDE), inputs.pad(x, STRIDE)
+        inputs.check_batch_norm(self, rgb, STRIDE)
         features = self.rgb_encoder(rgb)
         if x is not None:
             x_features = self.x_encoder(x)
             features = {name: torch.cat([features[name], x_features[name]], dim=1) for name in features}
         logits, decoded = self.decoder(features)
-        return Output(logits[..., :height, :width], {**features, **decoded})
-
-    def _check(self, rgb: Tensor, x: Tensor | None) -> None:
-        if rgb.dim() != 4 or rgb.shape[1] != 3:
-            raise ValueError(f"rgb must be (B, 3, H, W), found {tuple(rgb.shape)}")
-        if (x is None) != (self.x_channels is None):
-            raise ValueError(
-                "this MFNet is a student and takes RGB alone: call net(rgb)"
-                if self.x_channels is None
-                else f"this MFNet is a teacher and needs X: call net(rgb, x) with x (B, {self.x_channels}, H, W)"
-            )
-        if x is not None and x.shape != (rgb.shape[0], self.x_channels, *rgb.shape[2:]):
-            expected = (rgb.shape[0], self.x_channels, *rgb.shape[2:])
-            raise ValueError(f"x must be {expected} beside rgb {tuple(rgb.shape)}, found {tuple(x.shape)}")
+        return Output(inputs.crop(logits, size), {**features, **decoded})

@@ -16,9 +16,9 @@ from lixlib.data.triplets import relative
 SIZE = (32, 48)
 
 
-def sample(size=SIZE, x_channels=1, name="one"):
+def sample(size=SIZE, x_channels=1, name="one", unit="2 m / depth"):
     label = torch.randint(5, size)
-    return Sample(torch.rand(3, *size), torch.rand(x_channels, *size), torch.ones(1, *size).bool(), label, name)
+    return Sample(torch.rand(3, *size), torch.rand(x_channels, *size), torch.ones(1, *size).bool(), label, name, unit)
 
 
 @pytest.mark.parametrize("x_channels", [1, 3])
@@ -27,14 +27,19 @@ def test_a_batch_is_a_sample_with_a_leading_dimension(x_channels):
     batch = collate(samples).check(5)
     assert batch.rgb.shape == (2, 3, *SIZE) and batch.x.shape == (2, x_channels, *SIZE)
     assert batch.valid.shape == (2, 1, *SIZE) and batch.label.shape == (2, *SIZE)
-    assert batch.name == ("a", "b")
+    assert batch.name == ("a", "b") and batch.unit == "2 m / depth"
     assert torch.equal(batch.label[1], samples[1].label)
-    assert batch.to("cpu").name == batch.name
+    assert (batch.to("cpu").name, batch.to("cpu").unit) == (batch.name, batch.unit)
 
 
 def test_samples_of_different_sizes_form_no_batch():
     with pytest.raises(ValueError, match=r"different sizes \[\(32, 48\), \(32, 64\)\]"):
         collate([sample(), sample((32, 64))])
+
+
+def test_samples_whose_x_differs_in_unit_form_no_batch():
+    with pytest.raises(ValueError, match=r"differs in unit \['2 m / depth', 'normal'\] cannot form a batch"):
+        collate([sample(), sample(unit="normal")])
 
 
 @pytest.mark.parametrize("wrong", [5, 254, -1])
@@ -105,6 +110,22 @@ def test_jitter_changes_rgb_alone():
     assert jittered.rgb.min() >= 0 and jittered.rgb.max() <= 1
     for field in ("x", "valid", "label"):
         assert torch.equal(getattr(plain, field), getattr(jittered, field)), field
+
+
+def test_a_mirrored_image_has_mirrored_normals():
+    batch = ramps()
+    normal = torch.tensor([0.6, -0.48, -0.64])[:, None, None]
+    batch.x = normal.expand(16, 3, *SIZE)
+    as_they_are = Augment(SIZE, jitter=0)
+    torch.manual_seed(1)
+    unknown = as_they_are(batch)
+    torch.manual_seed(1)
+    normals = as_they_are(replace(batch, unit="normal"))
+    mirrored = normals.label[:, 0, 0] > normals.label[:, 0, -1]
+    assert mirrored.any() and not mirrored.all()
+    assert torch.equal(unknown.x, batch.x) and torch.equal(normals.label, unknown.label)
+    assert torch.equal(normals.x[~mirrored], batch.x[~mirrored])
+    assert torch.equal(normals.x[mirrored], batch.x[mirrored] * torch.tensor([-1, 1, 1])[:, None, None])
 
 
 def test_augmentation_repeats_itself_under_a_seed():
@@ -233,6 +254,9 @@ def test_unknown_splits_options_and_names():
         potholes("nowhere", "val")
     with pytest.raises(ValueError, match="test_dataset must be one of"):
         potholes("nowhere", "test", test_dataset=4)
+    for read in (camvid, potholes):
+        with pytest.raises(ValueError, match=f"needs depth in metres, and the X of {read.__name__} is relative"):
+            read("nowhere", "train", x="normals")
     with pytest.raises(ValueError, match="unknown data set 'kitti': choose one of toydrive, potholes, camvid"):
         data.load("kitti", "train", size=SIZE)
     with pytest.raises(ValueError, match="give its folder as root"):

@@ -103,6 +103,17 @@ def test_samples(tmp_path):
     assert torch.equal(sample.valid[0], ~sky) and (sample.x[0][sky] == 1).all()
 
 
+def test_normals_of_the_road_point_up_and_the_sky_has_none(tmp_path):
+    data = ToyDrive("train", size=(96, 320), count=2, x="normals", cache=tmp_path)
+    sample = data[1].check(len(data.classes))
+    assert data.x_channels == 3 and sample.unit == "normal"
+    sky, road = sample.label == SKY, sample.label == ROAD
+    assert not sample.valid[0, sky].any() and sample.valid[0, ~sky].float().mean() > 0.99
+    assert (sample.x[:, ~sample.valid[0]] == 0).all()
+    assert (sample.x.norm(dim=0)[sample.valid[0]] - 1).abs().max() < 1e-5
+    assert sample.x[1, road].median() < -0.995, "the camera pitches and rolls by a few degrees"
+
+
 def test_splits_share_no_frame(tmp_path):
     splits = {split: ToyDrive(split, size=(8, 24), count=2, cache=tmp_path) for split in FIRST_FRAME}
     names = {data[i].name for data in splits.values() for i in range(2)}
@@ -135,7 +146,7 @@ def test_cache_folder_from_the_environment(tmp_path, monkeypatch):
     ("options", "message"),
     [
         ({"split": "training"}, "unknown split 'training'"),
-        ({"x": "normals"}, "unknown x 'normals'"),
+        ({"x": "height"}, "unknown x 'height': choose one of disparity, depth, normals"),
         ({"size": (96,)}, "two positive whole numbers"),
         ({"size": (96, 0)}, "two positive whole numbers"),
         ({"size": (96.0, 320.0)}, "two positive whole numbers"),

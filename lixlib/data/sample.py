@@ -15,6 +15,8 @@ class Sample:
 
     **Shapes**: rgb (3, H, W) float in [0, 1]; x (1, H, W) or (3, H, W) float, 0 where invalid; valid (1, H, W) bool;
     label (H, W) int64, 255 = ignored. A batch has a leading B everywhere, and `name` is a tuple of B names.
+
+    `unit` says how x reads, e.g. "2 m / depth" (`lixlib.data.x`); a batch has one.
     """
 
     rgb: Tensor
@@ -22,6 +24,7 @@ class Sample:
     valid: Tensor
     label: Tensor
     name: str | tuple[str, ...] = ""
+    unit: str = ""
 
     def to(self, device: torch.device | str) -> "Sample":
         """The same sample on another device."""
@@ -58,15 +61,19 @@ TENSORS = ("rgb", "x", "valid", "label")
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
-    """Stack samples of one size into a batch.
+    """Stack samples of one size and one unit of X into a batch.
 
     Raises:
-        ValueError: the samples differ in size.
+        ValueError: the samples differ in size, or in the unit of X.
     """
     sizes = {tuple(sample.label.shape) for sample in samples}
     if len(sizes) > 1:
         raise ValueError(f"samples of different sizes {sorted(sizes)} cannot form a batch: give the dataset one size")
+    units = {sample.unit for sample in samples}
+    if len(units) > 1:
+        raise ValueError(f"samples whose X differs in unit {sorted(units)} cannot form a batch: choose one x for all")
     return Sample(
         **{field: torch.stack([getattr(sample, field) for sample in samples]) for field in TENSORS},
         name=tuple(sample.name for sample in samples),
+        unit=units.pop(),
     )

@@ -7,21 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from lixlib.data.classes import TOYDRIVE
+from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import Sample
-from lixlib.data.toydrive_render import RENDERER_VERSION, Frame, check_request, render
+from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, check_request, render
+from lixlib.data.x import UNITS, channels, encode_depth
 from lixlib.files import write_atomically
 
-__all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "render"]
+__all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "camera", "encode_depth", "render"]
 
 FIRST_FRAME = {"train": 0, "unlabelled": 500_000, "val": 1_000_000, "test": 2_000_000}
 DEFAULT_COUNT = {"train": 240, "unlabelled": 240, "val": 100, "test": 300}
-NEAREST = 2.0  # disparity is NEAREST / depth, so that 1 is 2 m away
-FARTHEST = 80.0  # depth is depth / FARTHEST, so that 1 is 80 m away or more
 
 
 class ToyDrive(Dataset):
@@ -29,9 +28,8 @@ class ToyDrive(Dataset):
 
     The frames are rendered on first use and kept in `cache` (default: $LIX_CACHE, else ~/.cache/lix).
 
-    **Shapes**: each item is a `Sample` with rgb (3, H, W), x (1, H, W), valid (1, H, W), label (H, W).
-    x = "disparity" is clip(2 m / depth, 0, 1), 0 in the sky and valid everywhere; x = "depth" is
-    clip(depth / 80 m, 0, 1), 1 and not valid in the sky.
+    **Shapes**: each item is a `Sample` with rgb (3, H, W), x (1, H, W), valid (1, H, W), label (H, W); with
+    x = "normals" x is (3, H, W). How depth becomes x: `lixlib.data.x`.
 
     Raises:
         ValueError: an unknown split or x, or a size, count, seed or difficulty out of range.
@@ -39,7 +37,6 @@ class ToyDrive(Dataset):
 
     name = "toydrive"
     classes = TOYDRIVE
-    x_channels = 1
 
     def __init__(
         self,
@@ -54,8 +51,7 @@ class ToyDrive(Dataset):
     ):
         if split not in FIRST_FRAME:
             raise ValueError(f"unknown split {split!r}: choose one of {', '.join(FIRST_FRAME)}")
-        if x not in ("disparity", "depth"):
-            raise ValueError(f"unknown x {x!r}: choose disparity or depth")
+        self.x_channels = channels(x)
         count = DEFAULT_COUNT[split] if count is None else count
         if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= 500_000:
             raise ValueError(f"count is {count!r}: give a whole number of frames from 1 to 500000")
@@ -104,16 +100,15 @@ class ToyDrive(Dataset):
 
     def __getitem__(self, i: int) -> Sample:
         rgb = torch.from_numpy(self._rgb[i]).permute(2, 0, 1).float() / 255
-        x, valid = encode_depth(torch.from_numpy(self._depth[i])[None], self.x)
+        x, valid = encode_depth(torch.from_numpy(self._depth[i])[None], self.x, camera(self.size))
         label = torch.from_numpy(self._label[i]).long()
-        return Sample(rgb, x, valid, label, f"toydrive-{self.seed}-{self.indices[i]}")
+        return Sample(rgb, x, valid, label, f"toydrive-{self.seed}-{self.indices[i]}", UNITS[self.x])
 
 
-def encode_depth(depth: Tensor, x: str) -> tuple[Tensor, Tensor]:
-    """What a teacher sees of a depth map in metres (inf in the sky), in [0, 1], and where it is valid."""
-    if x == "disparity":
-        return (NEAREST / depth).clamp(0, 1), torch.ones_like(depth, dtype=torch.bool)
-    return (depth / FARTHEST).clamp(0, 1), torch.isfinite(depth)
+def camera(size: tuple[int, int]) -> Intrinsics:
+    """The camera of frames of this size (H, W)."""
+    height, width = size
+    return Intrinsics(FOCAL * width, FOCAL * width, (width - 1) / 2, (height - 1) / 2)
 
 
 def _cache_folder(cache: Path | str | None) -> Path:

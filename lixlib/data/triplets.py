@@ -1,7 +1,7 @@
 """RGB + X + label image files as a data set: read once, resized once, kept in memory as bytes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from lixlib.data.classes import Classes
 from lixlib.data.sample import Sample, check_label
+from lixlib.data.x import RELATIVE
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Triplets(Dataset):
         if index not in self._cache:
             self._cache[index] = self._read(self.items[index])
         stored = self._cache[index]
-        return Sample(stored.rgb.float() / 255, stored.x.float(), stored.valid, stored.label.long(), stored.name)
+        return replace(stored, rgb=stored.rgb.float() / 255, x=stored.x.float(), label=stored.label.long())
 
     def _read(self, item: Item) -> Sample:
         rgb, label = open_image(item.rgb).convert("RGB"), open_image(item.label)
@@ -76,7 +77,7 @@ class Triplets(Dataset):
         # bytes and halves: a quarter of the memory of what __getitem__ returns
         rgb = torch.from_numpy(np.array(rgb.resize((width, height), Image.Resampling.BILINEAR))).permute(2, 0, 1)
         x, valid = self._read_x(item.x, (height, width))
-        return Sample(rgb, x.half(), valid, label, item.name)
+        return Sample(rgb, x.half(), valid, label, item.name, RELATIVE)
 
     @staticmethod
     def _read_x(path: Path | None, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
 from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
 from lixlib.data.triplets import open_image
-from lixlib.files import write_atomically
+from lixlib.files import without_folders, write_atomically
 from lixlib.run import DATA, Recipe, run, runs_folder, trio
 from lixlib.train import TrainingFailed, evaluate
 
@@ -128,6 +128,7 @@ def train(
 def compare(
     datasets: tuple[str, ...] = ("toydrive",),
     networks: tuple[str, ...] = ("mfnet",),
+    net: dict = {},  # noqa: B006 (nobody changes it)
     methods: tuple[str, ...] = ALL_METHODS,
     seeds: tuple[int, ...] = (0,),
     root: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET=DIR...")] = (),
@@ -155,7 +156,8 @@ def compare(
 
     Args:
         datasets: Data sets: toydrive, potholes, camvid.
-        networks: Networks: mfnet.
+        networks: Networks: mfnet, sne-roadseg, off-net.
+        net: Options of all these networks, e.g. {"encoder": "resnet18"} of sne-roadseg.
         methods: What to train; by default a teacher, a student alone, and a student by every method.
         seeds: Seeds; all methods are trained with the first before the next begins.
         root: Folder of each data set that is read from files, e.g. camvid=data/camvid potholes=data/potholes.
@@ -178,6 +180,7 @@ def compare(
     recipes = grid(
         datasets=datasets,
         networks=networks,
+        net=net,
         methods=methods,
         seeds=seeds,
         roots=_roots(root),
@@ -344,8 +347,10 @@ def _command() -> str:
         flag, equals, value = word.rpartition("=")
         if "--root" in (flag, words[-1]):
             value = "ROOT"
-        elif Path(value).is_absolute():
-            value = Path(value).name
+        elif value.startswith("{"):
+            value = json.dumps(without_folders(_read_object(value)))
+        else:
+            value = without_folders(value)
         words.append(f"{flag}{equals}{value}")
     return shlex.join(words)
 

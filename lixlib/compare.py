@@ -92,10 +92,10 @@ def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = No
     words = ["lix", "train", "--dataset", recipe.dataset, "--method", recipe.method, "--seed", str(recipe.seed)]
     default = Recipe(recipe.dataset, method=recipe.method, seed=recipe.seed)
     for option in fields(recipe):
-        value = getattr(recipe, option.name)
+        value = recipe.described.get(option.name)
         if option.name == "root":
-            words += ["--root", root] if value else []
-        elif value != getattr(default, option.name):
+            words += ["--root", root] if recipe.root else []
+        elif value != default.described.get(option.name):
             values = value if isinstance(value, tuple | list) else [value]
             words += [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
     words += [] if device == "auto" else ["--device", device]

@@ -42,6 +42,13 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def without_folders(value: object) -> object:
+    """The same with the name alone of every absolute path in it: what a result line may tell of this machine."""
+    if isinstance(value, dict):
+        return {name: without_folders(each) for name, each in value.items()}
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
 def write_json_lines(path: Path, rows: Iterable[dict]) -> None:
     """Write one JSON object a line."""
     text = "".join(json.dumps(row) + "\n" for row in rows)

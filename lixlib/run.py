@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from lixlib.data.augment import Augment
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
 from lixlib.distillers import METHODS, Distiller, TwoStage
 from lixlib.distillers.common import check_options, default_options
-from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
+from lixlib.files import one_at_a_time, read_json_lines, without_folders, write_json_lines
 from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
 
 # What a recipe leaves open, by data set.
@@ -61,7 +61,7 @@ LABELLED_ALONE = {
     "lix": {"lambda_l": 0.1},
 }
 # What a teacher's recipe may have different from that of its student.
-OF_TEACHER = ("network", "seed", "epochs", "batch", "lr", "patience", "precision")
+OF_TEACHER = ("network", "net", "seed", "epochs", "batch", "lr", "patience", "precision")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class Recipe:
     Args:
         dataset: Data set: toydrive, potholes or camvid.
         root: Folder of the data set's files; toydrive renders its own.
-        network: Network: mfnet.
+        network: Network: mfnet, sne-roadseg or off-net.
+        net: Options of the network, e.g. {"encoder": "resnet18"} of sne-roadseg.
         method: What to train: teacher, student, or a student distilled by kd, cwkd, dkd, dist, wsld, dwld, at,
             fitnet, ft, nst, rkd, sp, vid, maskd, diffkd, afdcd, pad, arfd or lix.
         seed: Seed of the initial weights, the order of the images and the augmentation.
@@ -94,6 +95,7 @@ class Recipe:
     dataset: str = "toydrive"
     root: str | None = None
     network: str = "mfnet"
+    net: dict = field(default_factory=dict)
     method: str = "lix"
     seed: int = 0
     size: tuple[int, int] | None = None
@@ -114,6 +116,7 @@ class Recipe:
             raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DEFAULTS)}")
         if self.method not in known:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(known)}")
+        nets.check_options(self.network, self.net)
         object.__setattr__(self, "data", {**DATA.get(self.dataset, {}), **self.data})
         # found now, not after the teacher has been trained
         check_options(METHODS.get(self.method, METHODS["none"]), self.options)
@@ -137,9 +140,16 @@ class Recipe:
         return {**CHOSEN.get(self.method, {}), **alone, **self.hyper}
 
     @property
+    def described(self) -> dict:
+        """The recipe as a result line tells it: no folder of this machine, and `net` only where it has options."""
+        told = {option.name: getattr(self, option.name) for option in fields(self) if option.name != "root"}
+        net = told.pop("net")
+        return {**told, "net": without_folders(net)} if net else told
+
+    @property
     def folder(self) -> Path:
         """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
-        identity = {name: value for name, value in asdict(self).items() if name != "root"} | {"hyper": self.options}
+        identity = {**self.described, "hyper": self.options}
         return Path(self.dataset, self.network, f"{self.method}-seed{self.seed}-{_digest(identity)}")
 
     @property
@@ -149,14 +159,18 @@ class Recipe:
         Its name changes with the teacher and with everything else that decides the stage.
         """
         options = {**default_options(METHODS[self.method]), **self.options}
-        identity = {name: getattr(self, name) for name in ("network", "seed", "batch", "precision", "unlabelled")}
+        deciding = ("network", "net", "seed", "batch", "precision", "unlabelled")
+        identity = {name: value for name, value in self.described.items() if name in deciding}
         identity["teacher"] = str(self.of_teacher().folder)
         identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
         return Path(self.dataset, self.network, f"{self.method}-stage-seed{self.seed}-{_digest(identity)}")
 
     def of_teacher(self) -> "Recipe":
-        """The recipe of the teacher that this run learns from."""
-        return replace(self, method="teacher", hyper={}, teacher={}, **self.teacher)
+        """The recipe of the teacher that this run learns from; another network has its own options alone."""
+        changes = dict(self.teacher)
+        if changes.get("network", self.network) != self.network:
+            changes.setdefault("net", {})
+        return replace(self, method="teacher", hyper={}, teacher={}, **changes)
 
     def load(self, split: str, *, with_x: bool) -> Dataset:
         """One split of the run's data set; with_x = False leaves X out."""
@@ -253,9 +267,10 @@ def line_of(recipe: Recipe) -> dict:
         "hyper": {
             **default_options(METHODS[recipe.method if distils else "none"]),
             **recipe.options,
+            **({"net": recipe.described["net"]} if recipe.net else {}),
             **({"unlabelled": recipe.unlabelled} if recipe.unlabelled else {}),
         },
-        "recipe": {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name != "root"},
+        "recipe": recipe.described,
     }
 
 
@@ -305,7 +320,7 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> D
     distils = recipe.method not in ("teacher", "student")
     torch.manual_seed(recipe.seed)  # a student has the same initial weights whatever the method
     x_channels = train.x_channels if recipe.method == "teacher" else None
-    student = nets.build(recipe.network, num_classes=len(train.classes.names), x_channels=x_channels)
+    student = nets.build(recipe.network, num_classes=len(train.classes.names), x_channels=x_channels, **recipe.net)
     method = recipe.method if distils else "none"
     return Distiller(student, teacher, method, example=data.collate([train[0]]), **recipe.options)
 
@@ -346,7 +361,7 @@ def _train(
         "network": recipe.network,
         "num_classes": len(classes),
         "x_channels": student.x_channels,
-        "options": {},
+        "options": recipe.net,
         "classes": classes,
         "size": recipe.size,
         "recipe": known["recipe"],

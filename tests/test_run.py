@@ -14,10 +14,10 @@ import pytest
 import torch
 
 import lixlib.run
-from lixlib import weights
+from lixlib import results, weights
 from lixlib.data.unlabelled import WithUnlabelled
 from lixlib.files import write_json_lines
-from lixlib.run import CHOSEN, Recipe, run, trio
+from lixlib.run import CHOSEN, Recipe, line_of, run, trio
 
 SPECIFIED = {
     *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
@@ -68,7 +68,9 @@ def test_hyper_goes_over_the_chosen_options_of_its_method():
         ({"method": "none"}, "unknown method 'none': choose one of teacher, student"),
         ({"hyper": {"lamda_l": 1}}, "no option 'lamda_l': it takes lambda_l"),
         ({"method": "student", "hyper": {"weight": 1}}, "no option 'weight'"),
-        ({"teacher": {"epoch": 1}}, "no 'epoch' of its own: it may have its own network, seed, epochs"),
+        ({"teacher": {"epoch": 1}}, "no 'epoch' of its own: it may have its own network, net, seed, epochs"),
+        ({"network": "unet"}, "unknown network 'unet': choose one of mfnet, sne-roadseg, off-net"),
+        ({"net": {"encoder": "resnet18"}}, "network 'mfnet' has no option 'encoder': it takes activated_head"),
         ({"teacher": {"splits": ("a", "b", "c")}}, "no 'splits' of its own"),
         ({"dataset": "camvid", "unlabelled": 4}, "only toydrive renders unlabelled frames: set unlabelled to 0"),
         ({"unlabelled": -1}, "unlabelled is -1: give a number of frames, 0 for none"),
@@ -85,10 +87,31 @@ def test_a_runs_folder_changes_with_everything_but_the_place_of_the_data():
     changes = [{"seed": 1}, {"size": (32, 64)}, {"epochs": 7}, {"batch": 2}, {"lr": 0.1}, {"patience": 3}]
     changes += [{"precision": "bf16-mixed"}, {"hyper": {"lambda_l": 2}}, {"data": {"count": 3}}, {"method": "kd"}]
     changes += [{"splits": ("train", None, "val")}, {"teacher": {"epochs": 9}}, {"dataset": "camvid"}]
-    changes += [{"unlabelled": 3}]
+    changes += [{"unlabelled": 3}, {"net": {"activated_head": False}}, {"network": "off-net"}]
     folders = [recipe.folder, *(replace(recipe, **change).folder for change in changes)]
     assert len(set(folders)) == len(folders)
     assert Recipe(size=[64, 208]).folder == Recipe(size=(64, 208)).folder
+
+
+def test_the_folders_of_committed_runs_keep_their_names():
+    (*_, line) = results.read(Path(__file__).parents[1] / "results", "toydrive")
+    recipe = Recipe(**{name: tuple(v) if isinstance(v, list) else v for name, v in line["recipe"].items()})
+    assert str(recipe.of_teacher().folder) == line["teacher"]
+
+
+def test_a_result_line_tells_the_networks_options_and_no_folder_of_this_machine():
+    options = {"encoder": "resnet18", "checkpointing": True}
+    line = line_of(Recipe(network="sne-roadseg", net=options))
+    assert line["hyper"]["net"] == line["recipe"]["net"] == options
+    line = line_of(Recipe())
+    assert "net" not in line["hyper"] and "net" not in line["recipe"]
+
+
+def test_a_teacher_of_another_network_has_none_of_the_students_options():
+    student = Recipe(network="sne-roadseg", net={"encoder": "resnet18"})
+    assert student.of_teacher().net == {"encoder": "resnet18"}
+    assert replace(student, teacher={"net": {"encoder": "resnet50"}}).of_teacher().net == {"encoder": "resnet50"}
+    assert replace(student, teacher={"network": "mfnet"}).of_teacher().net == {}
 
 
 def test_a_teachers_recipe_has_its_own_schedule_and_nothing_of_the_method():

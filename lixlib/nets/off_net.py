@@ -6,7 +6,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from lixlib.nets import inputs
-from lixlib.nets.mit import MiT, initialise, maps, tokens
+from lixlib.nets.mit import MiT, maps, tokens
 from lixlib.nets.output import Output
 
 STRIDE = 32
@@ -46,7 +46,11 @@ class OFFNetHead(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.linear_pred = nn.Conv2d(HEAD_WIDTH, num_classes, 1)
-        self.apply(initialise)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         size = features[0].shape[-2:]

@@ -85,7 +85,9 @@ class Recipe:
         splits: Training, validation (None: no validation) and test split; where not given, the data set's own default.
         hyper: Options of the method that differ from the chosen ones, e.g. {"lambda_l": 0.5, "lambda_f": 1.0}.
         data: Options of the data set that differ from its own; of toydrive e.g. {"count": 200, "eval_count": 100,
-            "difficulty": 0.5}: training frames, frames of each other split, and how ambiguous RGB is.
+            "difficulty": 0.5}: training frames, frames of each other split, and how ambiguous RGB is. With "x" every
+            data set whose depth is in metres chooses what a teacher sees: "disparity" (as a rule), "depth" or
+            "normals".
         teacher: What the teacher's recipe has different, e.g. {"epochs": 60}.
         unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns too: every
             update then sees about as many of them as labelled ones. The number of updates stays. Where not given, the

@@ -62,8 +62,8 @@ def pair(request):
 
 @pytest.fixture(scope="module")
 def outputs(pair):
-    """What the two make of three images of 32 x 64; RKD compares distances, of which two images have one."""
-    rgb, x = torch.rand(3, 3, 32, 64), torch.rand(3, 1, 32, 64)
+    """What the two make of images that say enough: RKD compares distances, CKA compares positions."""
+    rgb, x = torch.rand(3, 3, 64, 96), torch.rand(3, 1, 64, 96)
     with torch.no_grad():
         return pair[0](rgb), pair[1](rgb, x)
 
@@ -74,7 +74,7 @@ def test_a_method_moves_the_maps_of_every_network(method, outputs):
     student, teacher = outputs
     taps = {name: tap.clone().requires_grad_() for name, tap in student.taps.items()}
     student = nets.Output(student.logits.clone().requires_grad_(), taps)
-    terms = build(method, student, teacher).train()(student, teacher, torch.randint(5, (3, 32, 64)))
+    terms = build(method, student, teacher).train()(student, teacher, torch.randint(5, (3, 64, 96)))
     assert all(torch.isfinite(term) for term in terms.values())
     sum(terms.values()).backward()
     gradients = [tensor.grad for tensor in (student.logits, *taps.values()) if tensor.grad is not None]

@@ -257,8 +257,8 @@ def test_unknown_splits_options_and_names():
     for read in (camvid, potholes):
         with pytest.raises(ValueError, match=f"needs depth in metres, and the X of {read.__name__} is relative"):
             read("nowhere", "train", x="normals")
-    with pytest.raises(ValueError, match="unknown data set 'kitti': choose one of toydrive, potholes, camvid"):
-        data.load("kitti", "train", size=SIZE)
+    with pytest.raises(ValueError, match="unknown data set 'ade20k': choose one of toydrive, potholes, camvid"):
+        data.load("ade20k", "train", size=SIZE)
     with pytest.raises(ValueError, match="give its folder as root"):
         data.load("camvid", "train", size=SIZE)
     with pytest.raises(ValueError, match="unknown option of camvid 'count'"):
@@ -311,7 +311,7 @@ def test_colours_where_numbers_are_needed(broken, folder):
 def test_a_label_of_another_size_is_named(broken):
     path = broken / "valannot" / "a.png"
     Image.open(path).resize((24, 16)).save(path)
-    with pytest.raises(ValueError, match=re.escape(f"{path} is (24, 16) (W, H), but")):
+    with pytest.raises(ValueError, match=re.escape(f"{path} is (16, 24) (H, W), but")):
         camvid(broken, "val")[0]
 
 

@@ -7,13 +7,24 @@ from torch.utils.data import Dataset
 
 from lixlib.data.augment import Augment
 from lixlib.data.camvid import camvid
+from lixlib.data.cityscapes import cityscapes
 from lixlib.data.classes import Classes
+from lixlib.data.kitti import kitti
+from lixlib.data.nuimages import nuimages
 from lixlib.data.potholes import potholes
 from lixlib.data.sample import IGNORE, Sample, collate
 from lixlib.data.toydrive import ToyDrive
+from lixlib.data.vkitti2 import vkitti2
 from lixlib.functional.checks import check_choice
 
-READERS = {"potholes": potholes, "camvid": camvid}
+READERS = {
+    "potholes": potholes,
+    "camvid": camvid,
+    "vkitti2": vkitti2,
+    "kitti": kitti,
+    "nuimages": nuimages,
+    "cityscapes": cityscapes,
+}
 DATASETS = ("toydrive", *READERS)
 
 
@@ -40,4 +51,4 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[i
     return reader(root, split, size=size, **options)
 
 
-__all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Sample", "ToyDrive", "camvid", "collate", "load", "potholes"]
+__all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Sample", "ToyDrive", "collate", "load", *READERS]

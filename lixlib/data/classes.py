@@ -1,4 +1,4 @@
-"""Class tables: the names of a data set's classes and the colours that its label maps are drawn in."""
+"""Class tables: the names of a data set's classes, the colours they are drawn in, and the ids in its label files."""
 
 from dataclasses import dataclass
 
@@ -56,3 +56,98 @@ CAMVID = _table(
 
 # Cityscapes has no pothole: its colour is ours, light against the road's purple.
 POTHOLES = _table(("road", (128, 64, 128)), ("pothole", (255, 200, 60)))
+
+# Virtual KITTI 2, in its files' colours; v1.3.1 had another GuardRail, and a colour for every single car.
+VKITTI2 = _table(
+    ("Undefined", (0, 0, 0)),
+    ("Terrain", (210, 0, 200)),
+    ("Sky", (90, 200, 255)),
+    ("Tree", (0, 199, 0)),
+    ("Vegetation", (90, 240, 0)),
+    ("Building", (140, 140, 140)),
+    ("Road", (100, 60, 100)),
+    ("GuardRail", (250, 100, 255)),
+    ("TrafficSign", (255, 255, 0)),
+    ("TrafficLight", (200, 200, 0)),
+    ("Pole", (255, 130, 0)),
+    ("Misc", (80, 80, 80)),
+    ("Truck", (160, 60, 60)),
+    ("Car", (255, 127, 80)),
+    ("Van", (0, 139, 139)),
+)
+VKITTI2_DEFINED = Classes(VKITTI2.names[1:], VKITTI2.colours[1:])  # where Undefined is ignored
+
+# The labels of Cityscapes and KITTI in the order of their ids (0, 1, ...): name, colour, whether it is trained.
+_CITYSCAPES = (
+    ("unlabeled", (0, 0, 0), False),
+    ("ego vehicle", (0, 0, 0), False),
+    ("rectification border", (0, 0, 0), False),
+    ("out of roi", (0, 0, 0), False),
+    ("static", (0, 0, 0), False),
+    ("dynamic", (111, 74, 0), False),
+    ("ground", (81, 0, 81), False),
+    ("road", (128, 64, 128), True),
+    ("sidewalk", (244, 35, 232), True),
+    ("parking", (250, 170, 160), False),
+    ("rail track", (230, 150, 140), False),
+    ("building", (70, 70, 70), True),
+    ("wall", (102, 102, 156), True),
+    ("fence", (190, 153, 153), True),
+    ("guard rail", (180, 165, 180), False),
+    ("bridge", (150, 100, 100), False),
+    ("tunnel", (150, 120, 90), False),
+    ("pole", (153, 153, 153), True),
+    ("polegroup", (153, 153, 153), False),
+    ("traffic light", (250, 170, 30), True),
+    ("traffic sign", (220, 220, 0), True),
+    ("vegetation", (107, 142, 35), True),
+    ("terrain", (152, 251, 152), True),
+    ("sky", (70, 130, 180), True),
+    ("person", (220, 20, 60), True),
+    ("rider", (255, 0, 0), True),
+    ("car", (0, 0, 142), True),
+    ("truck", (0, 0, 70), True),
+    ("bus", (0, 60, 100), True),
+    ("caravan", (0, 0, 90), False),
+    ("trailer", (0, 0, 110), False),
+    ("train", (0, 80, 100), True),
+    ("motorcycle", (0, 0, 230), True),
+    ("bicycle", (119, 11, 32), True),
+)
+CITYSCAPES = _table(*((name, colour) for name, colour, trained in _CITYSCAPES if trained))
+# trainIds by labelId; -1 (license plate) is 255 in eight bits
+CITYSCAPES_IDS = {
+    **{i: CITYSCAPES.names.index(name) if trained else 255 for i, (name, _, trained) in enumerate(_CITYSCAPES)},
+    255: 255,
+}
+
+# nuImages by the ids of nuScenes' devkit, 0 to 24; its 31 (the own car) is 25 here, where no id is left out.
+NUIMAGES = _table(
+    ("background", (0, 0, 0)),
+    ("animal", (70, 130, 180)),
+    ("human.pedestrian.adult", (0, 0, 230)),
+    ("human.pedestrian.child", (135, 206, 235)),
+    ("human.pedestrian.construction_worker", (100, 149, 237)),
+    ("human.pedestrian.personal_mobility", (219, 112, 147)),
+    ("human.pedestrian.police_officer", (0, 0, 128)),
+    ("human.pedestrian.stroller", (240, 128, 128)),
+    ("human.pedestrian.wheelchair", (138, 43, 226)),
+    ("movable_object.barrier", (112, 128, 144)),
+    ("movable_object.debris", (210, 105, 30)),
+    ("movable_object.pushable_pullable", (105, 105, 105)),
+    ("movable_object.trafficcone", (47, 79, 79)),
+    ("static_object.bicycle_rack", (188, 143, 143)),
+    ("vehicle.bicycle", (220, 20, 60)),
+    ("vehicle.bus.bendy", (255, 127, 80)),
+    ("vehicle.bus.rigid", (255, 69, 0)),
+    ("vehicle.car", (255, 158, 0)),
+    ("vehicle.construction", (233, 150, 70)),
+    ("vehicle.emergency.ambulance", (255, 83, 0)),
+    ("vehicle.emergency.police", (255, 215, 0)),
+    ("vehicle.motorcycle", (255, 61, 99)),
+    ("vehicle.trailer", (255, 140, 0)),
+    ("vehicle.truck", (255, 99, 71)),
+    ("flat.driveable_surface", (0, 207, 191)),
+    ("vehicle.ego", (255, 240, 245)),
+)
+NUIMAGES_IDS = {**{i: i for i in range(25)}, 31: 25}

@@ -1,4 +1,4 @@
-"""RGB + X + label image files as a data set: read once, resized once, kept in memory as bytes."""
+"""RGB + X + label image files as a data set: resized once, and kept in memory as bytes as long as there is room."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lixlib.data.classes import Classes
-from lixlib.data.sample import Sample, check_label
-from lixlib.data.x import RELATIVE
+from lixlib.data.normals import Intrinsics
+from lixlib.data.sample import TENSORS, Sample, check_label
+from lixlib.data.x import RELATIVE, UNITS, channels, encode_depth
+
+MEMORY = 4 * 2**30  # bytes of resized images that a data set keeps; what comes later is read from disk every time
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,14 @@ class Triplets(Dataset):
         items: the files, in the order of the split.
         size: (H, W) to resize to; None keeps each file's own.
         read_label: array of the label file -> class indices, 255 = ignored.
+        read_depth: an item -> its depth (1, H, W) in metres, 0 where it is unknown, and its camera; None where the X
+            files carry no metres.
+        x: what depth becomes (`lixlib.data.x`).
 
-    X is relative: in every image its valid 1st percentile becomes 0 and its 99th becomes 1, because none of these files
-    carries metres. X = 0 in the file is invalid. RGB is resized with antialiasing, X by the mean of its valid
-    pixels, the label by nearest neighbour.
+    RGB is resized with antialiasing, the label by nearest neighbour. X from depth is computed at the files' own size
+    and then resized by nearest neighbour. X without metres is relative: 0 in the file is invalid; after resizing by the
+    mean of its valid pixels, in every image its 1st percentile becomes 0 and its 99th becomes 1.
     """
-
-    x_channels = 1
 
     def __init__(
         self,
@@ -50,43 +54,54 @@ class Triplets(Dataset):
         *,
         size: tuple[int, int] | None = None,
         read_label: Callable[[np.ndarray], np.ndarray],
+        read_depth: Callable[[Item], tuple[Tensor, Intrinsics | None]] | None = None,
+        x: str = "disparity",
     ):
         self.name, self.split, self.classes, self.size = name, split, classes, size
-        self.items, self.read_label = list(items), read_label
+        self.items, self.read_label, self.read_depth, self.x = list(items), read_label, read_depth, x
+        self.x_channels = channels(x)
         self._cache: dict[int, Sample] = {}
+        self._room = MEMORY
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Sample:
-        if index not in self._cache:
-            self._cache[index] = self._read(self.items[index])
-        stored = self._cache[index]
+        stored = self._cache.get(index) or self._read(self.items[index])
+        if index not in self._cache and self._room > 0:
+            self._cache[index] = stored
+            self._room -= sum(getattr(stored, field).nbytes for field in TENSORS)
         return replace(stored, rgb=stored.rgb.float() / 255, x=stored.x.float(), label=stored.label.long())
 
     def _read(self, item: Item) -> Sample:
         rgb, label = open_image(item.rgb).convert("RGB"), open_image(item.label)
-        if rgb.size != label.size:
-            raise ValueError(f"{item.label} is {label.size} (W, H), but {item.rgb} is {rgb.size}: they must agree")
-        height, width = self.size or (rgb.height, rgb.width)
-        label = torch.from_numpy(self.read_label(np.asarray(label)).astype(np.int64))
+        own = rgb.height, rgb.width
+        height, width = self.size or own
+        check_size(item.label, (label.height, label.width), item.rgb, own)
+        try:
+            label = torch.from_numpy(self.read_label(np.asarray(label)).astype(np.int64))
+        except ValueError as error:
+            raise ValueError(f"{item.label}: {error}") from error
         if label.ndim != 2:
             raise ValueError(f"{item.label} is a colour image, and class numbers are needed: one channel")
         check_label(label, len(self.classes), item.label)  # at full size: resizing drops pixels
         label = F.interpolate(label.byte()[None, None], size=(height, width), mode="nearest-exact")[0, 0]
         # bytes and halves: a quarter of the memory of what __getitem__ returns
         rgb = torch.from_numpy(np.array(rgb.resize((width, height), Image.Resampling.BILINEAR))).permute(2, 0, 1)
-        x, valid = self._read_x(item.x, (height, width))
-        return Sample(rgb, x.half(), valid, label, item.name, RELATIVE)
+        x, valid = self._read_x(item, own, (height, width))
+        unit = UNITS[self.x] if self.read_depth else RELATIVE
+        return Sample(rgb, x.half(), valid, label, item.name, unit)
 
-    @staticmethod
-    def _read_x(path: Path | None, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        if path is None:
-            return torch.zeros(1, *size), torch.zeros(1, *size, dtype=torch.bool)
-        x = torch.from_numpy(np.asarray(open_image(path)).astype(np.float32))
-        if x.ndim != 2:
-            raise ValueError(f"{path} is a colour image, and X is one number a pixel: one channel")
-        return relative(x[None], size)
+    def _read_x(self, item: Item, own: tuple[int, int], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        if item.x is None:
+            return torch.zeros(self.x_channels, *size), torch.zeros(1, *size, dtype=torch.bool)
+        x, camera = self.read_depth(item) if self.read_depth else (open_map(item.x), None)
+        check_size(item.x, tuple(x.shape[-2:]), item.rgb, own)
+        if self.read_depth is None:
+            return relative(x, size)
+        x, valid = encode_depth(x, self.x, camera)
+        x, valid = (F.interpolate(t[None].float(), size=size, mode="nearest-exact")[0] for t in (x, valid))
+        return x, valid > 0
 
 
 def relative(x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -101,6 +116,29 @@ def relative(x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         low, high = np.percentile(x[valid].numpy(), (1, 99))
         x = ((x - low) / max(high - low, 1e-6)).clamp(0, 1)
     return x * valid, valid
+
+
+def check_size(path: Path, size: tuple[int, int], other: Path, expected: tuple[int, int]) -> None:
+    """Raise a ValueError that names both files unless their sizes (H, W) agree."""
+    if size != expected:
+        raise ValueError(f"{path} is {size} (H, W), but {other} is {expected}: they must agree")
+
+
+def open_map(path: Path, *, bits: int | None = None) -> Tensor:
+    """Open an image of one number a pixel: (1, H, W) float.
+
+    Args:
+        bits: how many a number must have in the file, 8 or 16; None takes both.
+
+    Raises:
+        FileNotFoundError, ValueError: as `open_image`, or it is a colour image, or has other bits.
+    """
+    x = np.asarray(open_image(path))
+    if x.ndim != 2:
+        raise ValueError(f"{path} is a colour image, and X is one number a pixel: one channel")
+    if bits and (x.dtype == np.uint8) != (bits == 8):
+        raise ValueError(f"{path} holds numbers of type {x.dtype}, expected {bits} bits: fetch or make it again")
+    return torch.from_numpy(x.astype(np.float32))[None]
 
 
 def open_image(path: Path) -> Image.Image:

@@ -1,0 +1,114 @@
+"""Cityscapes (Cordts et al., CVPR 2016): German streets, 19 classes, depth by stereo or by a network."""
+
+import json
+from pathlib import Path
+
+from torch import Tensor
+
+from lixlib.data.classes import CITYSCAPES
+from lixlib.data.kitti import depth_of, read_label
+from lixlib.data.normals import Intrinsics
+from lixlib.data.triplets import Item, Triplets, open_map, require_folder
+from lixlib.data.x import check_relative
+from lixlib.functional.checks import check_choice
+
+LAYOUT = (
+    "ROOT/{leftImg8bit,gtFine,disparity,camera}/{split}/CITY/CITY_NNNNNN_NNNNNN_{leftImg8bit.png,gtFine_labelIds.png,"
+    "disparity.png,camera.json}"
+)
+SOURCE = "www.cityscapes-dataset.com (leftImg8bit, gtFine, disparity and camera _trainvaltest.zip, with a login)"
+DISPARITY = "lix/disparity"  # below ROOT: {split}/CITY/NAME.png by a network, larger = nearer, 0 = unknown
+SOURCES = ("stereo", "depth-anything")
+
+
+def cityscapes(
+    root: Path | str,
+    split: str,
+    *,
+    size: tuple[int, int] | None = None,
+    with_x: bool = True,
+    x: str = "disparity",
+    source: str = "stereo",
+) -> Triplets:
+    """Read an official split: 2975 images to train, 500 to validate.
+
+    What the labels call own vehicle, border or out of region is ignored by the loss; the disparity there is as its
+    files have it, and unreliable. So it is in the leftmost columns, which the right camera does not see.
+
+    Args:
+        root: the folder that holds leftImg8bit/, gtFine/, disparity/ and camera/.
+        split: "train" or "val"; the labels of the test split are not published.
+        size: (H, W) to resize to; None keeps 1024 x 2048.
+        with_x: False leaves X out (an RGB student needs none), so that disparity and cameras need not exist.
+        x: what a teacher sees of the depth: "disparity", "depth" or "normals" (`lixlib.data.x`).
+        source: where the disparity comes from: "stereo", the official one; "depth-anything" is relative, and x is
+            then "disparity" alone.
+
+    Raises:
+        ValueError: another split, x or source; when a sample is read, an unknown label id, files whose sizes differ,
+            a camera file without focal length or baseline.
+        FileNotFoundError: a folder or a file is missing; the message names it.
+    """
+    check_choice("split of cityscapes with labels", split, ("train", "val"))
+    check_choice("source of cityscapes", source, SOURCES)
+    is_stereo = source == "stereo"
+    if not is_stereo:
+        check_relative("cityscapes by Depth Anything", x)
+    root = Path(root)
+    rgb, label = (require_folder(root / kind / split, LAYOUT, SOURCE) for kind in ("leftImg8bit", "gtFine"))
+    made = "python data_scripts/cityscapes.py --root ROOT makes it"
+    if with_x and is_stereo:
+        require_folder(root / "disparity" / split, LAYOUT, SOURCE)
+    elif with_x:
+        require_folder(root / DISPARITY / split, f"ROOT/{DISPARITY}/{{split}}/CITY/NAME.png", made)
+    names = sorted(
+        path.relative_to(rgb).as_posix().removesuffix("_leftImg8bit.png") for path in rgb.glob("*/*_leftImg8bit.png")
+    )
+    if not names:
+        raise FileNotFoundError(f"no CITY/..._leftImg8bit.png in {rgb}\n  expected layout: {LAYOUT}")
+
+    def disparity(name: str) -> Path:
+        return root / (f"disparity/{split}/{name}_disparity.png" if is_stereo else f"{DISPARITY}/{split}/{name}.png")
+
+    def read_depth(item: Item) -> tuple[Tensor, Intrinsics]:
+        camera, baseline = read_camera(root / "camera" / split / f"{item.name}_camera.json")
+        stored = open_map(item.x, bits=16)
+        return depth_of(((stored - 1) / 256).clamp(min=0), camera.fx, baseline), camera
+
+    items = [
+        Item(
+            name,
+            rgb / f"{name}_leftImg8bit.png",
+            disparity(name) if with_x else None,
+            label / f"{name}_gtFine_labelIds.png",
+        )
+        for name in names
+    ]
+    return Triplets(
+        "cityscapes",
+        split,
+        CITYSCAPES,
+        items,
+        size=size,
+        read_label=read_label,
+        read_depth=read_depth if is_stereo else None,
+        x=x,
+    )
+
+
+def read_camera(path: Path) -> tuple[Intrinsics, float]:
+    """The left camera and the metres between it and the right one.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it lacks a number.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no camera {path}: unpack camera_trainvaltest.zip there")
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        camera = Intrinsics(*(float(stored["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")))
+        return camera, float(stored["extrinsic"]["baseline"])
+    except (KeyError, TypeError, ValueError) as error:
+        missing = "intrinsic fx, fy, u0, v0 or extrinsic baseline"
+        raise ValueError(f"{path} lacks {missing} ({error!r}): unpack it again") from error

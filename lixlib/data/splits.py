@@ -1,0 +1,58 @@
+"""Which image is in which split: drawn by a seed and kept in lists, so that two people train on the same images.
+
+A list has a line an image: its split and its name, e.g. `train Scene01/clone/00012`.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from lixlib.files import write_atomically
+from lixlib.functional.checks import check_choice
+
+SHIPPED = Path(__file__).parent / "splits"
+LIST = "lix_split.txt"  # in a data set's folder; it comes before the list that ships with the library
+
+
+def draw(names: Iterable[str], counts: dict[str, int], *, seed: int = 0) -> dict[str, list[str]]:
+    """Draw as many names for each split as `counts` says; no two splits share one.
+
+    The draw depends on the names and the seed alone: it is by SHA-256, and no library's random numbers change it.
+
+    Raises:
+        ValueError: there are fewer names than the splits need.
+    """
+    names = set(names)
+    if len(names) < sum(counts.values()):
+        wanted = " + ".join(f"{count} {split}" for split, count in counts.items())
+        raise ValueError(f"{len(names)} images cannot be divided into {wanted}: ask for fewer")
+    drawn = iter(sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()))
+    return {split: sorted(next(drawn) for _ in range(count)) for split, count in counts.items()}
+
+
+def write_list(path: Path, splits: dict[str, list[str]]) -> None:
+    """Write a list."""
+    text = "".join(f"{split} {name}\n" for split, names in splits.items() for name in names)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_list(dataset: str, root: Path, split: str) -> list[str]:
+    """The names of a split: of the list in the data set's folder, else of the one that ships with the library.
+
+    Raises:
+        FileNotFoundError: neither is there.
+        ValueError: the list has no such split, or a line that is no split and a name.
+    """
+    path = root / LIST
+    if not path.is_file():
+        path = SHIPPED / f"{dataset}.txt"
+    if not path.is_file():
+        raise FileNotFoundError(f"no list {root / LIST}: `python data_scripts/{dataset}.py --root {root}` makes it")
+    splits: dict[str, list[str]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        of, _, name = line.partition(" ")
+        if not name:
+            raise ValueError(f"{path}, line {number} is {line!r}: write a split, a space and an image's name")
+        splits.setdefault(of, []).append(name)
+    check_choice(f"split of {dataset}", split, splits)
+    return splits[split]

@@ -21,6 +21,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PYPROJECT["project"]["dependencies"]
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 TEST, CLUSTER = EXTRAS["test"], EXTRAS["cluster"]
+SCRIPTS = [*EXTRAS["data"], *EXTRAS["depth"]]
 PINS = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
 
@@ -41,25 +42,27 @@ def test_lock_holds_plain_pins_of_different_packages():
 
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    for text in [*RUNTIME, *TEST, *CLUSTER]:
+    for text in [*RUNTIME, *TEST, *CLUSTER, *SCRIPTS]:
         found = [line for line in lines if line.strip().startswith(f'"{text}"')]
         assert found and all(re.search(r"# \w+", line) for line in found), f"say why {text} is needed"
 
 
 def test_tests_have_the_other_extras():
-    assert set(CLUSTER) <= set(TEST)
+    assert {*CLUSTER, *SCRIPTS} <= set(TEST)
 
 
-def test_library_imports_only_its_dependencies():
-    allowed = {canonicalize_name(Requirement(text).name) for text in [*RUNTIME, *CLUSTER]}
+@pytest.mark.parametrize(("folder", "extra"), [("lixlib", CLUSTER), ("data_scripts", SCRIPTS)])
+def test_only_dependencies_are_imported(folder, extra):
+    allowed = {canonicalize_name(Requirement(text).name) for text in [*RUNTIME, *extra]}
     allowed |= {"ipython"}  # comes with ipykernel, which is its kernel
     distributions = packages_distributions()
-    for path in sorted((ROOT / "lixlib").rglob("*.py")):
+    neighbours = {path.stem for path in (ROOT / folder).glob("*.py")}
+    for path in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module]
-            for name in {name.split(".")[0] for name in names} - {"lixlib"} - sys.stdlib_module_names:
+            for name in {name.split(".")[0] for name in names} - {"lixlib"} - neighbours - sys.stdlib_module_names:
                 owners = {canonicalize_name(owner) for owner in distributions.get(name, [])}
                 assert owners & allowed, f"{path.name} imports {name}, which pyproject.toml does not list"
 

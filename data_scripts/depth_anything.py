@@ -1,0 +1,109 @@
+"""Relative inverse depth of photographs by Depth Anything (Yang et al., NeurIPS 2024): an X where none was measured.
+
+    python data_scripts/depth_anything.py --images photographs --out disparity
+
+Every image becomes a 16-bit PNG of its name and size: 65535 is the nearest point, 1 the farthest; 0 would be invalid
+and does not occur. Images that have one are left alone, so the command goes on where it was interrupted.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import common
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from lixlib.data.triplets import open_image
+from lixlib.files import write_atomically
+
+MODEL = "depth-anything/Depth-Anything-V2-Small-hf"
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+Option = Annotated[
+    str | None,
+    tyro.conf.arg(
+        name="depth-anything",
+        metavar="MODEL",
+        help=f"Make X with this model: a name on the Hugging Face hub, such as {MODEL}, or a folder.",
+    ),
+]
+
+
+def main(
+    images: common.Folder,
+    out: common.Folder,
+    model: str = MODEL,
+    limit: common.Limit = None,
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> int:
+    """Make a depth map of every photograph in a folder and below it.
+
+    Args:
+        images: Folder of .jpg and .png files.
+        out: Folder for the depth maps; subfolders stay as they are.
+        model: Depth Anything: a name on the Hugging Face hub, or a folder.
+        limit: Only the first N images.
+        dry_run: Say what would be done, and do nothing.
+    """
+    make_folder(images, out, model, limit=limit, dry_run=dry_run)
+    return 0
+
+
+def make_folder(images: Path, out: Path, model: str, *, limit: int | None = None, dry_run: bool = False) -> None:
+    """Depth maps in `out` of the images in a folder.
+
+    Raises:
+        FileNotFoundError: no images.
+    """
+    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)[:limit]
+    if not (found or dry_run):
+        raise FileNotFoundError(f"no {', '.join(SUFFIXES)} images in {images}")
+    make([(path, (out / path.relative_to(images)).with_suffix(".png")) for path in found], model, dry_run=dry_run)
+
+
+def make(pairs: Sequence[tuple[Path, Path]], model: str, *, dry_run: bool = False) -> None:
+    """Write the depth map of every (photograph, PNG file) whose PNG file is not there.
+
+    Raises:
+        OSError: no such model, or no network to fetch it.
+        ValueError: an image cannot be read.
+    """
+    left = [(image, target) for image, target in pairs if not target.exists()]
+    print(f"{len(left)} depth maps {'would be made' if dry_run else 'to make'} with {model}; {len(pairs)} in all")
+    if dry_run or not left:
+        return
+    from transformers import AutoImageProcessor, AutoModelForDepthEstimation  # here alone: optional, slow to import
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    processor = AutoImageProcessor.from_pretrained(model, backend="pil")  # the other backend needs torchvision
+    network = AutoModelForDepthEstimation.from_pretrained(model).to(device).eval()
+    for image, target in tqdm(left, desc="depth", unit="image"):
+        depth = estimate(network, processor, open_image(image).convert("RGB"))
+        write_atomically(target, partial(Image.fromarray(depth).save, format="PNG"))
+
+
+@torch.inference_mode()
+def estimate(network: torch.nn.Module, processor: object, image: Image.Image) -> np.ndarray:
+    """Relative inverse depth of an image, (H, W) uint16 from 1 (farthest) to 65535 (nearest).
+
+    Raises:
+        ValueError: the network gives numbers that are not finite.
+    """
+    pixels = processor(images=image, return_tensors="pt")["pixel_values"].to(network.device)
+    inverse = network(pixel_values=pixels).predicted_depth[:, None].float()
+    inverse = F.interpolate(inverse, size=(image.height, image.width), mode="bicubic", align_corners=False)[0, 0]
+    if not inverse.isfinite().all():
+        raise ValueError("the network gave depth that is not finite: try another model")
+    low, high = inverse.aminmax()
+    inverse = (inverse - low) / (high - low).clamp(min=1e-6)
+    return (1 + 65534 * inverse).round().cpu().numpy().astype(np.uint16)
+
+
+if __name__ == "__main__":
+    common.cli(main, __doc__)

@@ -1,0 +1,170 @@
+"""KITTI Semantics (Alhaija et al., IJCV 2018): fetched without a login, verified; dense disparity made by stereo.
+
+    python data_scripts/kitti.py --root data/kitti
+    python data_scripts/kitti.py --root data/kitti --onnx crestereo_combined_iter10_720x1280.onnx
+
+KITTI's own disparity comes from a laser scanner and is sparse. By default OpenCV's semi-global matching makes a dense
+one from the two cameras, offline. The paper used CREStereo: with --onnx an exported one does it, such as those of
+github.com/nburrus/stereodemo (release v0.1-crestereo); train with --data '{"source": "crestereo"}' then.
+Licence: CC BY-NC-SA 3.0.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import common
+import numpy as np
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from lixlib.data import splits
+from lixlib.data.kitti import COUNTS, DISPARITY, frames
+from lixlib.data.triplets import open_image
+from lixlib.files import write_atomically
+
+ARCHIVES = [
+    common.Archive(name, size=size, url=f"https://s3.eu-central-1.amazonaws.com/avg-kitti/{name}")
+    for name, size in (
+        ("data_semantics.zip", "about 300 MB"),
+        ("data_scene_flow.zip", "about 2 GB"),
+        ("data_scene_flow_calib.zip", "2 MB"),
+    )
+]
+Match = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def main(
+    options: common.Arguments,
+    onnx: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+) -> int:
+    """Fetch KITTI Semantics and the second camera, make dense disparity and read every file.
+
+    Args:
+        onnx: CREStereo as an ONNX file, in place of semi-global matching.
+    """
+    root, source = options.root, "crestereo" if onnx else "sgbm"
+    wanted = common.choose_frames("kitti", options, splits.draw(frames(), COUNTS))
+    numbers = [number for names in wanted.values() for number in names]
+    targets = {f"training/{kind}/{n}_10.png" for n in numbers for kind in ("image_2", "image_3", "semantic")}
+    targets |= {f"training/calib_cam_to_cam/{n}.txt" for n in numbers}
+
+    def place(name: str) -> str | None:
+        return name if name in targets else None
+
+    common.prepare(options, ARCHIVES, place, complete=all((root / target).is_file() for target in targets))
+    make(root / "training", numbers, source, (lambda: crestereo(onnx)) if onnx else (lambda: sgbm), options.dry_run)
+    if options.dry_run:
+        return 0
+    return common.verify("kitti", root, {split: len(names) for split, names in wanted.items()}, source=source)
+
+
+def make(training: Path, numbers: list[str], source: str, load: Callable[[], Match], dry_run: bool) -> None:
+    """Write the disparity of every image that has none: 16-bit PNG, disparity * 256, 0 nowhere."""
+    folder = training / DISPARITY.format(source=source)
+    left = [number for number in numbers if not (folder / f"{number}_10.png").is_file()]
+    print(f"{len(left)} of {len(numbers)} disparity maps {'would be made' if dry_run else 'to make'} in {folder}")
+    if dry_run or not left:
+        return
+    match = load()
+    for number in tqdm(left, desc=source, unit="image"):
+        pair = (np.asarray(open_image(training / kind / f"{number}_10.png")) for kind in ("image_2", "image_3"))
+        disparity = (match(*pair) * 256).round().clip(1, 65535).astype(np.uint16)
+        write_atomically(folder / f"{number}_10.png", partial(Image.fromarray(disparity).save, format="PNG"))
+
+
+def sgbm(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Dense disparity by semi-global matching (Hirschmueller, TPAMI 2008; OpenCV's StereoSGBM), holes filled.
+
+    **Shapes**: left, right (H, W, 3) uint8 RGB, rectified -> (H, W) float32, pixels.
+
+    Raises:
+        ValueError: nothing in the two images matches.
+    """
+    import cv2  # here alone: an optional dependency
+
+    reach = 16 * round(0.155 * left.shape[1] / 16) or 16  # the nearest: 192 of KITTI's 1242 columns, 2 m away
+    window = 5
+    matcher = cv2.StereoSGBM_create(
+        minDisparity=0,
+        numDisparities=reach,
+        blockSize=window,
+        P1=8 * 3 * window**2,  # a step of one pixel in disparity; OpenCV's suggestion for three channels
+        P2=32 * 3 * window**2,  # a larger step
+        disp12MaxDiff=1,  # left and right must agree
+        preFilterCap=63,
+        uniquenessRatio=10,  # per cent by which the best match must be the best
+        speckleWindowSize=100,  # smaller islands are noise
+        speckleRange=2,
+        mode=cv2.STEREO_SGBM_MODE_HH,  # all eight directions
+    )
+    # OpenCV leaves out the columns that might lie outside the right image: some more to the left, then all have a match
+    left, right = (cv2.copyMakeBorder(image, 0, 0, reach, 0, cv2.BORDER_REPLICATE) for image in (left, right))
+    disparity = matcher.compute(left, right)[:, reach:].astype(np.float32) / 16
+    return fill(disparity)
+
+
+def fill(disparity: np.ndarray) -> np.ndarray:
+    """Fill the holes (0 or less) as KITTI's development kit does: by the farther of the two neighbours in the row.
+
+    A hole is mostly what only one camera sees, and that belongs to the background. A row that is all hole is filled
+    by the nearest row.
+
+    **Shapes**: (H, W) -> the same.
+
+    Raises:
+        ValueError: there is nothing but holes.
+    """
+    known, columns = disparity > 0, np.arange(disparity.shape[1])
+    before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, columns, len(columns))[:, ::-1], axis=1)[:, ::-1]
+    farther = np.full_like(disparity, np.inf)
+    for neighbour, is_there in ((before, before >= 0), (after, after < len(columns))):
+        value = np.take_along_axis(disparity, neighbour.clip(0, len(columns) - 1), axis=1)
+        farther = np.where(is_there, np.minimum(farther, value), farther)
+    rows = np.flatnonzero(known.any(axis=1))
+    if not len(rows):
+        raise ValueError("no pixel of the two images matches: are they a rectified left and right one?")
+    nearest = rows[np.abs(np.arange(len(disparity))[:, None] - rows).argmin(axis=1)]
+    return farther[nearest]
+
+
+def crestereo(path: Path) -> Match:
+    """Disparity by CREStereo (Li et al., CVPR 2022) from an ONNX file of the public exports' form.
+
+    Such a network has a fixed size and takes RGB from 0 to 255: left and right, or before them both at half the size
+    (init_left, init_right, next_left, next_right). Channel 0 of its first output is the disparity in its own pixels.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the network has other inputs.
+    """
+    import cv2  # here alone: optional dependencies
+    import onnxruntime
+
+    if not path.is_file():
+        raise FileNotFoundError(f"no ONNX file {path}: fetch one, e.g. from github.com/nburrus/stereodemo")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    inputs = {entry.name: entry.shape for entry in session.get_inputs()}
+    sizes = [tuple(shape[2:]) for shape in inputs.values()]
+    if len(sizes) not in (2, 4) or not all(isinstance(n, int) for size in sizes for n in size):
+        raise ValueError(f"{path} takes {inputs}: left and right of a fixed size are needed, or these at two sizes")
+
+    def match(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        images = (left, right) * (len(sizes) // 2)
+        feed = {
+            name: cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)[None]
+            for name, image, (height, width) in zip(inputs, images, sizes, strict=True)
+        }
+        output = session.run(None, {name: image.astype(np.float32) for name, image in feed.items()})[0][0, 0]
+        height, width = left.shape[:2]
+        disparity = cv2.resize(output, (width, height), interpolation=cv2.INTER_LINEAR)
+        return disparity * (width / output.shape[1])
+
+    return match
+
+
+if __name__ == "__main__":
+    common.cli(main, __doc__)

@@ -1,0 +1,141 @@
+"""nuImages (Motional): unpacked from archives that need a login, verified; masks made of its tables, X by a network.
+
+    python data_scripts/nuimages.py --root data/nuimages --archives downloads
+    python data_scripts/nuimages.py --root data/nuimages --depth-anything depth-anything/Depth-Anything-V2-Base-hf
+    python data_scripts/nuimages.py --root data/nuimages --mini
+
+Of the 83,724 annotated photographs the 800 of the split are extracted. The split is drawn from the tables and written
+to ROOT/lix_split.txt. nuImages has no depth: without a network X is left out, which is enough for students.
+Licence: CC BY-NC-SA 4.0, with Motional's terms.
+"""
+
+import base64
+import json
+from functools import partial
+from pathlib import Path
+
+import common
+import depth_anything
+import numpy as np
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from lixlib.data import splits
+from lixlib.data.classes import NUIMAGES, NUIMAGES_IDS
+from lixlib.data.nuimages import COUNTS, DISPARITY, MASKS
+from lixlib.files import write_atomically
+
+PAGE = "www.nuscenes.org/nuimages#download"
+TABLES = common.Archive("nuimages-v1.0-all-metadata.tgz", size="0.6 GB", source=PAGE)
+SAMPLES = common.Archive("nuimages-v1.0-all-samples.tgz", size="15 GB", source=PAGE)
+MINI = common.Archive("nuimages-v1.0-mini.tgz", size="0.1 GB", source=PAGE)
+NEEDED = ("category", "sample_data", "object_ann", "surface_ann")
+# nuScenes' devkit numbers the categories; the reader numbers them without gaps.
+IDS = {NUIMAGES.names[index]: number for number, index in NUIMAGES_IDS.items()}
+
+
+def main(
+    options: common.Arguments,
+    model: depth_anything.Option = None,
+    mini: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> int:
+    """Unpack nuImages, draw the split, paint the masks, make X if a model is given, and read every file.
+
+    Args:
+        mini: Only the 50 photographs of v1.0-mini, divided 7 : 3.
+    """
+    root = options.root
+    versions = ("v1.0-mini",) if mini else ("v1.0-train", "v1.0-val")
+    tables = {f"{version}/{table}.json" for version in versions for table in NEEDED}
+    has_tables = all((root / name).is_file() for name in tables)
+    common.prepare(options, [MINI if mini else TABLES], lambda name: name if name in tables else None, has_tables)
+    if options.dry_run and not has_tables:
+        common.plan([MINI if mini else SAMPLES], options)
+        print("would draw the split, paint its masks" + (f" and make X with {model}" if model else ""))
+        return 0
+    photographs = annotated(root, versions)
+    wanted = common.choose_frames("nuimages", options, draw(list(photographs)))
+    names = [name for split in wanted.values() for name in split]
+    targets = {f"samples/{name}.jpg" for name in names}
+    complete = all((root / target).is_file() for target in targets)
+    common.prepare(options, [MINI if mini else SAMPLES], lambda name: name if name in targets else None, complete)
+    paint(root, versions, {name: photographs[name] for name in names}, options.dry_run)
+    if model:
+        pairs = [(root / "samples" / f"{name}.jpg", root / DISPARITY / f"{name}.png") for name in names]
+        depth_anything.make(pairs, model, dry_run=options.dry_run)
+    if options.dry_run:
+        return 0
+    expected = {split: len(names) for split, names in wanted.items()}
+    return common.verify("nuimages", root, expected, with_x=lambda split: (root / DISPARITY).is_dir())
+
+
+def annotated(root: Path, versions: tuple[str, ...]) -> dict[str, tuple[str, tuple[int, int]]]:
+    """Token and size (H, W) of every annotated photograph, by its name: CAM_.../..., below samples/, without .jpg."""
+    return {
+        row["filename"].removeprefix("samples/").removesuffix(".jpg"): (row["token"], (row["height"], row["width"]))
+        for version in versions
+        for row in read(root / version / "sample_data.json")
+        if row["is_key_frame"]
+    }
+
+
+def draw(names: list[str]) -> dict[str, list[str]]:
+    """The paper's 560 and 240 photographs, or 7 : 3 of fewer."""
+    total = min(len(names), sum(COUNTS.values()))
+    train = total * COUNTS["train"] // sum(COUNTS.values())
+    return splits.draw(names, {"train": train, "val": total - train})
+
+
+def paint(root: Path, versions: tuple[str, ...], photographs: dict[str, tuple[str, tuple[int, int]]], dry_run) -> None:
+    """Write the label of every photograph that has none, by the ids of nuScenes' devkit and by its rules.
+
+    First the surfaces, then the objects in the order of their tokens: what comes later covers what was there.
+    """
+    left = {name: value for name, value in photographs.items() if not (root / MASKS / f"{name}.png").is_file()}
+    print(f"{len(left)} of {len(photographs)} masks {'would be painted' if dry_run else 'to paint'} in {root / MASKS}")
+    if dry_run or not left:
+        return
+    tokens = {token: [] for token, _ in left.values()}
+    categories: dict[str, str] = {}
+    for version in versions:
+        categories |= {row["token"]: row["name"] for row in read(root / version / "category.json")}
+        for table in ("surface_ann", "object_ann"):
+            rows = read(root / version / f"{table}.json", only=tokens)
+            for row in sorted(rows, key=lambda row: row["token"]) if table == "object_ann" else rows:
+                tokens[row["sample_data_token"]].append(row)
+    for name, (token, size) in tqdm(left.items(), desc="masks", unit="image"):
+        label = np.zeros(size, dtype=np.uint8)
+        for row in tokens[token]:
+            if row["mask"] is not None:
+                label[decode(row["mask"])] = IDS[categories[row["category_token"]]]
+        write_atomically(root / MASKS / f"{name}.png", partial(Image.fromarray(label).save, format="PNG"))
+
+
+def decode(mask: dict) -> np.ndarray:
+    """A mask (H, W) bool from COCO's compressed run lengths in base64."""
+    from pycocotools.mask import decode as decode_runs  # here alone: an optional dependency
+
+    return decode_runs({"size": mask["size"], "counts": base64.b64decode(mask["counts"])}).astype(bool)
+
+
+def read(path: Path, only: dict[str, list] | None = None) -> list[dict]:
+    """The rows of a table; `only` those of these photographs.
+
+    Raises:
+        ValueError: the table is no JSON.
+    """
+
+    def keep(row: dict) -> dict | None:
+        # rows that nobody needs are let go at once: the tables are larger than a laptop's memory
+        return row if only is None or row.get("sample_data_token") in only or "counts" in row else None
+
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [row for row in json.load(file, object_hook=keep) if row]
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is no JSON ({error}): delete it and run this command again") from error
+
+
+if __name__ == "__main__":
+    common.cli(main, __doc__)

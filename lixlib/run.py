@@ -72,7 +72,8 @@ class Recipe:
         dataset: Data set: toydrive, potholes or camvid.
         root: Folder of the data set's files; toydrive renders its own.
         network: Network: mfnet, sne-roadseg or off-net.
-        net: Options of the network, e.g. {"encoder": "resnet18"} of sne-roadseg.
+        net: Options of the network, e.g. {"encoder": "resnet18", "pretrained": "IMAGENET1K_V1"} of sne-roadseg:
+            "pretrained" is the file or published name of weights that its encoders start from.
         method: What to train: teacher, student, or a student distilled by kd, cwkd, dkd, dist, wsld, dwld, at,
             fitnet, ft, nst, rkd, sp, vid, maskd, diffkd, afdcd, pad, arfd or lix.
         seed: Seed of the initial weights, the order of the images and the augmentation.
@@ -363,7 +364,8 @@ def _train(
         "network": recipe.network,
         "num_classes": len(classes),
         "x_channels": student.x_channels,
-        "options": recipe.net,
+        # what the encoders started from is in the weights
+        "options": {name: value for name, value in recipe.net.items() if name != "pretrained"},
         "classes": classes,
         "size": recipe.size,
         "recipe": known["recipe"],

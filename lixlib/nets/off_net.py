@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from lixlib.nets import inputs
+from lixlib.nets import inputs, pretrained
 from lixlib.nets.mit import MiT, maps, tokens
 from lixlib.nets.output import Output
 
@@ -94,6 +94,10 @@ class OFFNet(nn.Module, PyTorchModelHubMixin):
         if x_channels is not None:
             self.gate = Gate(self.encoder.widths[0])
         self.head = OFFNetHead(self.encoder.widths, num_classes)
+
+    def load_pretrained(self, source: str) -> None:
+        """Give the encoder ImageNet weights (ours; the reference starts anew); see `lixlib.nets.pretrained.mit`."""
+        pretrained.fill(self.encoder, pretrained.mit(source), source)
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
         inputs.check(self, rgb, x)

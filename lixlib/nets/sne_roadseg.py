@@ -9,7 +9,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lixlib.nets import inputs
+from lixlib.nets import inputs, pretrained
 from lixlib.nets.output import Output
 from lixlib.nets.resnet import ResNet
 
@@ -156,6 +156,18 @@ class SNERoadSeg(nn.Module, PyTorchModelHubMixin):
         if x_channels is not None:
             self.x_encoder = ResNet(encoder, x_channels)
         self.decoder = RoadSegDecoder(self.rgb_encoder.widths, num_classes, activated_head, checkpointing)
+
+    def load_pretrained(self, source: str) -> None:
+        """Give both encoders ImageNet weights, as the reference does; see `lixlib.nets.pretrained.resnet`.
+
+        A first convolution of one channel gets the mean over RGB's three.
+        """
+        state = pretrained.resnet(source, self.encoder)
+        pretrained.fill(self.rgb_encoder, state, source)
+        if self.x_channels is not None:
+            stem = state["conv1.weight"]
+            x_stem = stem.mean(1, keepdim=True) if self.x_channels == 1 else stem
+            pretrained.fill(self.x_encoder, {**state, "conv1.weight": x_stem}, source)
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
         inputs.check(self, rgb, x)

@@ -205,7 +205,7 @@ def compare(
 
 @app.command(name="eval")
 def evaluate_weights(
-    weights_file: Annotated[Path, tyro.conf.arg(name="weights", metavar="FILE")],
+    weights_file: Annotated[str, tyro.conf.arg(name="weights", metavar="FILE|DIR|NAME")],
     dataset: str,
     split: str,
     root: Folder = None,
@@ -220,7 +220,8 @@ def evaluate_weights(
     Example: lix eval --weights student.safetensors --dataset camvid --root data/camvid --split val
 
     Args:
-        weights_file: Weights of the network, as `lix train` writes them.
+        weights_file: Weights of the network: a file as `lix train` writes them, a folder of its save_pretrained, or its
+            name on the Hugging Face hub.
         dataset: Name of the data set: toydrive, potholes or camvid.
         split: Split to score, e.g. test.
         root: Folder of the data set's files; toydrive renders its own.
@@ -242,7 +243,7 @@ def evaluate_weights(
     scored = results.scored(evaluate(net, samples, device=_torch_device(device)), names)
     if json_line:
         line = {"dataset": dataset, "split": split, "size": size, "images": len(samples), **scored}
-        print(json.dumps({**line, "weights": weights_file.name}))
+        print(json.dumps({**line, "weights": Path(weights_file).name}))
         return
     print(f"{dataset} {split}, {len(samples)} images of {size[0]} x {size[1]}, in %")
     print(_table(["", *results.METRICS], [["all classes", *scored["metrics"].values()]]))
@@ -252,7 +253,7 @@ def evaluate_weights(
 @app.command
 def predict(
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE...")],
-    weights_file: Annotated[Path | None, tyro.conf.arg(name="weights", metavar="FILE")] = None,
+    weights_file: Annotated[str | None, tyro.conf.arg(name="weights", metavar="FILE|DIR|NAME")] = None,
     out: Folder = None,
     device: Device = "auto",
 ) -> None:
@@ -264,7 +265,8 @@ def predict(
 
     Args:
         images: Photographs, of any size and kind that Pillow reads.
-        weights_file: Weights of a student; by default the LIX student of ToyDrive that comes with the library.
+        weights_file: Weights of a student: a file, a folder of its save_pretrained, or its name on the Hugging Face
+            hub; by default the LIX student of ToyDrive that comes with the library.
         out: Folder for the coloured photographs; by default each lies beside its photograph.
     """
     _check_device(device)

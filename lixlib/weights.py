@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -47,28 +49,39 @@ def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) 
     write_atomically(Path(path), lambda temporary: save_file(state, temporary, {"recipe": json.dumps(recipe)}))
 
 
-def load(path: Path | str) -> tuple[nn.Module, dict]:
-    """Build the network that a weights file describes, in eval mode and float32, and return it with its recipe.
+def hub_config(recipe: dict) -> dict:
+    """What config.json of a network on the Hugging Face hub must say, for `load` and for the network's from_pretrained.
+
+    net, recipe = load("weights.safetensors"); net.push_to_hub("me/name", config=hub_config(recipe))
+    """
+    return {**recipe, **recipe["options"]}
+
+
+def load(source: Path | str) -> tuple[nn.Module, dict]:
+    """Build the network that weights describe, in eval mode and float32, and return it with its recipe.
+
+    Args:
+        source: a file that `save` wrote, a folder that the network's save_pretrained wrote, or the name of a repository
+            on the Hugging Face hub to which it was pushed, e.g. "me/name"; the latter two with `hub_config`.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, folder or repository.
         ValueError: the file is no safetensors file of ours, or its tensors do not fit the network that it names.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights file {path}")
+    path, config = _find(source)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file ({error})") from error
-    recipe = json.loads(metadata.get("recipe", "{}"))
+    recipe = json.loads(config.read_text(encoding="utf-8") if config else metadata.get("recipe", "{}"))
     missing = [key for key in REQUIRED if key not in recipe]
     if missing:
+        advice = "with config=lixlib.weights.hub_config(recipe)" if config else "with lixlib.weights.save"
         raise ValueError(
-            f"{path} has no complete recipe in its metadata (missing: {', '.join(missing)}): save it with "
-            "lixlib.weights.save"
+            f"{source} has no complete recipe in its {'config.json' if config else 'metadata'} "
+            f"(missing: {', '.join(missing)}): save it {advice}"
         )
     net = nets.build(
         recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
@@ -78,3 +91,26 @@ def load(path: Path | str) -> tuple[nn.Module, dict]:
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
     return net.to(memory_format=torch.channels_last).eval(), recipe
+
+
+def _find(source: Path | str) -> tuple[Path, Path | None]:
+    """The file of tensors, and the config.json beside it where it is one of the hub."""
+    path = Path(source)
+    if path.is_file():
+        return path, None
+    names = ("model.safetensors", "config.json")
+    if path.is_dir():
+        absent = [name for name in names if not (path / name).is_file()]
+        if absent:
+            raise FileNotFoundError(f"no {absent[0]} in {path}: write such a folder by the network's save_pretrained")
+        return path / names[0], path / names[1]
+    # a repository of the hub is owner/name
+    if path.is_absolute() or len(path.parts) != 2 or path.suffix == ".safetensors":
+        raise FileNotFoundError(f"no weights file {source}")
+    try:
+        tensors, config = (Path(hf_hub_download(path.as_posix(), name)) for name in names)
+    except (OSError, HFValidationError, EntryNotFoundError) as error:
+        raise FileNotFoundError(
+            f"no weights {source}: no such file or folder, and none of the Hugging Face hub ({error})"
+        ) from error
+    return tensors, config

@@ -204,6 +204,17 @@ def test_predict_colours_photographs_of_any_size(lix, tmp_path, student):
     assert (tmp_path / "a_labels.png").exists(), "beside the photograph"
 
 
+@pytest.mark.parametrize("network, options", [("sne-roadseg", {"encoder": "resnet18"}), ("off-net", {})])
+def test_predict_takes_a_folder_of_the_hub_and_every_network(lix, tmp_path, network, options):
+    net = nets.build(network, num_classes=len(CAMVID.names), **options)
+    recipe = {"network": network, "num_classes": len(CAMVID.names), "x_channels": None, "options": options}
+    config = weights.hub_config({**recipe, "classes": CAMVID.names, "size": (32, 48)})
+    net.save_pretrained(tmp_path / "net", config=config)
+    code, _, errors = lix("predict", photo(tmp_path / "a.png"), "--weights", tmp_path / "net")
+    assert code == 0, errors
+    assert Image.open(tmp_path / "a_labels.png").width == 50
+
+
 def test_predict_turns_photographs_upright(lix, tmp_path, student):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned

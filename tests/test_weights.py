@@ -1,5 +1,9 @@
 """Weights files: what is saved comes back, and a file that is no weights file says so."""
 
+import shutil
+from pathlib import Path
+
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -81,6 +85,72 @@ def test_weights_of_another_network(tmp_path):
     weights.save(nets.build("mfnet", num_classes=4), tmp_path / "net.safetensors", RECIPE)
     with pytest.raises(ValueError, match="does not fit the mfnet that it names"):
         weights.load(tmp_path / "net.safetensors")
+
+
+NETWORKS = {"mfnet": {"activated_head": False}, "sne-roadseg": {"encoder": "resnet18"}, "off-net": {}}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    """A student of every network, and its recipe."""
+    options = NETWORKS[request.param]
+    net = nets.build(request.param, num_classes=3, **options).eval()
+    return net, {**RECIPE, "network": request.param, "options": options}
+
+
+def same(net, other):
+    rgb = torch.rand(1, 3, 32, 48)
+    with torch.no_grad():
+        return torch.allclose(net(rgb).logits, other(rgb).logits, atol=1e-5)
+
+
+def test_a_folder_of_the_hub_is_loaded_by_us_and_by_the_network_itself(tmp_path, network):
+    net, recipe = network
+    net.save_pretrained(tmp_path / "net", config=weights.hub_config(recipe))
+    loaded, found = weights.load(tmp_path / "net")
+    assert {name: found[name] for name in recipe} == recipe
+    assert same(net, loaded) and not loaded.training
+    assert same(net, type(net).from_pretrained(tmp_path / "net"))
+
+
+def test_what_was_pushed_to_the_hub_comes_back_by_its_name(tmp_path, network, monkeypatch):
+    def upload(self, *, repo_id, folder_path, **_):
+        shutil.copytree(folder_path, tmp_path / repo_id)
+        return repo_id
+
+    def download(repo_id, filename, **_):
+        assert (tmp_path / repo_id / filename).is_file()
+        return str(tmp_path / repo_id / filename)
+
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "create_repo", lambda *_, repo_id, **__: huggingface_hub.RepoUrl(repo_id)
+    )
+    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload)
+    monkeypatch.setattr(weights, "hf_hub_download", download)
+    net, recipe = network
+    net.push_to_hub("me/net", config=weights.hub_config(recipe))
+    loaded, _ = weights.load(Path("me/net"))
+    assert same(net, loaded)
+
+
+def test_a_folder_that_is_none_of_ours(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no model.safetensors in .*empty: write such a folder by"):
+        weights.load(tmp_path / "empty")
+    nets.build("mfnet", num_classes=3).save_pretrained(tmp_path / "bare")
+    with pytest.raises(ValueError, match="config.json .missing: network, .*config=lixlib.weights.hub_config"):
+        weights.load(tmp_path / "bare")
+
+
+def test_a_name_that_the_hub_does_not_give(monkeypatch):
+    def offline(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(weights, "hf_hub_download", offline)
+    with pytest.raises(FileNotFoundError, match="no weights me/nothing: .*no network"):
+        weights.load("me/nothing")
+    with pytest.raises(FileNotFoundError, match="no weights file runs/typo.safetensors"):
+        weights.load("runs/typo.safetensors")  # a file's name is asked of no one
 
 
 def test_what_comes_with_the_library_is_listed(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from torch.distributed import is_torchelastic_launched
 from lixlib import data, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
-from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
+from lixlib.data.classes import TABLES
 from lixlib.data.triplets import open_image
 from lixlib.files import without_folders, write_atomically
 from lixlib.run import DATA, Recipe, run, runs_folder, trio
@@ -155,7 +155,7 @@ def compare(
     Example: lix compare --seeds 0 1 2 --epochs 50 --teacher '{"epochs": 100}'
 
     Args:
-        datasets: Data sets: toydrive, potholes, camvid.
+        datasets: Data sets: toydrive, potholes, camvid, vkitti2, kitti, nuimages, cityscapes.
         networks: Networks: mfnet, sne-roadseg, off-net.
         net: Options of all these networks, e.g. {"encoder": "resnet18"} of sne-roadseg.
         methods: What to train; by default a teacher, a student alone, and a student by every method.
@@ -222,7 +222,7 @@ def evaluate_weights(
     Args:
         weights_file: Weights of the network: a file as `lix train` writes them, a folder of its save_pretrained, or its
             name on the Hugging Face hub.
-        dataset: Name of the data set: toydrive, potholes or camvid.
+        dataset: Name of the data set: toydrive, potholes, camvid, vkitti2, kitti, nuimages or cityscapes.
         split: Split to score, e.g. test.
         root: Folder of the data set's files; toydrive renders its own.
         size: Height and width of the images; by default the size that the network was trained at.
@@ -231,7 +231,9 @@ def evaluate_weights(
     _check_device(device)
     net, recipe = weights.load(weights_file)
     trained = recipe.get("recipe", {})
-    options = trained["data"] if trained.get("dataset") == dataset else DATA.get(dataset, {})
+    options = trained.get("data", {})
+    if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read
+        options = DATA.get(dataset, {}) | {name: value for name, value in options.items() if name == "x"}
     size = size or tuple(recipe["size"])
     samples = data.load(dataset, split, root=root, size=size, with_x=net.x_channels is not None, **options)
     names = tuple(samples.classes.names)
@@ -376,7 +378,7 @@ def _torch_device(device: Device) -> torch.device:
 
 
 def _class_table(names: tuple[str, ...]) -> data.Classes:
-    for table in (TOYDRIVE, CAMVID, POTHOLES):
+    for table in TABLES:
         if table.names == names:
             return table
     raise ValueError(f"no colours are known for the classes {', '.join(names)}")

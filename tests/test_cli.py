@@ -8,11 +8,13 @@ import sys
 import nbformat
 import numpy as np
 import pytest
+import trees
 from PIL import Image
 
 import lixlib.cli
 from lixlib import nets, weights
-from lixlib.data.classes import CAMVID, POTHOLES
+from lixlib.data import splits
+from lixlib.data.classes import CAMVID, CITYSCAPES, POTHOLES
 from lixlib.files import read_json_lines
 
 TINY = ["--data", '{"count": 2, "eval_count": 2}', "--size", "32", "48", "--unlabelled", "2"]
@@ -56,10 +58,10 @@ def student(tmp_path):
     return save(tmp_path / "student.safetensors", CAMVID, None)
 
 
-def save(path, classes, x_channels):
+def save(path, classes, x_channels, trained=None):
     net = nets.build("mfnet", num_classes=len(classes), x_channels=x_channels)
     recipe = {"network": "mfnet", "num_classes": len(classes), "x_channels": x_channels, "options": {}}
-    weights.save(net, path, {**recipe, "classes": classes.names, "size": (32, 48)})
+    weights.save(net, path, {**recipe, "classes": classes.names, "size": (32, 48), "recipe": trained or {}})
     return path
 
 
@@ -114,6 +116,37 @@ def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
     assert line["command"].endswith("--results results") and str(tmp_path) not in json.dumps(line)
     assert lix("train", *options, "--results", tmp_path / "results")[0] == 0
     assert read_json_lines(tmp_path / "results" / "camvid" / "mfnet.jsonl") == [line]
+
+
+def test_a_student_of_virtual_kitti_from_training_to_coloured_photographs(lix, tmp_path):
+    """Its teacher reads normals; the student is scored, and colours one of the photographs."""
+    root = trees.vkitti2(tmp_path / "vkitti2")
+    names = [f"Scene01/clone/{i:05d}" for i in range(4)]
+    splits.write_list(root / splits.LIST, {"train": names, "val": ["Scene20/15-deg-left/00000"]})
+    of = ["--dataset", "vkitti2", "--root", root]
+    options = ["--size", 16, 32, "--epochs", 1, "--batch", 2, "--method", "kd", "--data", '{"x": "normals"}']
+    code, text, errors = lix("train", *of, *options, "--device", "cpu")
+    assert code == 0, errors
+    file = text.split("weights: ")[1].strip()
+    (teacher,) = tmp_path.glob("runs/vkitti2/mfnet/teacher-*/weights.safetensors")
+    assert weights.load(teacher)[0].x_channels == 3
+    for trained in (file, teacher):
+        code, text, _ = lix("eval", "--weights", trained, *of, "--split", "val", "--json")
+        scored = json.loads(text)
+        assert code == 0 and scored["images"] == 1 and len(scored["per_class"]) == 15
+    photo = root / "Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg"
+    assert lix("predict", photo, "--weights", file, "--out", tmp_path)[0] == 0
+    assert Image.open(tmp_path / "rgb_00000_labels.png").size[0] == 80
+
+
+def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_path):
+    """KITTI and Cityscapes have the same classes."""
+    root = trees.cityscapes(tmp_path / "cityscapes")
+    file = save(tmp_path / "teacher.safetensors", CITYSCAPES, 3, {"dataset": "kitti", "data": {"x": "normals"}})
+    options = ["--weights", file, "--dataset", "cityscapes", "--root", root, "--split", "val", "--json"]
+    code, text, errors = lix("eval", *options)
+    assert code == 0, errors
+    assert json.loads(text)["images"] == 2
 
 
 @pytest.mark.parametrize(
@@ -188,7 +221,7 @@ def test_wrong_input_of_eval_is_one_line(lix, tmp_path, camvid_root, student):
     fails_with_one_line(outcome, "knows the classes road, pothole, but camvid has sky, building")
     fails_with_one_line(lix("eval", "--weights", "nothing", *camvid, "--split", "val"), "no weights file nothing")
     fails_with_one_line(lix("eval", "--weights", student, *camvid, "--split", "dusk"), "no folder", "dusk")
-    fails_with_one_line(lix("eval", "--weights", student, "--dataset", "kitti", "--split", "val"), "unknown data set")
+    fails_with_one_line(lix("eval", "--weights", student, "--dataset", "ade20k", "--split", "val"), "unknown data set")
 
 
 def test_predict_colours_photographs_of_any_size(lix, tmp_path, student):

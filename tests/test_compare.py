@@ -216,7 +216,7 @@ def test_a_process_that_is_killed_is_a_failure(few, tmp_path, monkeypatch):
     [
         (["--jobs", "0"], "jobs is 0"),
         (["--methods", "magic"], "unknown method 'magic'"),
-        (["--datasets", "kitti"], "unknown data set 'kitti'"),
+        (["--datasets", "ade20k"], "unknown data set 'ade20k'"),
         (["--root", "data/camvid"], "--root data/camvid: write DATASET=DIR with one of potholes, camvid"),
         (["--root", "kitti=x"], "--root kitti=x: write DATASET=DIR"),
         (["--teacher", '{"hyper": {}}'], "a teacher has no 'hyper'"),

@@ -64,7 +64,7 @@ def test_hyper_goes_over_the_chosen_options_of_its_method():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dataset": "kitti"}, "unknown data set 'kitti': choose one of toydrive"),
+        ({"dataset": "ade20k"}, "unknown data set 'ade20k': choose one of toydrive"),
         ({"method": "none"}, "unknown method 'none': choose one of teacher, student"),
         ({"hyper": {"lamda_l": 1}}, "no option 'lamda_l': it takes lambda_l"),
         ({"method": "student", "hyper": {"weight": 1}}, "no option 'weight'"),

@@ -151,3 +151,5 @@ NUIMAGES = _table(
     ("vehicle.ego", (255, 240, 245)),
 )
 NUIMAGES_IDS = {**{i: i for i in range(25)}, 31: 25}
+
+TABLES = (TOYDRIVE, CAMVID, POTHOLES, VKITTI2, VKITTI2_DEFINED, CITYSCAPES, NUIMAGES)

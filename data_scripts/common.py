@@ -187,7 +187,7 @@ def resume(part: Path, url: str, output: str, pooch: object) -> None:
             total = there + int(response.headers.get("Content-Length", 0)) or None
             bar = tqdm(initial=there, total=total, unit="B", unit_scale=True, unit_divisor=1024)
             with bar, part.open("ab" if there else "wb") as file:
-                for chunk in response.iter_content(1 << 20):
+                for chunk in response.iter_content(1 << 16):
                     file.write(chunk)
                     bar.update(len(chunk))
     os.replace(part, output)
@@ -240,7 +240,7 @@ def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]
 
 
 def _below(root: Path, name: str, archive: Path) -> Path:
-    """The path of `name` below the root; links on the way there, which somebody made by hand, are followed."""
+    """The path of `name` below the root; a link in the root that leads out of it counts as outside."""
     path = (root / name).resolve()
     if not path.is_relative_to(root.resolve()):
         raise _unsafe(archive, name, f"would be written to {path}, outside {root.resolve()}")

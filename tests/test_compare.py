@@ -252,7 +252,9 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_pat
     recipes = grid(methods=["student"], epochs=60, **TOYDRIVE)
     log = runs / recipes[0].folder / "log.jsonl"
     command = [sys.executable, "-m", "lixlib.cli", "compare", *words, "--results", str(tmp_path / "results")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    # a shell starts what it puts in the background deaf to Ctrl-C, and children would inherit that
+    hears = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} if os.name == "posix" else {}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **hears)
     children = []
     try:
         deadline = time.monotonic() + 200

@@ -1,4 +1,4 @@
-"""MFNet: the exact parameter counts, the taps, any input size, clear errors."""
+"""MFNet: the exact parameter counts and the taps. All networks: any input size, layout, precision, clear errors."""
 
 import pytest
 import torch
@@ -42,18 +42,74 @@ def test_taps(x_channels, channels):
     }
 
 
-@pytest.mark.parametrize("size", [(32, 48), (33, 50), (17, 31)])
-def test_any_size_gives_logits_of_that_size(size):
-    net = nets.build("mfnet", num_classes=3).eval()
-    assert net(torch.rand(2, 3, *size)).logits.shape == (2, 3, *size)
+SMALL = {"mfnet": {}, "sne-roadseg": {"encoder": "resnet18"}, "off-net": {}}
 
 
-def test_padding_does_not_touch_sizes_that_fit():
+@pytest.fixture(params=SMALL)
+def name(request):
+    return request.param
+
+
+def small(name, x_channels=None):
     torch.manual_seed(0)
-    net, rgb = nets.build("mfnet", num_classes=3).eval(), torch.rand(1, 3, 32, 48)
-    whole = net(rgb).logits
-    cropped = net(rgb[..., :-1]).logits
-    assert torch.allclose(whole[..., :8], cropped[..., :8], atol=1e-1) and not torch.equal(whole[..., :-1], cropped)
+    return nets.build(name, num_classes=3, x_channels=x_channels, **SMALL[name])
+
+
+@pytest.mark.parametrize("size", [(32, 64), (33, 50), (17, 31)])
+def test_any_size_gives_logits_of_that_size(name, size):
+    net = small(name, 1).eval()
+    with torch.no_grad():
+        assert net(torch.rand(2, 3, *size), torch.rand(2, 1, *size)).logits.shape == (2, 3, *size)
+
+
+def test_an_odd_size_is_padded_by_its_last_row_and_column_and_cropped_back(name):
+    net, rgb = small(name).eval(), torch.rand(1, 3, 30, 62)
+    by_hand = torch.cat([rgb, rgb[..., -1:], rgb[..., -1:]], dim=-1)
+    by_hand = torch.cat([by_hand, by_hand[:, :, -1:], by_hand[:, :, -1:]], dim=-2)
+    with torch.no_grad():
+        torch.testing.assert_close(net(rgb).logits, net(by_hand).logits[..., :30, :62])
+
+
+def test_channels_last_goes_through_and_changes_nothing(name):
+    net, rgb, x = small(name, 1).eval(), torch.rand(1, 3, 32, 64), torch.rand(1, 1, 32, 64)
+    with torch.no_grad():
+        expected = net(rgb, x).logits
+        last = {"memory_format": torch.channels_last}
+        found = net.to(**last)(rgb.to(**last), x.to(**last))
+    torch.testing.assert_close(found.logits, expected, rtol=1e-3, atol=1e-4)
+    assert all(tap.is_contiguous(**last) for tap in found.taps.values())
+
+
+def test_mixed_precision_is_finite_and_close(name):
+    net, rgb, x = small(name, 1).train(), torch.rand(2, 3, 32, 64), torch.rand(2, 1, 32, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = net(rgb, x)
+    assert output.logits.dtype == torch.bfloat16 and all(tap.dtype == torch.bfloat16 for tap in output.taps.values())
+    output.logits.float().square().mean().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in net.parameters())
+    for tap in ("conv2", "e1", "c1"):  # the first map; errors grow with depth
+        if tap in output.taps:
+            exact = net(rgb, x).taps[tap]
+            assert (output.taps[tap].float() - exact).abs().mean() < 0.02 * exact.abs().mean()
+
+
+@pytest.mark.slow
+def test_it_compiles_as_one_graph(name):
+    net, rgb, x = small(name, 1).eval(), torch.rand(1, 3, 30, 62), torch.rand(1, 1, 30, 62)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(rgb, x).logits, net(rgb, x).logits, rtol=1e-3, atol=1e-4)
+    net.train()
+    torch.compile(net, fullgraph=True, backend="eager")(rgb, x).logits.mean().backward()
+
+
+@pytest.mark.parametrize("name, side", [("mfnet", 16), ("sne-roadseg", 32)])
+def test_one_image_of_one_deepest_pixel_cannot_be_trained_on(name, side):
+    net, rgb = small(name), torch.rand(1, 3, side, side)
+    with pytest.raises(ValueError, match=f"cannot train on one image of {side} x {side} pixels.*larger batch"):
+        net.train()(rgb)
+    assert net.eval()(rgb).logits.shape == (1, 3, side, side)
+    net.train()(rgb.repeat(2, 1, 1, 1))
+    assert small("off-net").train()(rgb).logits.shape == (1, 3, side, side), "no batch norm so deep"
 
 
 def test_the_activated_head_squashes_negative_logits():

@@ -37,8 +37,10 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
 
     common.prepare(options, [ARCHIVE], place, complete)
     if model:
+        photos = {}
         for split in SPLITS:
-            depth_anything.make_folder(root / split, root / f"{split}disp", model, dry_run=options.dry_run)
+            photos |= depth_anything.photographs(root / split, root / f"{split}disp")
+        depth_anything.make(photos, model, options.dry_run)
     if options.dry_run:
         return 0
     return common.verify("camvid", root, expected, with_x=lambda split: (root / f"{split}disp").is_dir())

@@ -62,12 +62,9 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
 
     common.prepare(options, [ARCHIVES[kind] for kind in kinds], place, complete)
     if model:
-        for split, count in expected.items():
-            pairs = [
-                (path(root, "leftImg8bit", frame), root / DISPARITY / f"{frame}.png")
-                for frame in there(root, split)[:count]
-            ]
-            depth_anything.make(pairs, model, dry_run=options.dry_run)
+        chosen = [frame for split, count in expected.items() for frame in there(root, split)[:count]]
+        photos = {root / DISPARITY / f"{frame}.png": path(root, "leftImg8bit", frame) for frame in chosen}
+        depth_anything.make(photos, model, options.dry_run)
     if options.dry_run:
         return 0
     return common.verify("cityscapes", root, expected, source="depth-anything" if model else "stereo")

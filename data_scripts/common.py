@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, TypeVar
 
+import numpy as np
 import torch
 import tyro
+from PIL import Image
 from tqdm import tqdm
 
 from lixlib import data
@@ -28,6 +30,7 @@ from lixlib.files import write_atomically
 
 THUMBNAIL = (48, 160)  # every file is decoded and checked at its own size; this much of it is kept
 Place = Callable[[str], str | None]
+T = TypeVar("T")
 
 
 def _at_least_one(words: list[str]) -> int:
@@ -164,7 +167,12 @@ def _fetch(archive: Archive, folder: Path) -> Path:
         known = archive.md5 and f"md5:{archive.md5}"
         pooch.get_logger().setLevel("WARNING")
         downloader = partial(resume, folder / f"{archive.name}.part")
-        pooch.retrieve(archive.url, known, path=folder, fname=archive.name, downloader=downloader)
+        try:
+            pooch.retrieve(archive.url, known, path=folder, fname=archive.name, downloader=downloader)
+        except OSError as error:
+            raise OSError(
+                f"{archive.url} did not arrive ({error}): run this command again, or fetch it by hand as {path}"
+            ) from error
     elif archive.md5 and (found := pooch.file_hash(path, "md5")) != archive.md5:
         raise ValueError(f"{path} has the MD5 checksum {found}, not {archive.md5}: delete it and fetch it again")
     return path
@@ -178,7 +186,9 @@ def resume(part: Path, url: str, output: str, pooch: object) -> None:
     import requests  # here alone: comes with pooch
 
     there = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={there}-"} if there else {}
+    headers = {"Accept-Encoding": "identity"}  # compressed on the way, the bytes could not be counted
+    if there:
+        headers["Range"] = f"bytes={there}-"
     with requests.get(url, headers=headers, stream=True, timeout=60) as response:
         if response.status_code != 416:  # 416: all of it is there
             response.raise_for_status()
@@ -288,6 +298,35 @@ def first_of_each_folder(limit: int | None) -> Callable[[str], bool]:
         return limit is None or counts[folder] <= limit
 
     return passes
+
+
+def make_images(
+    what: str, sources: Mapping[Path, T], load: Callable[[], Callable[[T], np.ndarray]], dry_run: bool
+) -> int:
+    """Write every PNG file that is not there yet.
+
+    Args:
+        what: the files in words.
+        sources: what every file is made of.
+        load: gives the function that makes an image (H, W) of it; called only if there is something to make.
+
+    Returns:
+        How many could not be made; why is printed.
+    """
+    left = {target: source for target, source in sources.items() if not target.is_file()}
+    print(f"{what}: {len(left)} of {len(sources)} {'would be made' if dry_run else 'to make'}")
+    if dry_run or not left:
+        return 0
+    make, failures = load(), []
+    for target, source in tqdm(left.items(), desc=what, unit="image"):
+        try:
+            image = Image.fromarray(make(source))
+        except (ValueError, OSError) as error:
+            failures.append(str(error))
+        else:
+            write_atomically(target, partial(image.save, format="PNG"))
+    print("".join(f"  not made: {failure}\n" for failure in failures), end="")
+    return len(failures)
 
 
 def verify(

@@ -6,8 +6,8 @@ Every image becomes a 16-bit PNG of its name and size: 65535 is the nearest poin
 and does not occur. Images that have one are left alone, so the command goes on where it was interrupted.
 """
 
-from collections.abc import Sequence
-from functools import partial
+import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +17,8 @@ import torch
 import torch.nn.functional as F
 import tyro
 from PIL import Image
-from tqdm import tqdm
 
 from lixlib.data.triplets import open_image
-from lixlib.files import write_atomically
 
 MODEL = "depth-anything/Depth-Anything-V2-Small-hf"
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -51,41 +49,34 @@ def main(
         limit: Only the first N images.
         dry_run: Say what would be done, and do nothing.
     """
-    make_folder(images, out, model, limit=limit, dry_run=dry_run)
-    return 0
-
-
-def make_folder(images: Path, out: Path, model: str, *, limit: int | None = None, dry_run: bool = False) -> None:
-    """Depth maps in `out` of the images in a folder.
-
-    Raises:
-        FileNotFoundError: no images.
-    """
-    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)[:limit]
-    if not (found or dry_run):
+    photos = photographs(images, out)
+    if not photos:
         raise FileNotFoundError(f"no {', '.join(SUFFIXES)} images in {images}")
-    make([(path, (out / path.relative_to(images)).with_suffix(".png")) for path in found], model, dry_run=dry_run)
+    return int(make(dict(itertools.islice(photos.items(), limit)), model, dry_run) > 0)
 
 
-def make(pairs: Sequence[tuple[Path, Path]], model: str, *, dry_run: bool = False) -> None:
-    """Write the depth map of every (photograph, PNG file) whose PNG file is not there.
+def photographs(images: Path, out: Path) -> dict[Path, Path]:
+    """The images in a folder and below it, each by the PNG file in `out` that its depth goes to."""
+    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return {(out / path.relative_to(images)).with_suffix(".png"): path for path in found}
+
+
+def make(photos: Mapping[Path, Path], model: str, dry_run: bool) -> int:
+    """Write the depth of every photograph whose PNG file is not there; how many could not be made.
 
     Raises:
         OSError: no such model, or no network to fetch it.
-        ValueError: an image cannot be read.
     """
-    left = [(image, target) for image, target in pairs if not target.exists()]
-    print(f"{len(left)} depth maps {'would be made' if dry_run else 'to make'} with {model}; {len(pairs)} in all")
-    if dry_run or not left:
-        return
-    from transformers import AutoImageProcessor, AutoModelForDepthEstimation  # here alone: optional, slow to import
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    processor = AutoImageProcessor.from_pretrained(model, backend="pil")  # the other backend needs torchvision
-    network = AutoModelForDepthEstimation.from_pretrained(model).to(device).eval()
-    for image, target in tqdm(left, desc="depth", unit="image"):
-        depth = estimate(network, processor, open_image(image).convert("RGB"))
-        write_atomically(target, partial(Image.fromarray(depth).save, format="PNG"))
+    def load() -> Callable[[Path], np.ndarray]:
+        from transformers import AutoImageProcessor, AutoModelForDepthEstimation  # here alone: optional, slow to import
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        processor = AutoImageProcessor.from_pretrained(model, backend="pil")  # the other backend needs torchvision
+        network = AutoModelForDepthEstimation.from_pretrained(model).to(device).eval()
+        return lambda path: estimate(network, processor, open_image(path).convert("RGB"))
+
+    return common.make_images("depth", photos, load, dry_run)
 
 
 @torch.inference_mode()

@@ -17,13 +17,10 @@ from typing import Annotated
 import common
 import numpy as np
 import tyro
-from PIL import Image
-from tqdm import tqdm
 
 from lixlib.data import splits
 from lixlib.data.kitti import COUNTS, DISPARITY, frames
 from lixlib.data.triplets import open_image
-from lixlib.files import write_atomically
 
 ARCHIVES = [
     common.Archive(name, size=size, url=f"https://s3.eu-central-1.amazonaws.com/avg-kitti/{name}")
@@ -55,24 +52,31 @@ def main(
         return name if name in targets else None
 
     common.prepare(options, ARCHIVES, place, complete=all((root / target).is_file() for target in targets))
-    make(root / "training", numbers, source, (lambda: crestereo(onnx)) if onnx else (lambda: sgbm), options.dry_run)
+    training = root / "training"
+    pairs = {
+        training / DISPARITY.format(source=source) / f"{n}_10.png": (
+            training / "image_2" / f"{n}_10.png",
+            training / "image_3" / f"{n}_10.png",
+        )
+        for n in numbers
+    }
+    load = partial(crestereo, onnx) if onnx else lambda: sgbm
+    common.make_images("disparity", pairs, lambda: partial(encode, load()), options.dry_run)
     if options.dry_run:
         return 0
     return common.verify("kitti", root, {split: len(names) for split, names in wanted.items()}, source=source)
 
 
-def make(training: Path, numbers: list[str], source: str, load: Callable[[], Match], dry_run: bool) -> None:
-    """Write the disparity of every image that has none: 16-bit PNG, disparity * 256, 0 nowhere."""
-    folder = training / DISPARITY.format(source=source)
-    left = [number for number in numbers if not (folder / f"{number}_10.png").is_file()]
-    print(f"{len(left)} of {len(numbers)} disparity maps {'would be made' if dry_run else 'to make'} in {folder}")
-    if dry_run or not left:
-        return
-    match = load()
-    for number in tqdm(left, desc=source, unit="image"):
-        pair = (np.asarray(open_image(training / kind / f"{number}_10.png")) for kind in ("image_2", "image_3"))
-        disparity = (match(*pair) * 256).round().clip(1, 65535).astype(np.uint16)
-        write_atomically(folder / f"{number}_10.png", partial(Image.fromarray(disparity).save, format="PNG"))
+def encode(match: Match, pair: tuple[Path, Path]) -> np.ndarray:
+    """The disparity of two image files as KITTI stores it, * 256 in 16 bits; but 0, which is unknown, is nowhere.
+
+    Raises:
+        ValueError: an image cannot be read, or the two differ in size.
+    """
+    left, right = (np.asarray(open_image(path)) for path in pair)
+    if left.shape != right.shape:
+        raise ValueError(f"{pair[1]} is {right.shape}, but {pair[0]} is {left.shape}: fetch both again")
+    return (match(left, right) * 256).round().clip(1, 65535).astype(np.uint16)
 
 
 def sgbm(left: np.ndarray, right: np.ndarray) -> np.ndarray:

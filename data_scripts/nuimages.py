@@ -11,25 +11,23 @@ Licence: CC BY-NC-SA 4.0, with Motional's terms.
 
 import base64
 import json
-from functools import partial
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
 import common
 import depth_anything
 import numpy as np
 import tyro
-from PIL import Image
-from tqdm import tqdm
 
 from lixlib.data import splits
 from lixlib.data.classes import NUIMAGES, NUIMAGES_IDS
 from lixlib.data.nuimages import COUNTS, DISPARITY, MASKS
-from lixlib.files import write_atomically
 
 PAGE = "www.nuscenes.org/nuimages#download"
 TABLES = common.Archive("nuimages-v1.0-all-metadata.tgz", size="0.6 GB", source=PAGE)
 SAMPLES = common.Archive("nuimages-v1.0-all-samples.tgz", size="15 GB", source=PAGE)
 MINI = common.Archive("nuimages-v1.0-mini.tgz", size="0.1 GB", source=PAGE)
+Photograph = tuple[str, tuple[int, int]]  # its token and its size (H, W)
 NEEDED = ("category", "sample_data", "object_ann", "surface_ann")
 # nuScenes' devkit numbers the categories; the reader numbers them without gaps.
 IDS = {NUIMAGES.names[index]: number for number, index in NUIMAGES_IDS.items()}
@@ -60,17 +58,18 @@ def main(
     targets = {f"samples/{name}.jpg" for name in names}
     complete = all((root / target).is_file() for target in targets)
     common.prepare(options, [MINI if mini else SAMPLES], lambda name: name if name in targets else None, complete)
-    paint(root, versions, {name: photographs[name] for name in names}, options.dry_run)
+    masks = {root / MASKS / f"{name}.png": photographs[name] for name in names}
+    common.make_images("masks", masks, lambda: painter(root, versions, masks.values()), options.dry_run)
     if model:
-        pairs = [(root / "samples" / f"{name}.jpg", root / DISPARITY / f"{name}.png") for name in names]
-        depth_anything.make(pairs, model, dry_run=options.dry_run)
+        photos = {root / DISPARITY / f"{name}.png": root / "samples" / f"{name}.jpg" for name in names}
+        depth_anything.make(photos, model, options.dry_run)
     if options.dry_run:
         return 0
     expected = {split: len(names) for split, names in wanted.items()}
     return common.verify("nuimages", root, expected, with_x=lambda split: (root / DISPARITY).is_dir())
 
 
-def annotated(root: Path, versions: tuple[str, ...]) -> dict[str, tuple[str, tuple[int, int]]]:
+def annotated(root: Path, versions: Sequence[str]) -> dict[str, Photograph]:
     """Token and size (H, W) of every annotated photograph, by its name: CAM_.../..., below samples/, without .jpg."""
     return {
         row["filename"].removeprefix("samples/").removesuffix(".jpg"): (row["token"], (row["height"], row["width"]))
@@ -87,29 +86,31 @@ def draw(names: list[str]) -> dict[str, list[str]]:
     return splits.draw(names, {"train": train, "val": total - train})
 
 
-def paint(root: Path, versions: tuple[str, ...], photographs: dict[str, tuple[str, tuple[int, int]]], dry_run) -> None:
-    """Write the label of every photograph that has none, by the ids of nuScenes' devkit and by its rules.
+def painter(
+    root: Path, versions: Sequence[str], photographs: Iterable[Photograph]
+) -> Callable[[Photograph], np.ndarray]:
+    """A function that paints the label (H, W) of one of these photographs, by the ids and rules of nuScenes' devkit.
 
     First the surfaces, then the objects in the order of their tokens: what comes later covers what was there.
     """
-    left = {name: value for name, value in photographs.items() if not (root / MASKS / f"{name}.png").is_file()}
-    print(f"{len(left)} of {len(photographs)} masks {'would be painted' if dry_run else 'to paint'} in {root / MASKS}")
-    if dry_run or not left:
-        return
-    tokens = {token: [] for token, _ in left.values()}
+    annotations: dict[str, list[dict]] = {token: [] for token, _ in photographs}
     categories: dict[str, str] = {}
     for version in versions:
         categories |= {row["token"]: row["name"] for row in read(root / version / "category.json")}
-        for table in ("surface_ann", "object_ann"):
-            rows = read(root / version / f"{table}.json", only=tokens)
-            for row in sorted(rows, key=lambda row: row["token"]) if table == "object_ann" else rows:
-                tokens[row["sample_data_token"]].append(row)
-    for name, (token, size) in tqdm(left.items(), desc="masks", unit="image"):
+        for row in read(root / version / "surface_ann.json", only=annotations):
+            annotations[row["sample_data_token"]].append(row)
+        for row in sorted(read(root / version / "object_ann.json", only=annotations), key=lambda row: row["token"]):
+            annotations[row["sample_data_token"]].append(row)
+
+    def paint(photograph: Photograph) -> np.ndarray:
+        token, size = photograph
         label = np.zeros(size, dtype=np.uint8)
-        for row in tokens[token]:
+        for row in annotations[token]:
             if row["mask"] is not None:
                 label[decode(row["mask"])] = IDS[categories[row["category_token"]]]
-        write_atomically(root / MASKS / f"{name}.png", partial(Image.fromarray(label).save, format="PNG"))
+        return label
+
+    return paint
 
 
 def decode(mask: dict) -> np.ndarray:
@@ -119,7 +120,7 @@ def decode(mask: dict) -> np.ndarray:
     return decode_runs({"size": mask["size"], "counts": base64.b64decode(mask["counts"])}).astype(bool)
 
 
-def read(path: Path, only: dict[str, list] | None = None) -> list[dict]:
+def read(path: Path, only: Container[str] | None = None) -> list[dict]:
     """The rows of a table; `only` those of these photographs.
 
     Raises:

@@ -4,7 +4,8 @@
 
 The splits become scenes: Scene01 is train, Scene02 val, Scene06 test; each has the variation clone and Camera_0 with
 rgb (JPEG), depth (16-bit PNG, centimetres, 65535 = sky) and classSegmentation (PNG). The colours are ToyDrive's own:
-colors.txt says them, intrinsic.txt the camera. The library itself needs none of it: it renders in memory.
+colors.txt says them, intrinsic.txt the camera. At the default size a frame takes two seconds, and there are 640. The
+library itself needs none of it: it renders in memory.
 """
 
 from functools import partial

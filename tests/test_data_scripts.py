@@ -52,6 +52,7 @@ def server():
         def do_GET(self):
             asked = self.headers.get("Range")
             Handler.asked.append(asked)
+            assert self.headers["Accept-Encoding"] == "identity"  # else the test gets no answer
             start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and Handler.ranges else 0
             if start >= len(self.content):
                 self.send_error(416)
@@ -368,7 +369,7 @@ def test_a_limit_leaves_somebodys_own_list_alone(tmp_path, monkeypatch, capsys):
     assert run(kitti, "--root", tmp_path, "--limit", 1) == 1
     assert "somebody's own list" in capsys.readouterr().err
     assert run(kitti, "--root", tmp_path, "--dry-run") == 0
-    assert "2 of 2 disparity maps would be made" in capsys.readouterr().out
+    assert "disparity: 2 of 2 would be made" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -491,6 +492,19 @@ def test_crestereo_of_another_form_is_named(tmp_path):
         kitti.crestereo(path)
 
 
+def test_a_pair_that_does_not_fit_is_listed_with_the_rest(tmp_path, capsys):
+    trees.kitti(tmp_path, 3, made=False)
+    write_list(tmp_path / "lix_split.txt", {"train": ["000001", "000002"], "val": ["000000"]})
+    right = tmp_path / "training" / "image_3"
+    Image.new("RGB", (80, 30)).save(right / "000000_10.png")
+    (right / "000001_10.png").write_bytes(b"half")
+    assert run(kitti, "--root", tmp_path) == 1
+    output = capsys.readouterr().out
+    assert re.search(r"not made: .*image_3/000000_10.png is \(30, 80, 3\), but .*image_2.* is \(24, 80, 3\)", output)
+    assert re.search(r"not made: .*image_3/000001_10.png is no readable image", output)
+    assert output.count("  broken: ") == 2 and (tmp_path / "training" / "disparity_sgbm" / "000002_10.png").is_file()
+
+
 def test_kitti_with_crestereo_is_read_as_such(tmp_path):
     trees.kitti(tmp_path, 2, made=False)
     write_list(tmp_path / "lix_split.txt", {"train": ["000001"], "val": ["000000"]})
@@ -548,6 +562,10 @@ def test_depth_of_a_folder_of_photographs(network, tmp_path, capsys):
     shutil.rmtree(tmp_path / "out")
     assert run(depth_anything, *arguments, "--limit", 1) == 0
     assert [path.name for path in times(tmp_path / "out")] == ["a.png"]
+    (tmp_path / "in" / "c.png").write_bytes(b"half")
+    assert run(depth_anything, *arguments) == 1
+    assert re.search("not made: .*c.png is no readable image", capsys.readouterr().out)
+    assert sorted(path.name for path in times(tmp_path / "out")) == ["a.png", "b.png"]
 
 
 def test_larger_is_nearer_as_the_network_says(network):
@@ -616,3 +634,12 @@ def test_the_readmes_commands_exist(capsys, monkeypatch):
         assert run(script, "--help") == 0
         offered = capsys.readouterr().out
         assert all(f"{option} " in offered for option in re.findall(r"--[a-z-]+", arguments)), name
+
+
+def test_a_missing_extra_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    trees.kitti(tmp_path, 2, made=False)
+    write_list(tmp_path / "lix_split.txt", {"train": ["000001"], "val": ["000000"]})
+    assert run(kitti, "--root", tmp_path) == 1
+    assert "no module cv2: install it with pip install -e '.[data,depth]'" in capsys.readouterr().err

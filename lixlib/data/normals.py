@@ -65,8 +65,9 @@ def surface_normals(depth: Tensor, intrinsics: Intrinsics, *, road_only: bool = 
     inverse = depth.where(known, torch.inf).reciprocal().reshape(-1, 1, height, width)  # 0 is unknown from here on
     known = inverse > 0
 
-    around = _neighbours(inverse)  # (N, 8, H, W), in the order of DU and DV
-    rise = (around - inverse).where((around > 0) & known, torch.nan)
+    rise = _neighbours(inverse)  # (N, 8, H, W), in the order of DU and DV; in place from here on, it is large
+    unknown = (rise == 0) | ~known
+    rise.sub_(inverse).masked_fill_(unknown, torch.nan)
     gu = _slope(rise[:, RIGHT], -rise[:, LEFT])
     gv = _slope(rise[:, BELOW], -rise[:, ABOVE])
     valid = known & gu.isfinite() & gv.isfinite()
@@ -74,13 +75,13 @@ def surface_normals(depth: Tensor, intrinsics: Intrinsics, *, road_only: bool = 
     du, dv = (torch.tensor(step, dtype=depth.dtype, device=depth.device)[:, None, None] for step in (DU, DV))
     nx, ny = intrinsics.fx * gu, intrinsics.fy * gv
     # a neighbour as far away, to within rounding, says nothing about the slope
-    rise[rise.abs() <= 8 * torch.finfo(depth.dtype).eps * inverse] = torch.nan
-    nz = (gu * du + gv * dv).mul_(inverse).div_(rise).sub_(gu * u + gv * v)
+    rise.masked_fill_(rise.abs() <= 8 * torch.finfo(depth.dtype).eps * inverse, torch.nan)
+    nz = (gu * du).addcmul_(gv, dv).mul_(inverse).div_(rise).sub_(gu * u + gv * v)
     weight = torch.rsqrt(nz.square().add_(nx.square() + ny.square())).nan_to_num_(0, 0, 0)
     nz = nz.mul_(weight).nan_to_num_(0, 0, 0).sum(1, keepdim=True)
     weight = weight.sum(1, keepdim=True)
     normals = torch.cat([nx * weight, ny * weight, nz], dim=1)
-    length = normals.norm(dim=1, keepdim=True)
+    length = normals.square().sum(1, keepdim=True).sqrt()
     normals = _orient(normals / length, u / intrinsics.fx, v / intrinsics.fy)
     default = torch.tensor(TOWARDS_CAMERA, dtype=depth.dtype, device=depth.device)[:, None, None]
     normals = normals.where(valid & (length > 0), default)

@@ -1,12 +1,13 @@
 """The measuring tools: what they measure is what was done, and every line that they write is complete."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from lixlib.files import read_json_lines
-from tools import benchmark_losses, method_cost
+from tools import benchmark_losses, method_cost, paper_size
 from tools.measure import MIB, median_seconds, peak_bytes
 
 CPU = torch.device("cpu")
@@ -66,6 +67,31 @@ def test_a_loss_that_is_not_its_transcription(monkeypatch):
     monkeypatch.setattr(benchmark_losses.plain_losses, "fitnet_loss", lambda s, t: 2 * (s - t).pow(2).mean())
     with pytest.raises(RuntimeError, match="fitnet_loss differs"):
         benchmark_losses.measure(benchmark_losses.Case("fitnet_loss", (1, 2, 3, 4)), CPU, 1)
+
+
+@pytest.mark.slow
+def test_paper_size_in_processes_of_their_own(tmp_path, one_thread):
+    options = paper_size.Options(networks=("mfnet",), threads=1, quick=True, results=tmp_path)
+    paper_size.main(options)
+    lines = read_json_lines(tmp_path / "paper_size.jsonl")
+    assert [(line["what"], line["batch"]) for line in lines] == [("teacher", 1), ("student", 1), ("lix", 1), ("lix", 2)]
+    check(lines, ("seconds", "peak_rss_mib"))
+    assert all(line["fits"] for line in lines)
+    assert lines[2]["peak_rss_mib"] > lines[1]["peak_rss_mib"], "an update keeps what a forward pass does not"
+    case = paper_size.cases("mfnet", quick=True)[0]
+    assert paper_size.measure(case, replace(options, limit_gib=0.01)) == {"fits": False, "limit_gib": 0.01}
+    with pytest.raises(RuntimeError, match="failed"):
+        paper_size.measure(replace(case, network="unet"), options)
+
+
+def test_the_cases_of_paper_size_are_the_papers():
+    sizes = {network: paper_size.cases(network, quick=False) for network in paper_size.PAPER}
+    assert {network: cases[0].size for network, cases in sizes.items()} == {
+        "mfnet": (384, 1248),
+        "sne-roadseg": (384, 1248),
+        "off-net": (704, 1280),
+    }
+    assert {case.options["encoder"] for case in sizes["sne-roadseg"]} == {"resnet152"}
 
 
 def test_cost_of_the_methods(tmp_path, one_thread):

@@ -80,8 +80,6 @@ def test_paper_size_in_processes_of_their_own(tmp_path, one_thread):
     assert lines[2]["peak_rss_mib"] > lines[1]["peak_rss_mib"], "an update keeps what a forward pass does not"
     case = paper_size.cases("mfnet", quick=True)[0]
     assert paper_size.measure(case, replace(options, limit_gib=0.01)) == {"fits": False, "limit_gib": 0.01}
-    with pytest.raises(RuntimeError, match="failed"):
-        paper_size.measure(replace(case, network="unet"), options)
 
 
 def test_the_cases_of_paper_size_are_the_papers():

@@ -128,7 +128,8 @@ class SNERoadSeg(nn.Module, PyTorchModelHubMixin):
         activated_head: the reference ends in convolution, batch norm and ReLU, so that no logit is below 0; False ends
             in a plain 3x3 convolution.
         checkpointing: compute the decoder's maps again in the backward pass instead of keeping them: the same gradients
-            with less memory, in more time. Not together with torch.compile.
+            from nearly half the memory (one image of 192 x 640, bfloat16: 201 instead of 373 MiB with resnet18, 528
+            instead of 899 with resnet50), in more time. Not together with torch.compile.
 
     **Shapes**: rgb (B, 3, H, W) in [0, 1]; x (B, x_channels, H, W); any H, W (padded to multiples of 32 by their last
     row and column, and the logits cropped back). Taps of teacher and student: the encoder's (fused) maps e1 ... e5 at

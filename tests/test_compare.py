@@ -218,7 +218,7 @@ def test_a_process_that_is_killed_is_a_failure(few, tmp_path, monkeypatch):
         (["--methods", "magic"], "unknown method 'magic'"),
         (["--datasets", "ade20k"], "unknown data set 'ade20k'"),
         (["--root", "data/camvid"], "--root data/camvid: write DATASET=DIR with one of potholes, camvid"),
-        (["--root", "kitti=x"], "--root kitti=x: write DATASET=DIR"),
+        (["--root", "ade20k=x"], "--root ade20k=x: write DATASET=DIR"),
         (["--teacher", '{"hyper": {}}'], "a teacher has no 'hyper'"),
     ],
 )

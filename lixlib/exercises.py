@@ -570,10 +570,10 @@ EXERCISES = {
             "the shortcut's batch norm is missing.": lambda i, w, s: (
                 _bottleneck(i, w, s) - (8 * w if s > 1 or i != 4 * w else 0)
             ),
-            "the shortcut is missing.": lambda i, w, s: _bottleneck(4 * w, w, 1) + (i - 4 * w) * w,
             "where the stride is 2 the shortcut needs its convolution, even if the channels fit.": lambda i, w, s: (
                 _bottleneck(i, w, 1)
             ),
+            "the shortcut is missing.": lambda i, w, s: _bottleneck(4 * w, w, 1) + (i - 4 * w) * w,
             "that is a shortcut with a convolution always; it has none where size and channels fit.": lambda i, w, s: (
                 _bottleneck(i, w, 2)
             ),

@@ -11,6 +11,8 @@ from torch.nn.functional import logsigmoid, one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from lixlib.data.classes import CITYSCAPES_IDS
+from lixlib.data.kitti import depth_of
 from lixlib.data.normals import Intrinsics
 from lixlib.functional import cka, confidence, dkd_loss, gram, hsic, kd_loss
 from lixlib.functional.dkd import split
@@ -344,6 +346,64 @@ def _stems(generator: torch.Generator) -> Inputs:
     }
 
 
+# 08: what label and disparity files hold
+
+
+def _disparity_files(generator: torch.Generator) -> Inputs:
+    def whole(low, high, dtype=torch.int32):
+        return torch.randint(low, high, (5, 7), generator=generator).to(dtype)
+
+    holes = whole(2, 20_000)
+    holes[1:3, 2:6] = 0
+    far = holes.clone()
+    far[0] = 1
+    return {
+        "a file without holes": (whole(2, 20_000), 2262.52, 0.2093),
+        "pixels that were not measured": (holes, 2262.52, 0.2093),
+        "pixels without disparity": (far, 721.5, 0.5327),
+        "unsigned numbers": (whole(0, 4, torch.uint8), 2262.52, 0.2093),
+    }
+
+
+def _cityscapes_depth(p: Tensor, focal: float, baseline: float, steps: int = 256, offset: int = 1) -> Tensor:
+    return depth_of(((p.double() - offset) / steps).clamp(min=0), focal, baseline)
+
+
+def _label_files(generator: torch.Generator) -> Inputs:
+    known = torch.tensor([*CITYSCAPES_IDS, -1])
+    train_ids = torch.tensor([*CITYSCAPES_IDS.values(), 255])
+    order = torch.randperm(len(known), generator=generator)
+    known, train_ids = known[order], train_ids[order]
+    ids = known[torch.randint(len(known), (8, 30), generator=generator)]
+    unknown = ids.clone()
+    unknown[2:4, 5:9] = 77
+    return {"ids of Cityscapes": (ids, known, train_ids), "an unknown id": (unknown, known, train_ids)}
+
+
+def _translated(ids: Tensor, known: Tensor, train_ids: Tensor, otherwise: int | Tensor = -1) -> Tensor:
+    match = ids[..., None] == known
+    return torch.where(match.any(-1), train_ids[match.int().argmax(-1)], otherwise)
+
+
+def _translated_in_place(ids: Tensor, known: Tensor, train_ids: Tensor) -> Tensor:
+    for old, new in zip(known, train_ids, strict=True):
+        ids[ids == old] = new
+    return ids
+
+
+def _runs(generator: torch.Generator) -> Inputs:
+    return {
+        "six runs": (torch.tensor([3, 5, 2, 7, 9, 4]), 5, 6),
+        "a mask that begins with 1": (torch.tensor([0, 4, 11, 3]), 6, 3),
+        "an empty mask": (torch.tensor([35]), 5, 7),
+    }
+
+
+def _mask(runs: Tensor, height: int, width: int, first: int = 0, by_row: bool = False) -> Tensor:
+    pixels = ((torch.arange(len(runs)) + first) % 2).repeat_interleave(runs)
+    return pixels.reshape(height, width) if by_row else pixels.reshape(width, height).T
+
+
 # 09: the KL divergence
 
 
@@ -602,6 +662,47 @@ EXERCISES = {
         hint="which dimension of the weight are the three input channels?",
         mistakes={
             "that is one of the three channels; take the mean of all.": lambda weight: weight[:, :1],
+        },
+    ),
+    "08.1": Exercise(
+        expected=_cityscapes_depth,
+        inputs=_disparity_files,
+        hint="first the disparity in pixels, (p - 1) / 256, of numbers that can be negative; then Z = f B / d.",
+        mistakes={
+            "the offset is missing: d = (p - 1) / 256.": lambda p, f, b: _cityscapes_depth(p, f, b, offset=0),
+            "p counts steps of 1/256 pixel; you have taken it for pixels.": lambda p, f, b: _cityscapes_depth(
+                p, f, b, steps=1
+            ),
+            "that is the disparity in pixels; depth is f B / d.": lambda p, f, b: ((p.double() - 1) / 256).clamp(min=0),
+            "the baseline is missing: Z = f B / d.": lambda p, f, b: _cityscapes_depth(p, f, 1.0),
+            "where p = 0 nothing was measured, and you give it a depth.": lambda p, f, b: (
+                256 * f * b / (p.double() - 1)
+            ),
+        },
+    ),
+    "08.2": Exercise(
+        expected=_translated,
+        inputs=_label_files,
+        hint="begin with -1 everywhere; then, for each id of the table, put its train id where ids has it.",
+        mistakes={
+            "what is translated already was translated again: compare with the ids of the file.": _translated_in_place,
+            "an unknown id became 255, ignored: nobody would ever notice it.": lambda ids, known, train_ids: (
+                _translated(ids, known, train_ids, 255)
+            ),
+            "an unknown id came through as it was: say -1.": lambda ids, known, train_ids: _translated(
+                ids, known, train_ids, ids
+            ),
+        },
+    ),
+    "08.3": Exercise(
+        expected=_mask,
+        inputs=_runs,
+        hint="repeat 0, 1, 0, 1, ... as often as the runs say; then think of the order of the pixels.",
+        mistakes={
+            "the runs go down the columns; you have filled row by row.": lambda runs, h, w: _mask(
+                runs, h, w, by_row=True
+            ),
+            "the first run is of 0, not of 1.": lambda runs, h, w: _mask(runs, h, w, first=1),
         },
     ),
     "09.1": Exercise(

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 from torch.distributed import is_torchelastic_launched
 
-from lixlib import data, results, weights
+from lixlib import data, experiments, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
 from lixlib.data.classes import TABLES
@@ -195,7 +195,49 @@ def compare(
         teacher=teacher,
         unlabelled=unlabelled,
     )
-    report = compare_recipes(recipes, results_dir=results_dir, jobs=jobs, scheduler=scheduler, device=device)
+    _compare(recipes, results_dir, jobs=jobs, scheduler=scheduler, device=device)
+
+
+@app.command
+def experiment(
+    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME...")],
+    seeds: tuple[int, ...] = (0, 1, 2),
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
+    epochs: int | None = None,
+    precision: str = Recipe.precision,
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    device: Device = "auto",
+    results_dir: Annotated[Path, tyro.conf.arg(name="results", metavar="DIR")] = Path("results/experiments"),
+) -> None:
+    """Train every variant of the experiments of notebooks 11, 12 and 14, as `lix compare` trains its grid.
+
+    Example: lix experiment beta weighting --seeds 0 1 2
+
+    Args:
+        names: Names of experiments; lixlib/experiments.py lists them.
+        seeds: Seeds; every variant of an experiment is trained with the first before the next begins.
+        size: Height and width of the images; by default that of the committed results.
+        epochs: Passes over the training images; by default those of the committed results.
+        precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
+        quick: Two epochs on a few frames, only to see that everything works.
+        jobs: Runs at the same time, with one thread each if there are several; by default one for every core, or one
+            alone on a GPU.
+        scheduler: Address of a Dask scheduler whose workers shall do the runs.
+        results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
+    """
+    _check_device(device)
+    given = {"size": size, "epochs": epochs, "precision": precision}
+    common = {name: value for name, value in given.items() if value is not None}
+    asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
+    grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]
+    recipes = {recipe.folder: recipe for grid in grids for recipe in grid}
+    _compare(list(recipes.values()), results_dir, jobs=jobs, scheduler=scheduler, device=device)
+
+
+def _compare(recipes: list[Recipe], results_dir: Path, **options) -> None:
+    report = compare_recipes(recipes, results_dir=results_dir, **options)
     print(f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} trained now")
     for failure in report.failures:
         print(f"failed: {failure.command}\n    {failure.error}", file=sys.stderr)

@@ -126,8 +126,7 @@ def compare(
         ValueError: no job, or a scheduler without Dask.
     """
     recipes, results_dir = list(recipes), Path(results_dir)
-    written = _written(recipes, results_dir)
-    lines = {recipe.folder: written.get(_key(line_of(recipe))) for recipe in recipes}
+    lines = dict.fromkeys((recipe.folder for recipe in recipes), None) | lines_of(recipes, results_dir)
     for recipe in recipes:
         if lines[recipe.folder] is None and _result_file(recipe).exists():
             (lines[recipe.folder],) = read_json_lines(_result_file(recipe))
@@ -150,10 +149,14 @@ def _key(line: dict) -> str:
     return json.dumps([*(line.get(name) for name in TOLD_APART), recipe], sort_keys=True)
 
 
-def _written(recipes: list[Recipe], results_dir: Path) -> dict[str, dict]:
+def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, dict]:
+    """The result lines that are there already, by the folder of their recipe."""
+    recipes = list(recipes)
     names = {(recipe.dataset, recipe.network) for recipe in recipes}
-    paths = (results_dir / dataset / f"{network}.jsonl" for dataset, network in names)
-    return {_key(line): line for path in paths if path.exists() for line in read_json_lines(path)}
+    paths = (Path(results_dir) / dataset / f"{network}.jsonl" for dataset, network in names)
+    written = {_key(line): line for path in paths if path.exists() for line in read_json_lines(path)}
+    found = {recipe.folder: written.get(_key(line_of(recipe))) for recipe in recipes}
+    return {folder: line for folder, line in found.items() if line}
 
 
 def _teacher_of(recipe: Recipe) -> Recipe | None:

@@ -1,0 +1,128 @@
+"""The experiments of chapters 11, 12 and 14: what each of them varies, as recipes for `lixlib.compare`.
+
+They share one schedule, `SCHEDULE`, that two CPU cores can repeat for dozens of variants and several seeds.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lixlib.compare import lines_of
+from lixlib.functional.checks import check_choice
+from lixlib.run import Recipe
+
+SCHEDULE = {
+    "size": (32, 96),
+    "batch": 4,
+    "epochs": 25,
+    "splits": ("train", None, "test"),
+    "teacher": {"epochs": 40},
+}
+QUICK = {"epochs": 2, "data": {"count": 8, "eval_count": 8}, "unlabelled": 8, "teacher": {"epochs": 2}}
+# The paper's own forms, at weights that neither vanish nor swamp cross-entropy here.
+DWLD = {"weight": 0.25}
+ARFD = {"weight": 3.0}
+
+
+def _dkd(**hyper) -> dict:
+    return {"method": "dkd", "hyper": {**DWLD, **hyper}}
+
+
+def _dwld(**hyper) -> dict:
+    return {"method": "dwld", "hyper": {**DWLD, **hyper}}
+
+
+def _arfd(**hyper) -> dict:
+    return {"method": "arfd", "hyper": {**ARFD, "samples": "positions", "max_positions": 256, **hyper}}
+
+
+# by experiment, by variant: what its recipe has different from the schedule; paper-literal DWLD is the method's default
+_LITERAL = {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0}
+_BASELINES = {"teacher": {"method": "teacher"}, "student": {"method": "student"}}
+EXPERIMENTS: dict[str, dict[str, dict]] = {
+    "baselines": _BASELINES,
+    # Fig. 4a
+    "beta": {
+        **{f"DKD {beta:g}": _dkd(beta=float(beta)) for beta in (1, 2, 4, 7, 10)},
+        "DWLD": _dwld(**_LITERAL),
+    },
+    # Table IV
+    "table-iv": {
+        "fixed weight": _dkd(beta=4.0),
+        "H = P": _dwld(**_LITERAL, with_confidence=False),
+        "H = [P, c]": _dwld(**_LITERAL),
+    },
+    # where W comes from, and what it weighs
+    "weighting": {
+        **{f"{name}, kl": _dwld(**{**_LITERAL, "weighting": name}) for name in ("joint", "closed-form")},
+        **{
+            f"{name}, bregman": _dwld(**{**_LITERAL, "weighting": name, "divergence": "bregman"})
+            for name in ("joint", "closed-form", "reversed", "normalised")
+        },
+    },
+    # Fig. 4b
+    "controller": {
+        **{f"{depth}, student": _dwld(**_LITERAL, **({"depth": depth} if depth != 3 else {})) for depth in range(1, 6)},
+        "3, student, dropout": _dwld(**_LITERAL, dropout=0.5),
+        "3, teacher": _dwld(**_LITERAL, input="teacher"),
+        "3, teacher, dropout": _dwld(**_LITERAL, input="teacher", dropout=0.5),
+    },
+    "temperature": {f"T = {t:g}": _dwld(**_LITERAL, **({"temperature": t} if t != 1 else {})) for t in (1.0, 2.0, 4.0)},
+    "lambda-l": {f"{weight:g}": _dwld(**{**_LITERAL, "weight": weight}) for weight in (0.05, 0.25, 1.0)},
+    # Table V
+    "table-v": {
+        f"{kernel}, {measure}": _arfd(kernel=kernel, measure=measure)
+        for kernel in ("laplace", "gaussian", "linear", "none")
+        for measure in ("cosine", "euclidean", "pearson", "cka")
+        if (kernel, measure) != ("none", "cka")  # the same loss as linear, cka
+    },
+    "samples": {name: _arfd(kernel="laplace", measure="cka", samples=name) for name in ("positions", "channels")},
+    "grid": {f"{n}": _arfd(kernel="laplace", measure="cka", max_positions=n) for n in (16, 64, 256)},
+    "lambda-f": {f"{weight:g}": _arfd(kernel="laplace", measure="cka", weight=weight) for weight in (1.0, 3.0, 10.0)},
+    "taps": {
+        "all": _arfd(kernel="laplace", measure="cka"),
+        "encoder": _arfd(kernel="laplace", measure="cka", taps=["conv2", "conv3", "conv4", "conv5"]),
+        "decoder": _arfd(kernel="laplace", measure="cka", taps=["decode4", "decode3", "decode2"]),
+    },
+}
+
+
+def recipes(experiment: str, seeds: Iterable[int] = (0,), *, quick: bool = False, **common) -> dict:
+    """The recipes of an experiment by variant and seed.
+
+    Args:
+        quick: two epochs on a few frames, to see that everything works.
+        common: what all recipes have different, e.g. size or precision.
+
+    Raises:
+        ValueError: an unknown experiment.
+    """
+    check_choice("experiment", experiment, EXPERIMENTS)
+    variants = EXPERIMENTS[experiment]
+    return {name: {seed: _recipe(changes, seed, quick, common) for seed in seeds} for name, changes in variants.items()}
+
+
+def _recipe(changes: dict, seed: int, quick: bool, common: dict) -> Recipe:
+    settings = {**SCHEDULE, **(QUICK if quick else {}), **common}
+    data = {**settings.pop("data", {}), **changes.get("data", {})}
+    teacher = {**settings.pop("teacher", {}), **changes.get("teacher", {})}
+    settings = {**settings, **changes, "seed": seed, "data": data}
+    if settings["method"] == "teacher":
+        return Recipe(**{**settings, "method": "student", "teacher": teacher}).of_teacher()
+    if settings["method"] == "student":
+        teacher = {}
+    return Recipe(**settings, teacher=teacher)
+
+
+def read(experiment: str, folder: Path | str, seeds: Sequence[int] = (0, 1, 2), **options) -> dict:
+    """The result lines of an experiment by variant and seed, as `lixlib.results.gains` takes them; only what is there.
+
+    Args:
+        folder: of the result lines.
+        options: of `recipes`.
+    """
+    asked = recipes(experiment, seeds, **options)
+    found = lines_of([recipe for by_seed in asked.values() for recipe in by_seed.values()], folder)
+    return {
+        name: {seed: found[recipe.folder] for seed, recipe in by_seed.items() if recipe.folder in found}
+        for name, by_seed in asked.items()
+    }

@@ -1,6 +1,7 @@
 """The experiments of chapters 11, 12 and 14: what each of them varies, as recipes for `lixlib.compare`.
 
-They share one schedule, `SCHEDULE`, that two CPU cores can repeat for dozens of variants and several seeds.
+They share one schedule, `SCHEDULE`, that two CPU cores can repeat for dozens of variants and several seeds: few
+labelled frames, so that a student alone overfits, and 240 unlabelled ones, of which a teacher can speak.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,9 +14,10 @@ from lixlib.run import Recipe
 SCHEDULE = {
     "size": (32, 96),
     "batch": 4,
-    "epochs": 25,
+    "epochs": 60,
+    "data": {"count": 16},
     "splits": ("train", None, "test"),
-    "teacher": {"epochs": 40},
+    "teacher": {"epochs": 100},
 }
 QUICK = {"epochs": 2, "data": {"count": 8, "eval_count": 8}, "unlabelled": 8, "teacher": {"epochs": 2}}
 # The paper's own forms, at weights that neither vanish nor swamp cross-entropy here.
@@ -78,6 +80,14 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
     "samples": {name: _arfd(kernel="laplace", measure="cka", samples=name) for name in ("positions", "channels")},
     "grid": {f"{n}": _arfd(kernel="laplace", measure="cka", max_positions=n) for n in (16, 64, 256)},
     "lambda-f": {f"{weight:g}": _arfd(kernel="laplace", measure="cka", weight=weight) for weight in (1.0, 3.0, 10.0)},
+    "bandwidth": {
+        f"{factor:g}": _arfd(kernel="laplace", measure="cka", **({"bandwidth_factor": factor} if factor != 1 else {}))
+        for factor in (0.3, 1.0, 3.0)
+    },
+    "adapters": {
+        "student": _arfd(kernel="laplace", measure="cka"),
+        "both": _arfd(kernel="laplace", measure="cka", adapters="both"),
+    },
     "taps": {
         "all": _arfd(kernel="laplace", measure="cka"),
         "encoder": _arfd(kernel="laplace", measure="cka", taps=["conv2", "conv3", "conv4", "conv5"]),
@@ -103,8 +113,11 @@ def recipes(experiment: str, seeds: Iterable[int] = (0,), *, quick: bool = False
 
 def _recipe(changes: dict, seed: int, quick: bool, common: dict) -> Recipe:
     settings = {**SCHEDULE, **(QUICK if quick else {}), **common}
-    data = {**settings.pop("data", {}), **changes.get("data", {})}
-    teacher = {**settings.pop("teacher", {}), **changes.get("teacher", {})}
+    shared = settings.pop("data")
+    data = {**shared, **changes.get("data", {})}
+    teacher = {**settings.pop("teacher"), **changes.get("teacher", {})}
+    if "data" in teacher:
+        teacher["data"] = {**shared, **teacher["data"]}
     settings = {**settings, **changes, "seed": seed, "data": data}
     if settings["method"] == "teacher":
         return Recipe(**{**settings, "method": "student", "teacher": teacher}).of_teacher()

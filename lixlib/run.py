@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
-from lixlib.distillers import METHODS, Distiller, TwoStage
+from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import one_at_a_time, read_json_lines, without_folders, write_json_lines
 from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
@@ -67,7 +67,7 @@ LABELLED_ALONE = {
     "lix": {"lambda_l": 0.1},
 }
 # What a teacher's recipe may have different from that of its student.
-OF_TEACHER = ("network", "net", "seed", "epochs", "batch", "lr", "patience", "precision")
+OF_TEACHER = ("network", "net", "data", "seed", "epochs", "batch", "lr", "patience", "precision")
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,13 @@ class Recipe:
             "difficulty": 0.5}: training frames, frames of each other split, and how ambiguous RGB is. With "x" every
             data set whose depth is in metres chooses what a teacher sees: "disparity" (as a rule), "depth" or
             "normals".
-        teacher: What the teacher's recipe has different, e.g. {"epochs": 60}.
+        teacher: What the teacher's recipe has different, e.g. {"epochs": 60}; "data" stands for all of the student's.
         unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns too: every
             update then sees about as many of them as labelled ones. The number of updates stays. Where not given, the
-            data set's own default; always 0 for teacher and student, who learn from labels.
+            data set's own default; always 0 for a teacher and for a student who learns from labels alone.
+        auxiliary: Weight of a second task of the student, to predict X from RGB; 0 for none. It needs no labels, so
+            that a student who is not distilled learns from unlabelled frames, too.
+        pretrain: Epochs for which the student predicts X before it learns classes, on labelled and unlabelled frames.
     """
 
     dataset: str = "toydrive"
@@ -118,6 +121,8 @@ class Recipe:
     data: dict = field(default_factory=dict)
     teacher: dict = field(default_factory=dict)
     unlabelled: int | None = None
+    auxiliary: float = 0.0
+    pretrain: int = 0
 
     def __post_init__(self):
         known = ("teacher", "student", *(name for name in METHODS if name != "none"))
@@ -132,7 +137,11 @@ class Recipe:
         for name in self.teacher:
             if name not in OF_TEACHER:
                 raise ValueError(f"a teacher has no {name!r} of its own: it may have its own {', '.join(OF_TEACHER)}")
-        if self.method in ("teacher", "student"):
+        if self.method == "teacher" and (self.auxiliary or self.pretrain):
+            raise ValueError("a teacher sees X: it has nothing to predict, leave auxiliary and pretrain at 0")
+        if self.auxiliary < 0 or self.pretrain < 0:
+            raise ValueError(f"auxiliary {self.auxiliary} and pretrain {self.pretrain} must not be below 0")
+        if self.method == "teacher" or (self.method == "student" and not self.auxiliary):
             object.__setattr__(self, "unlabelled", 0)
         for name, value in DEFAULTS[self.dataset].items():
             if getattr(self, name) is None:
@@ -150,10 +159,10 @@ class Recipe:
 
     @property
     def described(self) -> dict:
-        """The recipe as a result line tells it: no folder of this machine, and `net` only where it has options."""
+        """The recipe as a result line tells it: no folder of this machine, and of the rarer options those in use."""
         told = {option.name: getattr(self, option.name) for option in fields(self) if option.name != "root"}
-        net = told.pop("net")
-        return {**told, "net": without_folders(net)} if net else told
+        told["net"] = without_folders(told["net"])
+        return {name: value for name, value in told.items() if value or name not in ("net", "auxiliary", "pretrain")}
 
     @property
     def folder(self) -> Path:
@@ -174,26 +183,39 @@ class Recipe:
         identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
         return Path(self.dataset, self.network, f"{self.method}-stage-seed{self.seed}-{_digest(identity)}")
 
+    @property
+    def pretraining_folder(self) -> Path:
+        """Where the student's pretraining lives; the methods that start from it share it."""
+        deciding = ("network", "net", "seed", "size", "batch", "lr", "precision", "splits", "data", "pretrain")
+        identity = {name: value for name, value in self.described.items() if name in deciding}
+        return Path(self.dataset, self.network, f"pretraining-seed{self.seed}-{_digest(identity)}")
+
     def of_teacher(self) -> "Recipe":
         """The recipe of the teacher that this run learns from; another network has its own options alone."""
         changes = dict(self.teacher)
         if changes.get("network", self.network) != self.network:
             changes.setdefault("net", {})
-        return replace(self, method="teacher", hyper={}, teacher={}, **changes)
+        return replace(self, method="teacher", hyper={}, teacher={}, auxiliary=0.0, pretrain=0, **changes)
 
     def load(self, split: str, *, with_x: bool) -> Dataset:
         """One split of the run's data set; with_x = False leaves X out."""
         return data.load(self.dataset, split, root=self.root, size=self.size, with_x=with_x, **self.data)
 
-    def load_unlabelled(self) -> Dataset:
-        """The unlabelled frames of the run: ToyDrive frames that no other split has."""
-        options = {**self.data, "eval_count": self.unlabelled}
+    def load_unlabelled(self, count: int | None = None) -> Dataset:
+        """Unlabelled frames, as many as the run has or `count`: ToyDrive frames that no other split has."""
+        options = {**self.data, "eval_count": count or self.unlabelled}
         return Unlabelled(data.load("toydrive", "unlabelled", size=self.size, **options))
 
     def load_training(self) -> Dataset:
         """The images that the run learns from: the labelled ones, and beside them those without labels, if any."""
-        train = self.load(self.splits[0], with_x=self.method != "student")
+        train = self.load(self.splits[0], with_x=self.method != "student" or self.auxiliary > 0)
         return WithUnlabelled(train, self.load_unlabelled()) if self.unlabelled else train
+
+    def load_pretraining(self) -> Dataset:
+        """The images from which the student learns to predict X: all of RGB and X that a distilled one sees."""
+        train = self.load(self.splits[0], with_x=True)
+        count = self.unlabelled or DEFAULTS[self.dataset]["unlabelled"]
+        return WithUnlabelled(train, self.load_unlabelled(count)) if count else train
 
 
 def _digest(identity: dict) -> str:
@@ -277,7 +299,9 @@ def line_of(recipe: Recipe) -> dict:
             **default_options(METHODS[recipe.method if distils else "none"]),
             **recipe.options,
             **({"net": recipe.described["net"]} if recipe.net else {}),
-            **({"unlabelled": recipe.unlabelled} if recipe.unlabelled else {}),
+            **{
+                name: getattr(recipe, name) for name in ("unlabelled", "auxiliary", "pretrain") if getattr(recipe, name)
+            },
         },
         "recipe": recipe.described,
     }
@@ -331,7 +355,8 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> D
     x_channels = train.x_channels if recipe.method == "teacher" else None
     student = nets.build(recipe.network, num_classes=len(train.classes.names), x_channels=x_channels, **recipe.net)
     method = recipe.method if distils else "none"
-    return Distiller(student, teacher, method, example=data.collate([train[0]]), **recipe.options)
+    example = data.collate([train[0]])
+    return Distiller(student, teacher, method, example=example, auxiliary=recipe.auxiliary, **recipe.options)
 
 
 def _train(
@@ -358,10 +383,12 @@ def _train(
     schedule = Schedule(recipe.epochs, batch, recipe.lr, patience=recipe.patience, seed=recipe.seed)
     options = {"augment": Augment(recipe.size), "fabric": fabric, "progress": progress}
     stage_log = []
+    if recipe.pretrain:
+        stage_log += _pretrain(recipe, student, schedule, options)
     if isinstance(distiller.method, TwoStage):
         stage_folder = runs_folder() / recipe.stage_folder
         with _alone(fabric, stage_folder):
-            stage_log = fit_stage(distiller, train, schedule, folder=stage_folder, **options)
+            stage_log += fit_stage(distiller, train, schedule, folder=stage_folder, **options)
     log = fit(distiller, train, schedule, folder=folder, validation=validation, observe=observe, **options)
     if not fabric.is_global_zero:
         return
@@ -392,6 +419,16 @@ def _train(
         "reduced": True,
     }
     write_json_lines(result_file, [line])
+
+
+def _pretrain(recipe: Recipe, student: nn.Module, schedule: Schedule, options: dict) -> list[dict]:
+    """Teach the student to predict X before anything else; its weights change, the head is thrown away."""
+    folder, fabric = runs_folder() / recipe.pretraining_folder, options["fabric"]
+    with fabric.rank_zero_first():
+        train = recipe.load_pretraining()
+    schedule = replace(schedule, epochs=recipe.pretrain, batch=2 * recipe.batch, patience=0)
+    with _alone(fabric, folder):
+        return fit(PredictX(student, data.collate([train[0]])), train, schedule, folder=folder, **options)
 
 
 def _alone(fabric: Fabric, folder: Path) -> AbstractContextManager:

@@ -17,6 +17,7 @@ from lixlib.distillers.maskd import MasKD
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
+from lixlib.distillers.predict_x import PredictX, XHead
 from lixlib.distillers.rkd import RKD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.stage import Stage, TwoStage
@@ -47,7 +48,9 @@ __all__ = [
     "FitNet",
     "MasKD",
     "NoDistillation",
+    "PredictX",
     "Stage",
     "TwoStage",
+    "XHead",
     "build",
 ]

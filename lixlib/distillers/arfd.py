@@ -14,6 +14,7 @@ from lixlib.nets.output import Output
 
 MEASURES = ("cka", "cosine", "euclidean", "pearson")
 SAMPLES = ("positions", "channels")
+ADAPTERS = ("student", "both")
 
 
 class ARFD(nn.Module):
@@ -34,6 +35,9 @@ class ARFD(nn.Module):
         smoother: False: the kernel matrix K is the recalibrated feature; True: K F / K 1 (Nadaraya-Watson) of the
             aligned features F, with the "laplace" or "gaussian" kernel.
         bandwidth: of the kernel; None: the mean pairwise distance of each image's map.
+        bandwidth_factor: by which the bandwidth, given or not, is multiplied.
+        adapters: where the 1x1 convolution of Eq. (12) is: "student", or "both" sides, where the loss can make both
+            sides alike without teaching the student anything.
 
     Raises:
         ValueError: an unknown name, no common tap, or a tap with fewer than two positions (or channels) to compare.
@@ -52,19 +56,25 @@ class ARFD(nn.Module):
         max_positions: int = 256,
         smoother: bool = False,
         bandwidth: float | None = None,
+        bandwidth_factor: float = 1.0,
+        adapters: str = "student",
     ):
         super().__init__()
         check_choice("kernel", kernel, (*KERNELS, "none"))
         check_choice("measure", measure, MEASURES)
         check_choice("samples", samples, SAMPLES)
+        check_choice("adapters", adapters, ADAPTERS)
         if smoother and kernel not in ("laplace", "gaussian"):
             raise ValueError(
                 f'a smoother needs weights that are above 0, kernel "laplace" or "gaussian": found {kernel!r}'
             )
         if max_positions < 2:
             raise ValueError(f"max_positions must be at least 2, found {max_positions}")
+        if not bandwidth_factor > 0:
+            raise ValueError(f"bandwidth_factor must be above 0, found {bandwidth_factor}")
         self.weight, self.kernel, self.measure, self.samples = weight, kernel, measure, samples
         self.max_positions, self.smoother, self.bandwidth = max_positions, smoother, bandwidth
+        self.bandwidth_factor = bandwidth_factor
         pairs = tap_pairs(student, teacher, taps)
         for name, (s, t) in pairs.items():
             rows = math.prod(self._size(s, t)) if samples == "positions" else t.shape[1]
@@ -74,6 +84,8 @@ class ARFD(nn.Module):
                 )
         self.taps = tuple(pairs)
         self.adapters = nn.ModuleList(nn.Conv2d(s.shape[1], t.shape[1], 1) for s, t in pairs.values())
+        of_teacher = pairs.values() if adapters == "both" else ()
+        self.teacher_adapters = nn.ModuleList(nn.Conv2d(t.shape[1], t.shape[1], 1) for _, t in of_teacher)
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         distances = [self._distance(*features) for features in self._recalibrated(student, teacher)]
@@ -87,10 +99,11 @@ class ARFD(nn.Module):
 
     def _recalibrated(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
         pairs = tap_pairs(student, teacher, self.taps).values()
+        of_teacher = self.teacher_adapters or [nn.Identity()] * len(pairs)
         with torch.autocast(student.logits.device.type, enabled=False):
             return [
-                tuple(self._recalibrate(f) for f in self._align(s, t, adapter))
-                for (s, t), adapter in zip(pairs, self.adapters, strict=True)
+                tuple(self._recalibrate(f) for f in self._align(s, adapt(t.float()), adapter))
+                for (s, t), adapter, adapt in zip(pairs, self.adapters, of_teacher, strict=True)
             ]
 
     def _size(self, s: Tensor, t: Tensor) -> tuple[int, int]:
@@ -114,6 +127,8 @@ class ARFD(nn.Module):
         if self.kernel == "none":
             return f
         k = gram(f, kernel=self.kernel, bandwidth=self.bandwidth)
+        if self.bandwidth_factor != 1 and self.kernel != "linear":
+            k = k.pow(self.bandwidth_factor ** (-2 if self.kernel == "gaussian" else -1))  # exp(-d / (f s))
         return k @ f / k.sum(-1, keepdim=True) if self.smoother else k
 
     def _cka(self, s: Tensor, t: Tensor) -> Tensor:

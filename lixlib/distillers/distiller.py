@@ -25,6 +25,7 @@ from lixlib.distillers.maskd import MasKD
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
+from lixlib.distillers.predict_x import XHead
 from lixlib.distillers.rkd import RKD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.vid import VID
@@ -85,6 +86,7 @@ class Distiller(nn.Module):
 
     Args:
         example: one batch, or its (rgb, x), from which the methods read the sizes of the taps.
+        auxiliary: weight of the term "x", for which the student predicts X as a second task (`XHead`); 0 for none.
         hyper: the options of the method.
 
     Raises:
@@ -98,6 +100,7 @@ class Distiller(nn.Module):
         method: str = "none",
         *,
         example: Sample | tuple[Tensor, Tensor | None] | None = None,
+        auxiliary: float = 0.0,
         **hyper,
     ):
         super().__init__()
@@ -111,6 +114,10 @@ class Distiller(nn.Module):
             teacher.requires_grad_(False).eval()
             outputs = _probe(student, example), _probe(teacher, example)
         self.method = build(method, *outputs, **hyper)
+        self.auxiliary, self.x_head = auxiliary, None
+        if auxiliary:
+            _, x = example if isinstance(example, tuple) else (example.rgb, example.x)
+            self.x_head = XHead(outputs[0] or _probe(student, example), x.shape[1])
 
     def train(self, mode: bool = True) -> Distiller:
         super().train(mode)
@@ -129,7 +136,10 @@ class Distiller(nn.Module):
         if self.teacher is not None:
             with torch.no_grad():
                 teacher = call(self.teacher, batch.rgb, batch.x)
-        return {"ce": total / valid.sum().clamp(min=1), **self.method(student, teacher, targets(batch.label, teacher))}
+        terms = {"ce": total / valid.sum().clamp(min=1)}
+        if self.x_head is not None:
+            terms["x"] = self.auxiliary * self.x_head(student, batch)
+        return {**terms, **self.method(student, teacher, targets(batch.label, teacher))}
 
 
 @torch.no_grad()

@@ -162,6 +162,16 @@ def logits_of(net: nn.Module, batch: Sample) -> Tensor:
     return torch.cat([call(net, rgb, x).logits for rgb, x in parts])
 
 
+def sure_of(largest: Tensor, answer: Tensor, label: Tensor, classes: int) -> np.ndarray:
+    """How often the largest probability has which level, by the true class, where the answer is wrong and right.
+
+    **Shapes**: three times (N, H, W) -> (C, 2, LEVELS + 1) int32.
+    """
+    index = (2 * label + (answer == label)) * (LEVELS + 1) + (largest * LEVELS).round().long()
+    counts = torch.bincount(index.flatten(), minlength=classes * 2 * (LEVELS + 1))
+    return counts.reshape(classes, 2, LEVELS + 1).int().numpy()
+
+
 def miou(answer: Tensor, label: Tensor, classes: int) -> float:
     return round(scores(confusion_matrix(answer.long(), label, classes))["mIoU"], 6)
 
@@ -233,8 +243,12 @@ def networks(options: Options, folder: Path, command: str) -> dict:
                 print(f"{method}, seed {seed}: not in the runs folder, left out", file=sys.stderr)
                 continue
             logits = logits_of(net, test)
-            answer, right = logits.argmax(1), logits.softmax(1).gather(1, test.label[:, None])[:, 0]
-            arrays = {"answer": answer.byte().numpy(), "probability": bytes_of(right, LEVELS)}
+            p, answer = logits.softmax(1), logits.argmax(1)
+            arrays = {
+                "answer": answer.byte().numpy(),
+                "probability": bytes_of(p.gather(1, test.label[:, None])[:, 0], LEVELS),
+                "sure": sure_of(p.amax(1), answer, test.label, len(names)),
+            }
             write_atomically(folder / f"{method}-seed{seed}.npz", lambda path, arrays=arrays: _write(path, arrays))
             found["runs"].setdefault(method, {})[seed] = miou(answer, test.label, len(names))
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lixlib.compare import lines_of
+from lixlib.data.faults import FAULTS
 from lixlib.functional.checks import check_choice
 from lixlib.run import Recipe
 
@@ -19,10 +20,12 @@ SCHEDULE = {
     "splits": ("train", None, "test"),
     "teacher": {"epochs": 100},
 }
-QUICK = {"epochs": 2, "data": {"count": 8, "eval_count": 8}, "unlabelled": 8, "teacher": {"epochs": 2}}
+FEW = {"count": 8, "eval_count": 8}  # of a quick run
 # The paper's own forms, at weights that neither vanish nor swamp cross-entropy here.
 DWLD = {"weight": 0.25}
 ARFD = {"weight": 3.0}
+AUXILIARY = 1.0  # weight of predicting X: |error| of a disparity in [0, 1] starts at about a tenth of cross-entropy
+PRETRAIN = 40  # epochs, as many as the training itself
 
 
 def _dkd(**hyper) -> dict:
@@ -35,6 +38,14 @@ def _dwld(**hyper) -> dict:
 
 def _arfd(**hyper) -> dict:
     return {"method": "arfd", "hyper": {**ARFD, "samples": "positions", "max_positions": 256, **hyper}}
+
+
+def _taught_by(count: int, epochs: int) -> dict:
+    return {} if count == 16 else {"data": {"count": count}, "epochs": epochs}
+
+
+def _kd(**changes) -> dict:
+    return {"method": "kd", "hyper": {"weight": 1.0}, **changes}
 
 
 # by experiment, by variant: what its recipe has different from the schedule; paper-literal DWLD is the method's default
@@ -93,6 +104,47 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "encoder": _arfd(kernel="laplace", measure="cka", taps=["conv2", "conv3", "conv4", "conv5"]),
         "decoder": _arfd(kernel="laplace", measure="cka", taps=["decode4", "decode3", "decode2"]),
     },
+    # chapter 13: a teacher that was trained with clean X reads a faulty one while it teaches
+    "faults": {
+        "clean": _kd(),
+        **{fault: _kd(data={"fault": fault}, teacher={"data": {}}) for fault in FAULTS},
+    },
+    # chapter 14
+    "methods": {
+        "student": {"method": "student"},
+        "KD": _kd(),
+        "DIST": {"method": "dist"},
+        "LIX": {"method": "lix"},
+    },
+    "x": {
+        f"{name}, {x}": {**recipe, **({"data": {"x": x}} if x != "disparity" else {})}
+        for x in ("disparity", "normals", "thermal")
+        for name, recipe in (("teacher", {"method": "teacher"}), ("KD", _kd()))
+    },
+    "small-student": {
+        f"{name}, {half}": {**recipe, **({"net": {"width": 0.5}, "teacher": {"net": {}}} if half == "1/2" else {})}
+        for half in ("1", "1/2")
+        for name, recipe in (("student", {"method": "student"}), ("KD", _kd()))
+    },
+    # a student of 16 labelled frames, and a teacher that has seen more of them, for as many updates
+    "teacher-data": {
+        f"{name} of {count}": recipe
+        for count, epochs in ((16, 100), (64, 25), (240, 7))
+        for name, recipe in (
+            ("teacher", {"method": "teacher", "teacher": _taught_by(count, epochs)}),
+            ("KD, teacher", _kd(teacher=_taught_by(count, epochs))),
+        )
+    },
+    # all of them see the 240 unlabelled frames, but for the plain student
+    "auxiliary": {
+        "student": {"method": "student"},
+        "predicts X": {"method": "student", "auxiliary": AUXILIARY},
+        "pretrained on X": {"method": "student", "pretrain": PRETRAIN},
+        "KD": _kd(),
+        "KD, predicts X": _kd(auxiliary=AUXILIARY),
+        "KD, pretrained on X": _kd(pretrain=PRETRAIN),
+    },
+    "unlabelled": {f"KD, {count}": _kd(**({"unlabelled": count} if count != 240 else {})) for count in (0, 60, 240)},
 }
 
 
@@ -112,18 +164,23 @@ def recipes(experiment: str, seeds: Iterable[int] = (0,), *, quick: bool = False
 
 
 def _recipe(changes: dict, seed: int, quick: bool, common: dict) -> Recipe:
-    settings = {**SCHEDULE, **(QUICK if quick else {}), **common}
-    shared = settings.pop("data")
-    data = {**shared, **changes.get("data", {})}
-    teacher = {**settings.pop("teacher"), **changes.get("teacher", {})}
+    settings = {**SCHEDULE, **common}
+    shared, taught = settings.pop("data"), settings.pop("teacher")
+    settings |= {**changes, "seed": seed, "data": {**shared, **changes.get("data", {})}}
+    teacher = {**taught, **changes.get("teacher", {})}
     if "data" in teacher:
         teacher["data"] = {**shared, **teacher["data"]}
-    settings = {**settings, **changes, "seed": seed, "data": data}
+    if quick:
+        for part in (settings, teacher):
+            part["epochs"] = 2
+            if "data" in part:
+                part["data"] = {**part["data"], **FEW}
+        settings["unlabelled"] = min(8, settings.get("unlabelled", 8))
+        settings["pretrain"] = min(2, settings.get("pretrain", 0))
+    settings["teacher"] = teacher
     if settings["method"] == "teacher":
-        return Recipe(**{**settings, "method": "student", "teacher": teacher}).of_teacher()
-    if settings["method"] == "student":
-        teacher = {}
-    return Recipe(**settings, teacher=teacher)
+        return Recipe(**{**settings, "method": "student"}).of_teacher()
+    return Recipe(**{**settings, "teacher": {}} if settings["method"] == "student" else settings)
 
 
 def read(experiment: str, folder: Path | str, seeds: Sequence[int] = (0, 1, 2), **options) -> dict:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from lixlib.data import thermal
 from lixlib.data.classes import TOYDRIVE
+from lixlib.data.faults import FAULTS, corrupt
 from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import Sample
 from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, check_request, render
 from lixlib.data.x import UNITS, channels, encode_depth
 from lixlib.files import write_atomically
+from lixlib.functional.checks import check_choice
 
 __all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "camera", "encode_depth", "render"]
 
@@ -29,10 +33,13 @@ class ToyDrive(Dataset):
     The frames are rendered on first use and kept in `cache` (default: $LIX_CACHE, else ~/.cache/lix).
 
     **Shapes**: each item is a `Sample` with rgb (3, H, W), x (1, H, W), valid (1, H, W), label (H, W); with
-    x = "normals" x is (3, H, W). How depth becomes x: `lixlib.data.x`.
+    x = "normals" x is (3, H, W). How depth becomes x: `lixlib.data.x`; or x = "thermal" (`lixlib.data.thermal`).
+
+    Args:
+        fault: what is wrong with the depth of which x is made (`lixlib.data.faults`); None: nothing.
 
     Raises:
-        ValueError: an unknown split or x, or a size, count, seed or difficulty out of range.
+        ValueError: an unknown split, x or fault, or a size, count, seed or difficulty out of range.
     """
 
     name = "toydrive"
@@ -47,11 +54,18 @@ class ToyDrive(Dataset):
         seed: int = 0,
         difficulty: float = 0.5,
         x: str = "disparity",
+        fault: str | None = None,
         cache: Path | str | None = None,
     ):
         if split not in FIRST_FRAME:
             raise ValueError(f"unknown split {split!r}: choose one of {', '.join(FIRST_FRAME)}")
-        self.x_channels = channels(x)
+        self.x_channels = 1 if x == "thermal" else channels(x)
+        if fault is not None:
+            check_choice("fault", fault, FAULTS)
+            if x == "thermal":
+                raise ValueError("a fault is one of depth, and thermal X has none: leave it out")
+        self.fault = fault
+        self._x: dict[int, tuple[Tensor, Tensor]] = {}  # made once where making it takes long
         count = DEFAULT_COUNT[split] if count is None else count
         if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= 500_000:
             raise ValueError(f"count is {count!r}: give a whole number of frames from 1 to 500000")
@@ -100,9 +114,23 @@ class ToyDrive(Dataset):
 
     def __getitem__(self, i: int) -> Sample:
         rgb = torch.from_numpy(self._rgb[i]).permute(2, 0, 1).float() / 255
-        x, valid = encode_depth(torch.from_numpy(self._depth[i])[None], self.x, camera(self.size))
         label = torch.from_numpy(self._label[i]).long()
-        return Sample(rgb, x, valid, label, f"toydrive-{self.seed}-{self.indices[i]}", UNITS[self.x])
+        unit = thermal.UNIT if self.x == "thermal" else UNITS[self.x]
+        return Sample(rgb, *self._read_x(i), label, f"toydrive-{self.seed}-{self.indices[i]}", unit)
+
+    def _read_x(self, i: int) -> tuple[Tensor, Tensor]:
+        if self.x != "thermal" and self.fault is None:
+            return encode_depth(torch.from_numpy(self._depth[i])[None], self.x, camera(self.size))
+        if i not in self._x:
+            rng = np.random.default_rng([self.seed, self.indices[i]])
+            if self.x == "thermal":
+                warmth = thermal.thermal(self._label[i], self._depth[i], self.classes.names, rng)
+                x = torch.from_numpy(warmth)[None]
+                self._x[i] = x, torch.ones_like(x, dtype=torch.bool)
+            else:
+                depth = torch.from_numpy(corrupt(self._depth[i], self.fault, rng))[None]
+                self._x[i] = encode_depth(depth, self.x, camera(self.size))
+        return self._x[i]
 
 
 def camera(size: tuple[int, int]) -> Intrinsics:

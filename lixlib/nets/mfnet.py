@@ -104,6 +104,7 @@ class MFNet(nn.Module, PyTorchModelHubMixin):
         x_channels: 1 or 3 for the teacher, None for the student.
         activated_head: the reference ends in convolution, batch norm and LeakyReLU(0.2), which squashes negative
             logits; False ends in a plain 3x3 convolution.
+        width: factor of every number of channels but the input's and the classes', rounded to even numbers.
 
     **Shapes**: rgb (B, 3, H, W) in [0, 1]; x (B, x_channels, H, W) in [0, 1]; any H, W (sides that are no multiple
     of 16 are padded by their last row and column, and the logits cropped back).
@@ -114,16 +115,26 @@ class MFNet(nn.Module, PyTorchModelHubMixin):
 
     name = "mfnet"
 
-    def __init__(self, num_classes: int, x_channels: int | None = None, *, activated_head: bool = True):
+    def __init__(
+        self,
+        num_classes: int,
+        x_channels: int | None = None,
+        *,
+        activated_head: bool = True,
+        width: float = 1.0,
+    ):
         super().__init__()
+        if not width > 0:
+            raise ValueError(f"width must be above 0, found {width}")
         self.num_classes, self.x_channels, self.activated_head = num_classes, x_channels, activated_head
-        self.rgb_encoder = MFNetEncoder(3, RGB_WIDTHS)
-        if x_channels is None:
-            widths = (96, 48, 48, 16)
-        else:
-            self.x_encoder = MFNetEncoder(x_channels, X_WIDTHS)
-            widths = (132, 64, 64, 32)
-        self.decoder = MFNetDecoder(widths, num_classes, activated_head)
+        rgb, x = (tuple(max(2, 2 * round(width * w / 2)) for w in widths) for widths in (RGB_WIDTHS, X_WIDTHS))
+        self.rgb_encoder = MFNetEncoder(3, rgb)
+        fused = rgb
+        if x_channels is not None:
+            self.x_encoder = MFNetEncoder(x_channels, x)
+            fused = tuple(a + b for a, b in zip(rgb, x, strict=True))
+        # stage 1 has no skip: the decoder's last map is as wide as it, of both encoders
+        self.decoder = MFNetDecoder((fused[4], fused[2], fused[1], fused[0]), num_classes, activated_head)
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
         inputs.check(self, rgb, x)

@@ -1,0 +1,46 @@
+"""A thermal-like X for ToyDrive: what a camera for warmth would see of a scene, made from labels and depth."""
+
+import numpy as np
+from scipy import ndimage
+
+UNIT = "(temperature - air + 20 K) / 40 K"
+# Kelvin above the air on a mild day, and how much it differs from object to object (standard deviation)
+WARMTH = {
+    "road": (4.0, 0.5),
+    "sidewalk": (3.0, 0.5),
+    "terrain": (1.0, 0.5),
+    "lane mark": (3.5, 0.3),
+    "building": (3.0, 2.0),
+    "pole": (1.0, 0.7),
+    "traffic sign": (1.0, 1.0),
+    "traffic light": (6.0, 1.0),
+    "tree": (0.0, 0.5),
+    "sky": (-20.0, 0.0),
+    "pedestrian": (11.0, 1.5),
+    "car": (6.0, 4.0),
+    "truck": (7.0, 4.0),
+}
+REACH = 150.0  # metres after which 1 / e of a difference in warmth is left
+BLUR, NOISE = 0.6, 0.3  # of the sensor: pixels, Kelvin
+
+
+def thermal(label: np.ndarray, depth: np.ndarray, names: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
+    """An image of warmth in [0, 1], clip((temperature - air + 20 K) / 40 K, 0, 1).
+
+    Every connected piece of a class has one temperature, drawn around that of its class (`WARMTH`, plausible numbers,
+    not measured ones), so that parked cars and moving ones differ; distance levels differences, the sensor blurs and
+    adds noise. There is no shape from shading, no sun and no reflection: thermal-like, not thermal.
+
+    **Shapes**: label (H, W) class numbers, depth (H, W) metres, inf for sky -> (H, W) float32.
+
+    Args:
+        names: of the classes, by number.
+    """
+    kelvin = np.zeros(label.shape)
+    for number, name in enumerate(names):
+        mean, spread = WARMTH[name]
+        pieces, count = ndimage.label(label == number)
+        kelvin += np.concatenate([[0.0], mean + spread * rng.standard_normal(count)])[pieces]
+    far = np.where(label == names.index("sky"), 1.0, np.exp(-np.minimum(depth, 1e4) / REACH))
+    kelvin = ndimage.gaussian_filter(kelvin * far, BLUR) + NOISE * rng.standard_normal(label.shape)
+    return ((kelvin + 20) / 40).clip(0, 1).astype(np.float32)

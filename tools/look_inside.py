@@ -13,6 +13,7 @@ The runs lie in the runs folder (LIX_RUNS, or runs/). Part 1 trains what is not 
 import json
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,16 +36,16 @@ from lixlib.run import Recipe, run, runs_folder
 METHODS = {
     "teacher": ("baselines", "teacher"),
     "student": ("baselines", "student"),
-    "kd": ("methods", "KD"),
     "dwld": ("beta", "DWLD"),
     "closed-form": ("weighting", "closed-form, kl"),
     "arfd": ("table-v", "laplace, cka"),
+    "kd": ("methods", "KD"),
     "lix": ("methods", "LIX"),
 }
 LOOKS = (1, 3, 10, 20)  # epochs whose maps are kept, and the last
 EDGES = (0.0, *np.geomspace(1e-4, 30, 49).tolist())  # of the bins of the loss per pixel, in nats; the last is open
-SMALL = ("pole", "traffic sign", "traffic light", "pedestrian")  # their pixels choose the frames
-LEVELS = 31  # a probability over all test frames is kept as a whole number from 0 to this
+SMALL = ("pole", "traffic sign", "traffic light", "pedestrian")  # things whose pixels choose the frames
+LEVELS = 50  # of probabilities over all test frames: a histogram has bins around 0, 1/50, ..., 1
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,12 @@ def logits_of(net: nn.Module, batch: Sample) -> Tensor:
     return torch.cat([call(net, rgb, x).logits for rgb, x in parts])
 
 
-def sure_of(largest: Tensor, answer: Tensor, label: Tensor, classes: int) -> np.ndarray:
-    """How often the largest probability has which level, by the true class, where the answer is wrong and right.
+def levels_of(p: Tensor, label: Tensor, right: Tensor, classes: int) -> np.ndarray:
+    """How often a probability has which level, by the true class, where the answer is wrong and where it is right.
 
-    **Shapes**: three times (N, H, W) -> (C, 2, LEVELS + 1) int32.
+    **Shapes**: p in [0, 1], label and right (N, H, W) -> (C, 2, LEVELS + 1) int32.
     """
-    index = (2 * label + (answer == label)) * (LEVELS + 1) + (largest * LEVELS).round().long()
+    index = (2 * label + right) * (LEVELS + 1) + (p * LEVELS).round().long()
     counts = torch.bincount(index.flatten(), minlength=classes * 2 * (LEVELS + 1))
     return counts.reshape(classes, 2, LEVELS + 1).int().numpy()
 
@@ -183,8 +184,8 @@ def test_frames(recipe: Recipe, fault: str | None = None) -> tuple[Sample, tuple
     return collate(list(test)), test.classes.names
 
 
-def training(options: Options, folder: Path, command: str) -> dict:
-    """Part 1."""
+def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
+    """Part 1; what its JSON says, whenever there is more."""
     teacher_recipe = teacher_of(0, options.quick)
     teacher = run(teacher_recipe, device="cpu", command=command, progress=False).net
     test, names = test_frames(teacher_recipe)
@@ -212,7 +213,7 @@ def training(options: Options, folder: Path, command: str) -> dict:
         _write_looks(folder / f"training-{method}.npz", maps, finished.log)
         found["runs"][method] = {"mIoU": finished.line["metrics"]["mIoU"], "hyper": finished.line["hyper"]}
         print(f"{method}: mIoU {100 * finished.line['metrics']['mIoU']:.2f}", flush=True)
-    return found
+        yield found
 
 
 def _write_looks(path: Path, looks: dict[int, dict[str, np.ndarray]], log: list[dict]) -> None:
@@ -232,10 +233,11 @@ def pick(batch: Sample, frames: list[int]) -> Sample:
     return replace(batch, **parts, name=tuple(batch.name[i] for i in frames))
 
 
-def networks(options: Options, folder: Path, command: str) -> dict:
-    """Part 2."""
+def networks(options: Options, folder: Path, _: str) -> Iterator[dict]:
+    """Part 2; what its JSON says, whenever there is more."""
     test, names = test_frames(teacher_of(0, options.quick))
-    found: dict = {"levels": LEVELS, "runs": {}}
+    small = torch.tensor([names.index(name) for name in SMALL])
+    found: dict = {"levels": LEVELS, "small": SMALL, "runs": {}}
     for seed in options.seeds:
         for method in METHODS:
             net = net_of(recipe_of(method, seed, options.quick))
@@ -244,18 +246,20 @@ def networks(options: Options, folder: Path, command: str) -> dict:
                 continue
             logits = logits_of(net, test)
             p, answer = logits.softmax(1), logits.argmax(1)
+            truth, right = p.gather(1, test.label[:, None])[:, 0], answer == test.label
             arrays = {
                 "answer": answer.byte().numpy(),
-                "probability": bytes_of(p.gather(1, test.label[:, None])[:, 0], LEVELS),
-                "sure": sure_of(p.amax(1), answer, test.label, len(names)),
+                "truth": levels_of(truth, test.label, right, len(names)),
+                "largest": levels_of(p.amax(1), test.label, right, len(names)),
+                "small": bytes_of(truth[torch.isin(test.label, small)]),  # pixel by pixel, for small things alone
             }
             write_atomically(folder / f"{method}-seed{seed}.npz", lambda path, arrays=arrays: _write(path, arrays))
             found["runs"].setdefault(method, {})[seed] = miou(answer, test.label, len(names))
-    return found
+            yield found
 
 
-def faults(options: Options, folder: Path, command: str) -> dict:
-    """Part 3."""
+def faults(options: Options, folder: Path, _: str) -> Iterator[dict]:
+    """Part 3; what its JSON says, whenever there is more."""
     found: dict = {"teacher": {}, "student": {}}
     for name, changes in experiments.EXPERIMENTS["faults"].items():
         fault = changes.get("data", {}).get("fault")
@@ -276,7 +280,7 @@ def faults(options: Options, folder: Path, command: str) -> dict:
             path = folder / f"fault-{name}-seed{seed}.npz"
             if arrays:
                 write_atomically(path, lambda temporary, arrays=arrays: _write(temporary, arrays))
-    return found
+                yield found
 
 
 PARTS = {"training": training, "networks": networks, "faults": faults}
@@ -286,21 +290,13 @@ def main(options: Options) -> None:
     torch.set_num_threads(1)  # the same numbers on every machine of the same kind
     folder = Path(options.results, "inside", "toydrive", "mfnet")
     folder.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["python", *sys.argv])
+    recipe = teacher_of(0, options.quick)
+    made = {"command": shlex.join(["python", *sys.argv]), **results.provenance(torch.device("cpu")), "reduced": True}
+    frames = {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.data}
     for part in options.parts:
-        found = PARTS[part](options, folder, command)
-        recipe = teacher_of(0, options.quick)
-        about = {
-            "command": command,
-            **results.provenance(torch.device("cpu")),
-            "reduced": True,
-            "split": recipe.splits[-1],
-            "size": recipe.size,
-            "data": recipe.data,
-            **found,
-        }
-        text = json.dumps(about) + "\n"
-        write_atomically(folder / f"{part}.json", lambda path, text=text: path.write_text(text, encoding="utf-8"))
+        for found in PARTS[part](options, folder, made["command"]):
+            text = json.dumps(made | frames | found) + "\n"
+            write_atomically(folder / f"{part}.json", lambda path, text=text: path.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The paper's four metrics, from one confusion matrix."""
+"""The paper's four metrics, from one confusion matrix; and how far probabilities can be believed."""
 
 import torch
 from torch import Tensor
@@ -49,3 +49,38 @@ def scores(confusion: Tensor) -> dict:
         "IoU": iou.tolist(),
         "F1": f1.tolist(),
     }
+
+
+def reliability(probability: Tensor, label: Tensor, *, bins: int = 15, ignore_index: int = IGNORE) -> Tensor:
+    """Sort the valid pixels by confidence, the largest probability, into bins of equal width (Guo et al., ICML 2017).
+
+    Bin m of M holds the confidences in ((m - 1) / M, m / M].
+
+    **Shapes**: probability (B, C, H, W), label (B, H, W) int64 -> (3, bins) float64; rows: the number of pixels, the
+    sum of their confidences, the number of those that are right.
+
+    Raises:
+        ValueError: no bin, or shapes that do not fit together.
+    """
+    if bins < 1:
+        raise ValueError(f"bins is {bins}: give at least 1")
+    if probability.dim() != 4 or probability[:, 0].shape != label.shape:
+        raise ValueError(f"probability {tuple(probability.shape)} does not fit label {tuple(label.shape)}")
+    confidence, prediction = probability.double().max(1)
+    valid = label != ignore_index
+    edges = torch.arange(1, bins, dtype=torch.float64, device=label.device) / bins
+    place = torch.bucketize(confidence[valid], edges)  # an upper edge belongs to the bin below it
+    right = (prediction == label)[valid].double()
+    rows = (torch.ones_like(right), confidence[valid], right)
+    return torch.stack([torch.bincount(place, weights=row, minlength=bins) for row in rows])
+
+
+def calibration_error(reliability: Tensor) -> float:
+    """The expected calibration error: |accuracy - confidence| of every bin, weighted by its share of the pixels.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, Eq. (5).
+
+    **Shapes**: (3, bins) of `reliability` -> in [0, 1].
+    """
+    count, confidence, right = torch.as_tensor(reliability, dtype=torch.float64)
+    return float((right - confidence).abs().sum() / count.sum())

@@ -16,6 +16,7 @@ from lixlib.data.cityscapes import read_camera
 from lixlib.data.classes import CITYSCAPES_IDS, TABLES
 from lixlib.data.labels import from_colours, from_ids
 from lixlib.data.normals import Intrinsics, surface_normals
+from lixlib.data.toydrive_scene import WEATHERS, make_scene, weather
 from lixlib.data.triplets import open_map
 from lixlib.data.x import UNITS
 from lixlib.exercises import EXERCISES
@@ -131,3 +132,10 @@ def test_places_of_the_shipped_split():
     train, val = CHAPTER["places"]("train"), CHAPTER["places"]("val")
     assert (len(train), len(val)) == (500, 200)
     assert set((train // 10_000).tolist()) == {1, 2, 6, 18, 20} and (train % 10_000).max() < 837
+
+
+@pytest.mark.parametrize("difficulty", [0.0, 0.8])
+def test_weather_is_the_librarys(difficulty):
+    scenes = [make_scene(0, index, difficulty) for index in range(40)]
+    kinds = [CHAPTER["weather"](scene) for scene in scenes]
+    assert kinds == [weather(scene) for scene in scenes] and set(kinds) == set(WEATHERS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, jaccard_score
 
-from lixlib.metrics import confusion_matrix, scores
+from lixlib.metrics import calibration_error, confusion_matrix, reliability, scores
 
 
 @pytest.mark.parametrize("num_classes", [2, 5, 19])
@@ -40,3 +40,53 @@ def test_rows_are_the_truth():
 def test_unequal_shapes_are_named():
     with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
         confusion_matrix(torch.zeros(2, dtype=torch.long), torch.zeros(3, dtype=torch.long), 2)
+
+
+def plain_calibration_error(probability, label, bins):
+    """Guo et al., ICML 2017, Eq. (5), pixel by pixel."""
+    inside = [[] for _ in range(bins)]
+    for p, truth in zip(probability.movedim(1, -1).reshape(-1, probability.shape[1]).tolist(), label.flatten().tolist(),
+                        strict=True):  # fmt: skip
+        if truth != 255:
+            m = next(m for m in range(1, bins + 1) if (m - 1) / bins < max(p) <= m / bins)
+            inside[m - 1].append((max(p), p.index(max(p)) == truth))
+    n = sum(map(len, inside))
+    error = 0.0
+    for pixels in filter(None, inside):
+        confidence, accuracy = (sum(values) / len(pixels) for values in zip(*pixels, strict=True))
+        error += len(pixels) / n * abs(accuracy - confidence)
+    return error
+
+
+@pytest.mark.parametrize("bins", [1, 4, 15])
+def test_calibration_error_equals_a_plain_transcription(bins):
+    logits, label = 3 * torch.randn(2, 5, 7, 9, dtype=torch.float64), torch.randint(0, 5, (2, 7, 9))
+    label[0, :2] = 255
+    found = calibration_error(reliability(logits.softmax(1), label, bins=bins))
+    assert found == pytest.approx(plain_calibration_error(logits.softmax(1), label, bins))
+
+
+def test_an_upper_edge_belongs_to_the_bin_below():
+    probability = torch.tensor([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]], dtype=torch.float64).T[None, :, None]
+    found = reliability(probability, torch.tensor([[[0, 1, 0]]]), bins=4)
+    assert found.tolist() == [[0, 1, 1, 1], [0, 0.5, 0.75, 1.0], [0, 1, 0, 1]]
+
+
+def test_bins_merge():
+    logits, label = torch.randn(2, 5, 7, 9), torch.randint(0, 5, (2, 7, 9))
+    fine, coarse = (reliability(logits.softmax(1), label, bins=bins) for bins in (30, 15))
+    torch.testing.assert_close(fine.reshape(3, 15, 2).sum(-1), coarse)
+    assert calibration_error(coarse) <= calibration_error(fine) + 1e-12
+
+
+def test_certain_and_right_is_calibrated():
+    label = torch.randint(0, 3, (1, 4, 4))
+    probability = torch.nn.functional.one_hot(label, 3).movedim(-1, 1).double()
+    assert calibration_error(reliability(probability, label)) == 0
+    assert calibration_error(reliability(probability, (label + 1) % 3)) == 1
+
+
+@pytest.mark.parametrize(("shape", "bins", "message"), [((2, 3, 4, 4), 15, "does not fit"), ((1, 3, 4, 4), 0, "bins")])
+def test_reliability_says_what_does_not_fit(shape, bins, message):
+    with pytest.raises(ValueError, match=message):
+        reliability(torch.rand(shape), torch.zeros(1, 4, 4, dtype=torch.long), bins=bins)

@@ -12,6 +12,7 @@ ROAD, SIDEWALK, TERRAIN, MARK, BUILDING, POLE, SIGN, LIGHT, TREE, SKY, PERSON, C
 BOX, CONE, ELLIPSOID = range(3)
 (PLAIN, FACADE, ROOF, LEAVES, BODY, GLASS, WHEEL, DISC, PLATE, SIGNAL, CARGO) = range(11)
 ON_GROUND, ON_FACADE = 1, 2
+WEATHERS = ("sunny", "overcast", "low sun", "fog")
 
 # One row per solid. x, y: centre; z: bottom; hx, hy: half sizes (radius for a cone); h: height; kx, ky: how much
 # the half size shrinks per metre of height; rough: share of a ragged outline; base: where a facade's floors start.
@@ -353,6 +354,15 @@ def make_scene(seed: int, index: int, difficulty: float = 0.5) -> Scene:
     _people(b, half, edge, walls, road, kind)
     _decoys(seed, index, b, half, lane, edge, road, walls)
     return scene
+
+
+def weather(scene: Scene) -> str:
+    """What the light of a scene would be called: one of `WEATHERS`. Fog comes first; it may lie in any light."""
+    if scene.haze > 0.0031:
+        return "fog"
+    if scene.clouds > 1:
+        return "overcast"
+    return "low sun" if scene.sun[2] < 0.45 else "sunny"
 
 
 def _buildings(b, side, sign, edge, walls, kind) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import brentq
 
@@ -58,12 +59,43 @@ def pooled(scores: Mapping[str, Sequence[float]], against: str) -> dict[str, Pai
     if len({len(values) for values in scores.values()}) != 1:
         raise ValueError("every method needs a score of every seed")
     y = np.array(list(scores.values()), dtype=np.float64)
-    residual = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
-    methods, n = y.shape
-    freedom = (methods - 1) * (n - 1)
-    deviation = math.sqrt(2 * (residual**2).sum() / freedom) if freedom else math.nan  # of a difference of two
+    variance, freedom = _residual(y)
+    deviation = math.sqrt(2 * variance)  # of a difference of two
     means = dict(zip(scores, y.mean(1) - y[list(scores).index(against)].mean(), strict=True))
-    return {name: _test(n, float(mean), deviation, freedom) for name, mean in means.items() if name != against}
+    return {name: _test(y.shape[1], float(mean), deviation, freedom) for name, mean in means.items() if name != against}
+
+
+@dataclass(frozen=True)
+class Differ:
+    """Whether any of several methods differs from the others.
+
+    Args:
+        f: variance of the methods' means over what the scatter alone would give them; 1 is expected without an effect.
+        p: how often scatter alone would give an f as large.
+        deviation: standard deviation of one score, free of what its method and its seed add.
+        freedom: degrees of freedom of that deviation.
+    """
+
+    f: float
+    p: float
+    deviation: float
+    freedom: int
+
+
+def differ(scores: ArrayLike) -> Differ:
+    """The F-test of a two-way analysis of variance, method and seed (Fisher, 1925); of two methods it is `paired`.
+
+    **Shapes**: scores (methods, seeds). It assumes what `pooled` assumes. With one method or one seed all but the
+    degrees of freedom is NaN.
+    """
+    y = np.asarray(scores, dtype=np.float64)
+    variance, freedom = _residual(y)
+    if not freedom:
+        return Differ(math.nan, math.nan, math.nan, 0)
+    methods, n = y.shape
+    between = n * float(y.mean(1).var(ddof=1))
+    f = between / variance if variance else math.inf if between else math.nan
+    return Differ(f, float(stats.f.sf(f, methods - 1, freedom)), math.sqrt(variance), freedom)
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:
@@ -95,6 +127,11 @@ class Comparison:
     own_holm: float
     shared_holm: float
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the mean gain: with the pooled scatter where there is one, else the method's own."""
+        return (self.shared or self.own).interval
+
 
 def compare_with(runs: Runs, rival: str, metric: str = "mIoU") -> dict[str, Comparison]:
     """Every distilled student against a rival (the student alone, or another method), paired by seed, in points."""
@@ -108,6 +145,23 @@ def compare_with(runs: Runs, rival: str, metric: str = "mIoU") -> dict[str, Comp
     shared = {m: test for m, test in pooled(scores, rival).items() if m in own} if scores else {}
     own_holm, shared_holm = (holm({m: test.p for m, test in tests.items()}) for tests in (own, shared))
     return {m: Comparison(own[m], shared.get(m), own_holm[m], shared_holm.get(m, math.nan)) for m in own}
+
+
+def block(runs: Runs, metric: str = "mIoU") -> tuple[np.ndarray, list[str]]:
+    """The scores of an unfinished grid that `differ` can take: its largest complete block, and the methods in it.
+
+    Of all blocks of the first seeds with every method that has them it is the one with the most degrees of freedom.
+
+    **Shapes**: (methods, seeds), in %.
+    """
+    seeds = sorted({seed for by_seed in runs.values() for seed in by_seed})
+    found = [((0, 0, 1), [])]
+    for n in range(1, len(seeds) + 1):
+        whole = [m for m, by_seed in runs.items() if all(seed in by_seed for seed in seeds[:n])]
+        found.append((((len(whole) - 1) * (n - 1), len(whole), n), whole))
+    (*_, n), whole = max(found)
+    scores = [[100 * runs[m][seed]["metrics"][metric] for seed in seeds[:n]] for m in whole]
+    return np.array(scores, dtype=np.float64).reshape(-1, n), whole
 
 
 def detectable(n: int, deviation: float, *, comparisons: int = 1, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -128,6 +182,13 @@ def detectable(n: int, deviation: float, *, comparisons: int = 1, alpha: float =
         return power - float(found.mean())
 
     return brentq(misses, 0.0, 10 + 3 * critical) * deviation / math.sqrt(n)
+
+
+def _residual(y: np.ndarray) -> tuple[float, int]:
+    """Variance that neither method nor seed explains, and its degrees of freedom. **Shapes**: (methods, seeds)."""
+    residual = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
+    freedom = (y.shape[0] - 1) * (y.shape[1] - 1)
+    return (float((residual**2).sum()) / freedom if freedom else math.nan), freedom
 
 
 def _test(n: int, mean: float, deviation: float, freedom: int) -> Paired:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from lixlib.results import gains
-from lixlib.significance import compare_with, detectable, holm, paired, pooled
+from lixlib.significance import block, compare_with, detectable, differ, holm, paired, pooled
 
 
 @pytest.mark.parametrize("n", [2, 3, 8])
@@ -62,6 +62,52 @@ def test_pooled_of_two_methods_is_the_paired_test():
     assert alone.mean == 1 and math.isnan(alone.p)
 
 
+def test_differ_of_two_methods_is_the_paired_test():
+    student, lix = [50.0, 51.0, 49.5], [51.0, 51.5, 51.5]
+    found, t = differ([student, lix]), stats.ttest_rel(lix, student)
+    assert found.f == pytest.approx(t.statistic**2) and found.p == pytest.approx(t.pvalue)
+    assert found.deviation == pytest.approx(np.std(np.subtract(lix, student), ddof=1) / 2**0.5)
+
+
+def test_differ_is_the_linear_model_with_and_without_methods():
+    rng = np.random.default_rng(0)
+    y = rng.normal(50, 1, (5, 1)) + rng.normal(0, 2, (1, 3)) + rng.normal(0, 0.5, (5, 3))
+    seeds = np.tile(np.eye(3), (5, 1))
+    methods = np.repeat(np.eye(5)[:, 1:], 3, axis=0)
+    full, reduced = (np.linalg.lstsq(x, y.ravel(), rcond=None)[1][0] for x in (np.hstack([seeds, methods]), seeds))
+    found = differ(y)
+    assert found.f == pytest.approx((reduced - full) / 4 / (full / 8))
+    assert found.p == pytest.approx(stats.f.sf(found.f, 4, 8)) and found.freedom == 8
+    assert found.deviation == pytest.approx((full / 8) ** 0.5)
+    tests = pooled(dict(enumerate(y)), 0)
+    assert tests[1].deviation == pytest.approx(2**0.5 * found.deviation)
+
+
+def test_differ_of_one_seed_or_one_method_is_unknown():
+    for y in ([[50.0], [51.0]], [[50.0, 51.0]]):
+        found = differ(y)
+        assert math.isnan(found.f) and math.isnan(found.p) and found.freedom == 0
+
+
+@pytest.mark.parametrize(
+    ("done", "shape"),
+    [
+        ({"a": 3, "b": 3, "c": 3}, (3, 3)),
+        ({"a": 3, "b": 2, "c": 2, "d": 2}, (4, 2)),
+        ({"a": 3, "b": 3, "c": 3, "d": 1}, (3, 3)),
+        ({"a": 1, "b": 1, "c": 0}, (2, 1)),
+        ({"a": 2, "b": 0}, (1, 2)),
+        ({"a": 0}, (0, 1)),
+        ({}, (0, 1)),
+    ],
+)
+def test_the_largest_block_of_an_unfinished_grid(done, shape):
+    runs = {m: {s: {"metrics": {"mIoU": 0.5, "mFsc": 0.01 * s}} for s in range(n)} for m, n in done.items()}
+    scores, methods = block(runs, "mFsc")
+    assert scores.shape == shape and methods == [m for m in done if done[m] >= shape[1]]
+    assert scores.tolist() == [list(map(float, range(shape[1])))] * shape[0]
+
+
 def test_holm_by_hand():
     p = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005, "one seed": math.nan}
     assert holm(p) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02, "one seed": math.nan}, nan_ok=True)
@@ -77,6 +123,7 @@ def test_methods_are_compared_with_a_rival_by_seed():
     assert list(found) == ["kd", "at", "sp", "lix"]
     assert found["kd"].own == paired(list(gains(runs, "kd").values()))
     assert found["kd"].shared.n == 3 and found["at"].shared is None and math.isnan(found["sp"].own.p)
+    assert found["kd"].interval == found["kd"].shared.interval and found["at"].interval == found["at"].own.interval
     raw = {m: each.own.p for m, each in found.items()}
     assert {m: each.own_holm for m, each in found.items()} == pytest.approx(holm(raw), nan_ok=True)
     raw = {m: found[m].shared.p for m in ("kd", "lix")}

@@ -22,6 +22,16 @@ def test_total_parameters(classes):
     assert count(nets.build("mfnet", num_classes=classes)) == 597_552 + 147 * classes
 
 
+@pytest.mark.parametrize("width", [0.25, 0.5, 2.0])
+def test_width_scales_every_map(width):
+    plain, scaled = (nets.build("mfnet", num_classes=4, width=w).eval() for w in (1.0, width))
+    rgb = torch.rand(1, 3, 32, 48)
+    taps = zip(plain(rgb).taps.values(), scaled(rgb).taps.values(), strict=True)
+    assert all(b.shape[1] == width * a.shape[1] and b.shape[2:] == a.shape[2:] for a, b in taps)
+    teacher = nets.build("mfnet", num_classes=4, x_channels=1, width=width).eval()
+    assert teacher(rgb, rgb[:, :1]).logits.shape == (1, 4, 32, 48)
+
+
 def test_three_channel_x():
     teacher = nets.build("mfnet", num_classes=15, x_channels=3)
     assert count(teacher.rgb_encoder) + count(teacher.x_encoder) == 602_136
@@ -131,6 +141,7 @@ def test_the_activated_head_squashes_negative_logits():
             lambda: nets.build("mfnet", num_classes=2, encoder="resnet18"),
             "no option 'encoder': it takes activated_head",
         ),
+        (lambda: nets.build("mfnet", num_classes=2, width=0), "width must be above 0, found 0"),
         (lambda: nets.build("mfnet", num_classes=2)(torch.rand(1, 3, 16, 16), torch.rand(1, 1, 16, 16)), "RGB alone"),
         (lambda: nets.build("mfnet", num_classes=2, x_channels=1)(torch.rand(1, 3, 16, 16)), "needs X"),
         (lambda: nets.build("mfnet", num_classes=2)(torch.rand(1, 1, 16, 16)), r"\(1, 1, 16, 16\)"),

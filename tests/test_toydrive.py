@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lixlib.data import thermal
 from lixlib.data.classes import TOYDRIVE
+from lixlib.data.faults import FAULTS, corrupt
 from lixlib.data.toydrive import FIRST_FRAME, ToyDrive, render
 from lixlib.data.toydrive_render import FOCAL
 from lixlib.data.toydrive_scene import make_scene
@@ -114,6 +116,50 @@ def test_normals_of_the_road_point_up_and_the_sky_has_none(tmp_path):
     assert sample.x[1, road].median() < -0.995, "the camera pitches and rolls by a few degrees"
 
 
+def test_thermal_x_is_warm_where_people_are_and_cold_in_the_sky(tmp_path):
+    data = ToyDrive("test", size=SMALL, count=12, x="thermal", cache=tmp_path)
+    samples = [sample.check(len(data.classes)) for sample in data]
+    x, label = (torch.stack([getattr(sample, name) for sample in samples]) for name in ("x", "label"))
+    person = label == TOYDRIVE.names.index("pedestrian")
+    assert data.x_channels == 1 and samples[0].unit == thermal.UNIT and 0 <= x.min() and x.max() <= 1
+    assert x[:, 0][person].mean() > x[:, 0][label == ROAD].mean() > x[:, 0][label == SKY].mean()
+    assert torch.equal(data[3].x, ToyDrive("test", size=SMALL, count=12, x="thermal", cache=tmp_path)[3].x)
+
+
+def test_pieces_of_a_class_differ_in_warmth_and_distance_levels_it():
+    label = np.full((20, 60), ROAD)
+    label[5:15, 5:20] = label[5:15, 40:55] = CAR
+    depth = np.full(label.shape, 10.0)
+    near = thermal.thermal(label, depth, TOYDRIVE.names, np.random.default_rng(0))
+    far = thermal.thermal(label, 20 * depth, TOYDRIVE.names, np.random.default_rng(0))
+    one, other = (near[8:12, 40 * k + 8 : 40 * k + 12].mean() for k in (0, 1))
+    assert abs(one - other) > 2 * thermal.NOISE / 40
+    assert abs(far[8:12, 10:14].mean() - 0.5) < abs(near[8:12, 10:14].mean() - 0.5)
+
+
+def test_faults_of_depth(frames):
+    depth = frames[0].depth
+    found = {fault: corrupt(depth, fault, np.random.default_rng(0)) for fault in FAULTS}
+    assert all(each.shape == depth.shape and each.dtype == depth.dtype for each in found.values())
+    known = np.isfinite(depth)
+    assert np.array_equal(found["scale"], 2 * depth)
+    assert np.log(found["noise"][known] / depth[known]).std() == pytest.approx(0.3, rel=0.05)
+    assert (found["holes"] == 0).mean() == pytest.approx(0.5, abs=0.1)
+    assert np.array_equal(found["holes"][found["holes"] > 0], depth[found["holes"] > 0])
+    pixels = round(0.06 * SMALL[1])
+    assert np.array_equal(found["shift"][:, pixels:], depth[:, :-pixels])
+
+
+def test_a_fault_reaches_x_and_nothing_else(tmp_path):
+    clean, faulty = (ToyDrive("val", size=SMALL, count=2, fault=fault, cache=tmp_path) for fault in (None, "holes"))
+    for i in range(2):
+        assert torch.equal(clean[i].rgb, faulty[i].rgb) and torch.equal(clean[i].label, faulty[i].label)
+        assert (faulty[i].x[~faulty[i].valid] == 0).all() and faulty[i].valid.float().mean() < 0.7
+        again = ToyDrive("val", size=SMALL, count=2, fault="holes", cache=tmp_path)[i]
+        assert torch.equal(faulty[i].x, again.x), "the frame decides the draw"
+    assert len(list((tmp_path / "toydrive").glob("*.npz"))) == 1, "the rendered frames are the same"
+
+
 def test_splits_share_no_frame(tmp_path):
     splits = {split: ToyDrive(split, size=(8, 24), count=2, cache=tmp_path) for split in FIRST_FRAME}
     names = {data[i].name for data in splits.values() for i in range(2)}
@@ -146,7 +192,9 @@ def test_cache_folder_from_the_environment(tmp_path, monkeypatch):
     ("options", "message"),
     [
         ({"split": "training"}, "unknown split 'training'"),
-        ({"x": "height"}, "unknown x 'height': choose one of disparity, depth, normals"),
+        ({"x": "height"}, "unknown x 'height': choose one of disparity, depth, normals, thermal"),
+        ({"fault": "fog"}, "unknown fault 'fog': choose one of noise, holes, scale, shift"),
+        ({"x": "thermal", "fault": "noise"}, "thermal X has none"),
         ({"size": (96,)}, "two positive whole numbers"),
         ({"size": (96, 0)}, "two positive whole numbers"),
         ({"size": (96.0, 320.0)}, "two positive whole numbers"),

@@ -59,6 +59,7 @@ class ToyDrive(Dataset):
     ):
         if split not in FIRST_FRAME:
             raise ValueError(f"unknown split {split!r}: choose one of {', '.join(FIRST_FRAME)}")
+        check_choice("x", x, (*UNITS, "thermal"))
         self.x_channels = 1 if x == "thermal" else channels(x)
         if fault is not None:
             check_choice("fault", fault, FAULTS)

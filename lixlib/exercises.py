@@ -14,10 +14,13 @@ from torch.utils._pytree import tree_leaves
 from lixlib.data.classes import CITYSCAPES_IDS
 from lixlib.data.kitti import depth_of
 from lixlib.data.normals import Intrinsics
+from lixlib.errors import flips, net_gain
 from lixlib.functional import cka, confidence, dkd_loss, gram, hsic, kd_loss
 from lixlib.functional.dkd import split
+from lixlib.metrics import calibration_error
 from lixlib.nets.resnet import Bottleneck
 from lixlib.results import gap_closed
+from lixlib.significance import differ
 
 Inputs = Mapping[str, tuple]
 
@@ -446,6 +449,146 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum() / (a.square().sum() * b.square().sum()).sqrt()
 
 
+# 11: a verdict from a few gains, and whether any of several methods differs
+
+
+def _few_gains(generator: torch.Generator) -> Inputs:
+    def gains(*points: float, t: float) -> tuple:
+        return torch.tensor(points, dtype=torch.float64), t
+
+    return {
+        "three clear gains": gains(1.0, 1.2, 0.9, t=4.303),
+        "three clear losses": gains(-2.0, -1.9, -2.3, t=4.303),
+        "gains and a loss": gains(2.0, -1.5, 0.4, t=4.303),
+        "gains of all sizes": gains(1.5, 0.0, 0.8, t=4.303),
+        "gains that scatter too much": gains(2.0, 0.1, 1.5, t=4.303),
+        "five gains, small but steady": gains(0.6, 0.2, 1.0, 0.5, 0.7, t=2.776),
+        "three gains on the edge": gains(0.55, 1.0, 1.45, t=4.303),
+        "random losses": (_randn(generator, 9) - 1.5, 2.306),
+    }
+
+
+def _half(gains: Tensor, t: float, correction: int = 1) -> Tensor:
+    """Half the length of the interval of the mean."""
+    return t * gains.std(correction=correction) / len(gains) ** 0.5
+
+
+def _verdict(mean: Tensor, half: Tensor) -> int:
+    return int(mean > half) - int(mean < -half)
+
+
+def _layouts(generator: torch.Generator) -> Inputs:
+    seeds = 3 * _randn(generator, 1, 4)
+    return {
+        "two variants, three seeds": (torch.tensor([[50.0, 51.0, 49.5], [51.0, 51.5, 51.5]]).double(),),
+        "seeds that differ more than variants": (50 + seeds + 0.3 * _randn(generator, 5, 4),),
+        "a variant that stands out": (torch.tensor([[0.0], [0.0], [4.0]]) + _randn(generator, 3, 6),),
+    }
+
+
+def _f(y: Tensor, *, blocks: bool = True, between: float | None = None, freedom: int | None = None) -> Tensor:
+    """F of variants (k, n), with a mistake if one is asked for."""
+    (k, n), row = y.shape, y.mean(1, keepdim=True)
+    rest = y - row - (y.mean(0) - y.mean() if blocks else 0)
+    freedom = freedom or ((k - 1) * (n - 1) if blocks else k * (n - 1))
+    return (n if between is None else between) * row.var() / (rest.square().sum() / freedom)
+
+
+# 12: what rows and columns leave of a table, and which cells may be the best
+
+
+def _two_way(generator: torch.Generator) -> Inputs:
+    rows, columns = _randn(generator, 4, 1), _randn(generator, 1, 5)
+    return {
+        "a table of random scores": (50 + 3 * _randn(generator, 4, 4),),
+        "rows and columns that add up": (90 + rows + columns + 0.01 * _randn(generator, 4, 5),),
+        "two rows, three columns": (_randn(generator, 2, 3),),
+    }
+
+
+def _left_over(table: Tensor, *, rows: float = 1, columns: float = 1, mean: float = 1) -> Tensor:
+    effects = rows * table.mean(1, keepdim=True) + columns * table.mean(0, keepdim=True)
+    return table - effects + mean * table.mean()
+
+
+def _tables_of_means(generator: torch.Generator) -> Inputs:
+    means = torch.tensor([[49.0, 51.3, 51.6], [48.5, 52.3, 50.9]], dtype=torch.float64)
+    return {
+        "six cells": (means, 0.4, 2.0),
+        "six cells, a larger error": (means, 0.7, 2.1),
+        "one cell far above": (torch.tensor([[1.0, 2.0], [9.0, 3.0]], dtype=torch.float64), 0.5, 2.0),
+        "random cells": (3 * _randn(generator, 4, 4), 1.0, 2.0),
+        "cells below zero": (-5 + 2 * _randn(generator, 4, 4), 0.8, 2.0),
+    }
+
+
+def _tied(means: Tensor, error: float, t: float, *, of_difference: float = 2**0.5) -> Tensor:
+    return means.max() - means <= t * of_difference * error
+
+
+# 13: which pixels flip, and where
+
+
+def _answers(generator: torch.Generator) -> Inputs:
+    def trial(ignored):
+        truth, before, after = torch.randint(3, (3, 2, 6, 8), generator=generator)
+        return torch.where(torch.rand(2, 6, 8, generator=generator) < ignored, 255, truth), before, after
+
+    plain = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([0, 1, 0, 0, 2, 0]), torch.tensor([0, 0, 1, 1, 1, 1])
+    return {"six pixels": plain, "random answers": trial(0.0), "ignored pixels": trial(0.3)}
+
+
+def _places(generator: torch.Generator) -> Inputs:
+    def trial(truth, before, after):
+        return torch.randint(4, truth.shape, generator=generator), 5, truth, before, after
+
+    return {what: trial(*answers) for what, answers in _answers(generator).items()}
+
+
+def _everywhere(truth: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    return flips(truth.where(truth != 255, -1), before, after)  # as if an ignored pixel were a wrong one
+
+
+# 14: do two gains add up, and how far can probabilities be believed
+
+
+def _four_trainings(generator: torch.Generator) -> Inputs:
+    student = 33 + _randn(generator, 3)
+    a, b = student + 1 + 0.3 * _randn(generator, 3), student + 2 + 0.3 * _randn(generator, 3)
+    return {
+        "two treatments that help each other": (student, a, b, a + b - student + 0.5),
+        "two treatments that do the same": (student, a, b, torch.maximum(a, b) + 0.1 * _randn(generator, 3)),
+    }
+
+
+def _beliefs(generator: torch.Generator) -> Inputs:
+    confidence = 1 - 0.9 * torch.rand(400, dtype=torch.float64, generator=generator) ** 2
+    right = torch.rand(400, dtype=torch.float64, generator=generator) < 0.35 + 0.5 * confidence
+    edges = torch.arange(1, 6, dtype=torch.float64).repeat(6) / 5
+    return {
+        "400 pixels, too timid and too bold": (confidence, right, 15),
+        "confidences that are all the same": (torch.full((8,), 0.75).double(), torch.arange(8) < 5, 10),
+        "confidences on the edges of the bins": (edges, edges < 1, 5),
+    }
+
+
+def _calibration(confidence: Tensor, right: Tensor, bins: int, *, below: bool = True) -> Tensor:
+    """Rows of `lixlib.metrics.reliability`; `below`: whether an edge belongs to the bin below it."""
+    edges = torch.arange(1, bins, dtype=torch.float64) / bins
+    place = torch.bucketize(confidence, edges, right=not below)
+    rows = (torch.ones_like(confidence), confidence, right.double())
+    return torch.stack([torch.bincount(place, weights=row, minlength=bins) for row in rows])
+
+
+def _calibration_error(confidence: Tensor, right: Tensor, bins: int, **edges) -> Tensor:
+    return torch.tensor(calibration_error(_calibration(confidence, right, bins, **edges)), dtype=torch.float64)
+
+
+def _gaps(confidence: Tensor, right: Tensor, bins: int) -> Tensor:
+    count, sure, correct = _calibration(confidence, right, bins)
+    return ((correct - sure) / count)[count > 0]
+
+
 EXERCISES = {
     "00.1": Exercise(
         expected=gap_closed,
@@ -742,6 +885,145 @@ EXERCISES = {
                 (_ranks(a) * _ranks(b)).sum() / (_ranks(a).square().sum() * _ranks(b).square().sum()).sqrt()
             ),
             "the sign is the wrong way round.": lambda a, b: -_correlation(_ranks(a), _ranks(b)),
+        },
+    ),
+    "11.1": Exercise(
+        expected=lambda gains, t: _verdict(gains.mean(), _half(gains, t)),
+        inputs=_few_gains,
+        hint="half the interval is t times the standard error, std / sqrt(n); compare the mean with plus and minus it.",
+        mistakes={
+            "that divides by n where the standard deviation divides by n - 1.": lambda gains, t: _verdict(
+                gains.mean(), _half(gains, t, correction=0)
+            ),
+            "that is the scatter of one seed; the mean of n scatters sqrt(n) times less.": lambda gains, t: _verdict(
+                gains.mean(), t * gains.std()
+            ),
+            "1.96 is for a known scatter; with so few seeds take t.": lambda gains, t: _verdict(
+                gains.mean(), _half(gains, 1.96)
+            ),
+            "t is missing: one standard error is far too short an interval.": lambda gains, t: _verdict(
+                gains.mean(), _half(gains, 1.0)
+            ),
+            "that only asks for the sign of the mean; an interval that holds 0 says nothing.": lambda gains, t: (
+                _verdict(gains.mean(), torch.zeros(()))
+            ),
+        },
+    ),
+    "11.2": Exercise(
+        expected=lambda y: differ(y.numpy()).f,
+        inputs=_layouts,
+        hint="take each variant's mean and each seed's mean off, add the grand mean back: what is left is the scatter.",
+        mistakes={
+            "the seeds are still in the scatter: take each seed's mean off, too.": lambda y: _f(y, blocks=False),
+            "the means of n seeds scatter less than one score: multiply their variance by n.": lambda y: _f(
+                y, between=1
+            ),
+            "the scatter has (k - 1)(n - 1) degrees of freedom, not as many as there are scores.": lambda y: _f(
+                y, freedom=y.numel()
+            ),
+            "that is the scatter over the variants; F is the other way up.": lambda y: 1 / _f(y),
+        },
+    ),
+    "12.1": Exercise(
+        expected=_left_over,
+        inputs=_two_way,
+        hint="means with keepdim=True can be subtracted from the table; the overall mean is in both of them.",
+        mistakes={
+            "the overall mean was taken away twice: put it back once.": lambda table: _left_over(table, mean=0),
+            "only the rows' means are gone; the columns' too.": lambda table: _left_over(table, columns=0, mean=0),
+            "only the columns' means are gone; the rows' too.": lambda table: _left_over(table, rows=0, mean=0),
+            "that is what rows and columns explain; return what is left.": lambda table: table - _left_over(table),
+        },
+    ),
+    "12.2": Exercise(
+        expected=_tied,
+        inputs=_tables_of_means,
+        hint="two independent means differ by chance with the root of the sum of their squared errors.",
+        mistakes={
+            "that is the error of one mean; a difference of two has sqrt(2) of it.": lambda means, error, t: _tied(
+                means, error, t, of_difference=1
+            ),
+            "errors add as squares: sqrt(2) of it, not 2.": lambda means, error, t: _tied(
+                means, error, t, of_difference=2
+            ),
+            "those can be told from the highest; mark the others.": lambda means, error, t: ~_tied(means, error, t),
+            "t is missing.": lambda means, error, t: _tied(means, error, 1.0),
+        },
+    ),
+    "13.1": Exercise(
+        expected=flips,
+        inputs=_answers,
+        hint="2 * (before == truth) + (after == truth) is a number from 0 to 3 for each pixel; count them.",
+        mistakes={
+            "rows and columns are swapped: before chooses the row.": lambda truth, before, after: (
+                flips(truth, before, after).T
+            ),
+            "row 0 is wrong and row 1 is right; yours is the other way round.": lambda truth, before, after: flips(
+                truth, before, after
+            ).flip(0, 1),
+            "those are shares; count the pixels.": lambda truth, before, after: (
+                flips(truth, before, after).double() / (truth != 255).sum()
+            ),
+            "a pixel whose truth is 255 is neither right nor wrong: leave it out.": _everywhere,
+        },
+    ),
+    "13.2": Exercise(
+        expected=net_gain,
+        inputs=_places,
+        hint="per pixel (after == truth) - (before == truth) is 1, 0 or -1; add it up by bin, then divide.",
+        mistakes={
+            "divide by the pixels of the bin, not by all.": lambda places, bins, truth, before, after: (
+                net_gain(places, bins, truth, before, after)
+                * torch.bincount(places[truth != 255], minlength=bins)
+                / (truth != 255).sum()
+            ),
+            "those are counts; divide by the pixels of the bin.": lambda places, bins, truth, before, after: (
+                net_gain(places, bins, truth, before, after) * torch.bincount(places[truth != 255], minlength=bins)
+            ),
+            "that is what became right; subtract what became wrong.": lambda places, bins, truth, before, after: (
+                net_gain(places, bins, truth, torch.where(before == truth, after, before), after)
+            ),
+            "before and after are swapped.": lambda places, bins, truth, before, after: net_gain(
+                places, bins, truth, after, before
+            ),
+            "leave the pixels out whose truth is 255, of the bin's pixels too.": (
+                lambda places, bins, truth, before, after: net_gain(
+                    places, bins, truth.where(truth != 255, -1), before, after
+                )
+            ),
+        },
+    ),
+    "14.1": Exercise(
+        expected=lambda student, a, b, both: both - a - b + student,
+        inputs=_four_trainings,
+        hint="what would both score if the gain of a and the gain of b simply added up? Subtract that.",
+        mistakes={
+            "that is the gain of both; subtract what the two gain alone.": lambda student, a, b, both: both - student,
+            "a and b both stand on the student: without it, it is subtracted twice.": lambda student, a, b, both: (
+                both - a - b
+            ),
+            "that is the lead over the better of the two; do their gains add up?": lambda student, a, b, both: (
+                both - torch.maximum(a, b)
+            ),
+        },
+    ),
+    "14.2": Exercise(
+        expected=_calibration_error,
+        inputs=_beliefs,
+        hint="in every bin: its share of the pixels times |share that is right - mean confidence|; add up.",
+        mistakes={
+            "weight every bin by its share of the pixels.": lambda confidence, right, bins: (
+                _gaps(confidence, right, bins).abs().mean()
+            ),
+            "take the absolute value in every bin, before you add up: gaps of both signs must not cancel.": (
+                lambda confidence, right, bins: (right.double().mean() - confidence.mean()).abs()
+            ),
+            "that is the largest gap of a bin; take the weighted mean.": lambda confidence, right, bins: (
+                _gaps(confidence, right, bins).abs().amax()
+            ),
+            "an edge belongs to the bin below: (m - 1) / M < c <= m / M.": lambda confidence, right, bins: (
+                _calibration_error(confidence, right, bins, below=False)
+            ),
         },
     ),
 }

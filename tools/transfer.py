@@ -3,7 +3,7 @@
 Students of `lix experiment methods` on ToyDrive frames of every difficulty, sorted by weather, and how far their
 probabilities can be believed; and the networks that ship with the library on the other data set, over the classes that
 both have. The first need the finished runs in the runs folder (LIX_RUNS, or runs/), the second CamVid's files for a
-half of it. Lines that are there already stay where the network or the files are missing.
+half of it. What is there already is not made again: delete its line for that.
 """
 
 import json
@@ -174,6 +174,8 @@ def other_sets(options: Options, lines: Lines) -> None:
         samples = data.load(dataset, split, root=root, size=tuple(about["size"]), **more)
         tested = {"dataset": dataset, "split": split, "size": list(about["size"]), "frames": len(samples), **rare}
         for name, (net, recipe) in loaded.items():
+            if lines.has(name, tested):
+                continue
             matrix = on_common(net, recipe["classes"], list(samples), samples.classes.names)
             iou = scores(matrix)["IoU"][: len(COMMON)]
             trained = {"dataset": recipe["recipe"]["dataset"], "size": list(recipe["size"])}

@@ -534,8 +534,8 @@ def _answers(generator: torch.Generator) -> Inputs:
         truth, before, after = torch.randint(3, (3, 2, 6, 8), generator=generator)
         return torch.where(torch.rand(2, 6, 8, generator=generator) < ignored, 255, truth), before, after
 
-    plain = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([0, 1, 0, 0, 2, 0]), torch.tensor([0, 0, 1, 1, 1, 1])
-    return {"six pixels": plain, "random answers": trial(0.0), "ignored pixels": trial(0.3)}
+    plain = torch.tensor([[0, 0, 0, 1, 1, 2, 2], [0, 0, 1, 0, 0, 2, 0], [0, 0, 0, 1, 1, 1, 1]]).unbind()
+    return {"seven pixels": plain, "random answers": trial(0.0), "ignored pixels": trial(0.3)}
 
 
 def _places(generator: torch.Generator) -> Inputs:

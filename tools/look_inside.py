@@ -42,7 +42,7 @@ METHODS = {
     "kd": ("methods", "KD"),
     "lix": ("methods", "LIX"),
 }
-LOOKS = (1, 3, 10, 20)  # epochs whose maps are kept, and the last
+LOOKS = (1, 4, 12, 30)  # epochs whose maps are kept, and the last
 EDGES = (0.0, *np.geomspace(1e-4, 30, 49).tolist())  # of the bins of the loss per pixel, in nats; the last is open
 SMALL = ("pole", "traffic sign", "traffic light", "pedestrian")  # things whose pixels choose the frames
 LEVELS = 50  # of probabilities over all test frames: a histogram has bins around 0, 1/50, ..., 1

@@ -186,9 +186,11 @@ def detectable(n: int, deviation: float, *, comparisons: int = 1, alpha: float =
 
 def _residual(y: np.ndarray) -> tuple[float, int]:
     """Variance that neither method nor seed explains, and its degrees of freedom. **Shapes**: (methods, seeds)."""
-    residual = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
     freedom = (y.shape[0] - 1) * (y.shape[1] - 1)
-    return (float((residual**2).sum()) / freedom if freedom else math.nan), freedom
+    if freedom < 1:
+        return math.nan, 0
+    residual = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
+    return float((residual**2).sum()) / freedom, freedom
 
 
 def _test(n: int, mean: float, deviation: float, freedom: int) -> Paired:

@@ -84,7 +84,7 @@ def test_differ_is_the_linear_model_with_and_without_methods():
 
 
 def test_differ_of_one_seed_or_one_method_is_unknown():
-    for y in ([[50.0], [51.0]], [[50.0, 51.0]]):
+    for y in ([[50.0], [51.0]], [[50.0, 51.0]], np.zeros((0, 1))):
         found = differ(y)
         assert math.isnan(found.f) and math.isnan(found.p) and found.freedom == 0
 

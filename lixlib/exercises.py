@@ -910,7 +910,7 @@ EXERCISES = {
         },
     ),
     "11.2": Exercise(
-        expected=lambda y: differ(y.numpy()).f,
+        expected=lambda y: torch.tensor(differ(y.numpy()).f, dtype=torch.float64),
         inputs=_layouts,
         hint="take each variant's mean and each seed's mean off, add the grand mean back: what is left is the scatter.",
         mistakes={

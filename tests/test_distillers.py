@@ -1,13 +1,14 @@
 """Distiller and its methods, on networks of two layers: terms, frozen teacher, adapters, options, controller."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 from torch import nn
 
 from lixlib.data.sample import Sample
-from lixlib.distillers import DWLD, METHODS, Distiller, DynamicWeightController, build
+from lixlib.distillers import DWLD, METHODS, Distiller, DynamicWeightController, PredictX, XHead, build
 from lixlib.distillers.common import deepest_pair, default_options, encoder_pairs
 from lixlib.distillers.dwld import WEIGHTINGS
 from lixlib.functional import (
@@ -16,6 +17,7 @@ from lixlib.functional import (
     decouple,
     dist_loss,
     fitnet_loss,
+    gram,
     nst_loss,
     rkd_loss,
     sp_loss,
@@ -392,6 +394,135 @@ def test_distillation_brings_the_features_together():
         optimizer.step()
     after = distiller.method.similarity(distiller.student(batch.rgb), teacher)
     assert set(after) == {"early", "late"} and all(after[name] > before[name] for name in after)
+
+
+@pytest.mark.parametrize("factor", [0.3, 3.0])
+@pytest.mark.parametrize("bandwidth", [None, 2.0])
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "linear"])
+def test_arfd_bandwidth_factor_scales_the_bandwidth(kernel, bandwidth, factor):
+    student, teacher, target = outputs()
+    arfd = build("arfd", student, teacher, kernel=kernel, bandwidth=bandwidth, bandwidth_factor=factor)
+    f = torch.randn(2, 7, 5)
+    gap, pairs = (f[:, :, None] - f[:, None]).abs(), 7 * 6
+    mean = {"laplace": gap.sum((1, 2, 3)) / pairs, "gaussian": (gap.square().sum((1, 2, 3)) / pairs).sqrt()}
+    own = mean.get(kernel, torch.ones(2)).tolist() if bandwidth is None else [bandwidth] * 2  # of each image
+    expected = torch.stack([gram(one, kernel=kernel, bandwidth=s * factor) for one, s in zip(f, own, strict=True)])
+    torch.testing.assert_close(arfd._recalibrate(f), expected)
+    plain = build("arfd", student, teacher, kernel=kernel, bandwidth=bandwidth)
+    plain.load_state_dict(arfd.state_dict())
+    values = [module(student, teacher, target)["arfd"] for module in (arfd, plain)]
+    assert torch.equal(*values) == (kernel == "linear")
+
+
+def test_arfd_bandwidth_factor_must_be_above_zero():
+    student, teacher, _ = outputs()
+    with pytest.raises(ValueError, match="bandwidth_factor must be above 0, found 0"):
+        build("arfd", student, teacher, bandwidth_factor=0)
+
+
+def test_arfd_adapts_both_sides_if_asked():
+    student, teacher, target = outputs(widths=(3, 5))
+    teacher.taps["tap"].requires_grad_()
+    arfd = build("arfd", student, teacher, adapters="both")
+    shapes = {name: tuple(p.shape) for name, p in arfd.named_parameters()}
+    assert shapes["adapters.0.weight"] == (5, 3, 1, 1) and shapes["teacher_adapters.0.weight"] == (5, 5, 1, 1)
+    value = arfd(student, teacher, target)["arfd"]
+    value.backward()
+    assert all(p.grad.abs().max() > 0 for p in (arfd.adapters[0].weight, arfd.teacher_adapters[0].weight))
+    assert teacher.taps["tap"].grad is None, "the teacher itself learns nothing"
+    one = build("arfd", student, teacher)
+    one.adapters.load_state_dict(arfd.adapters.state_dict())
+    nn.init.dirac_(arfd.teacher_adapters[0].weight)
+    nn.init.zeros_(arfd.teacher_adapters[0].bias)
+    torch.testing.assert_close(arfd(student, teacher, target)["arfd"], one(student, teacher, target)["arfd"])
+    assert arfd.similarity(student, teacher) == pytest.approx(one.similarity(student, teacher))
+    with pytest.raises(ValueError, match="unknown adapters 'teacher': choose one of student, both"):
+        build("arfd", student, teacher, adapters="teacher")
+
+
+# Predicting X
+
+
+def plain_x_loss(head, features, x, valid):
+    """Written out: 1x1 convolution, bilinear to the size of X, the mean |error| over valid pixels and channels."""
+    weight, bias = head.weight[:, :, 0, 0], head.bias
+    maps = torch.einsum("oc,bchw->bohw", weight, features) + bias[:, None, None]
+    maps = nn.functional.interpolate(maps, size=x.shape[-2:], mode="bilinear")
+    errors = [
+        (maps[b, c, i, j] - x[b, c, i, j]).abs()
+        for b, c, i, j in product(*map(range, x.shape))
+        if valid[b, min(c, valid.shape[1] - 1), i, j]
+    ]
+    return torch.stack(errors).mean()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_x_head_is_its_transcription(channels):
+    batch = make_batch(h=6, w=8)
+    batch = replace(batch, x=torch.rand(2, channels, 6, 8), valid=torch.rand(2, 1, 6, 8) > 0.3)
+    student = Net()
+    output = student(batch.rgb)
+    head = XHead(output, channels)
+    assert head.tap == "early" and head.head.weight.shape == (channels, 5, 1, 1)
+    expected = plain_x_loss(head.head, output.taps["early"], batch.x, batch.valid)
+    torch.testing.assert_close(head(output, batch), expected)
+    model = PredictX(student, batch)
+    model.head = head
+    torch.testing.assert_close(model(batch)["x"], expected)
+
+
+def test_x_head_takes_the_decoders_map_of_two_of_one_size():
+    maps = {"encoder": torch.zeros(1, 4, 6, 8), "deep": torch.zeros(1, 9, 3, 4), "decoder": torch.zeros(1, 2, 6, 8)}
+    head = XHead(Output(torch.zeros(1, C, 6, 8), maps), 1)
+    assert head.tap == "decoder" and head.head.in_channels == 2
+
+
+def test_invalid_x_does_not_count():
+    batch = make_batch()
+    valid = torch.rand(2, 1, 12, 20) > 0.5
+    batch = replace(batch, valid=valid)
+    student = Net()
+    output = student(batch.rgb)
+    head = XHead(output, 1)
+    expected = head(output, batch)
+    wrong = batch.x.where(valid, float("inf"))
+    value = head(output, replace(batch, x=wrong))
+    assert torch.equal(value, expected)
+    value.backward()
+    assert all(p.grad.isfinite().all() for p in (*head.parameters(), student.stem[0].weight))
+    nothing = head(output, replace(batch, valid=torch.zeros_like(valid)))
+    assert nothing == 0, "no valid pixel: no loss, no NaN"
+
+
+def test_predicting_x_is_one_more_term_that_ignores_labels():
+    batch = make_batch()
+    torch.manual_seed(1)
+    one = make("kd", batch, auxiliary=0.5).train()
+    terms = one(batch)
+    assert list(terms) == ["ce", "x", "kd"]
+    torch.testing.assert_close(terms["x"], 0.5 * one.x_head(one.student(batch.rgb), batch))
+    assert torch.equal(one(replace(batch, label=torch.full_like(batch.label, 255)))["x"], terms["x"])
+    assert trainable(one) == trainable(one.student) | trainable(one.method) | trainable(one.x_head)
+    assert not any("x_head" in key for key in one.student.state_dict())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert one(batch)["x"].dtype == torch.float32
+    alone = Distiller(Net(), example=batch, auxiliary=2.0)
+    assert list(alone(batch)) == ["ce", "x"] and make("kd", batch).x_head is None
+
+
+def test_pretraining_learns_x_from_rgb():
+    batch = make_batch()
+    batch = replace(batch, x=batch.rgb.mean(1, keepdim=True))  # RGB tells it
+    model = PredictX(Net(), batch).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    values = []
+    for _ in range(30):
+        terms = model(batch)
+        values.append(terms["x"].item())
+        optimizer.zero_grad()
+        terms["x"].backward()
+        optimizer.step()
+    assert list(terms) == ["x"] and values[-1] < 0.5 * values[0]
 
 
 # DWLD

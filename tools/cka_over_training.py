@@ -32,13 +32,15 @@ class Options:
     Args:
         methods: student, arfd (the paper's form) or lix (with the chosen options).
         seeds: Seeds; every method is run with the first before the next begins.
-        frames: Validation frames that are looked at after every epoch.
+        frames: Validation frames that are looked at.
+        every: Epochs from one look to the next.
         results: Folder of the result lines.
     """
 
     methods: tuple[str, ...] = ("student", "arfd", "lix")
     seeds: tuple[int, ...] = (0, 1, 2)
     frames: int = 40
+    every: int = 2
     results: str = "results/cka"
 
 
@@ -60,9 +62,11 @@ class Observer:
 
     Args:
         teacher: the network to compare with.
+        every: epochs from one look to the next.
     """
 
-    def __init__(self, recipe: Recipe, teacher: nn.Module, frames: int):
+    def __init__(self, recipe: Recipe, teacher: nn.Module, frames: int, every: int = 1):
+        self.every = every
         options = {**recipe.data, "eval_count": max(frames, recipe.data.get("eval_count", 100))}
         validation = data.load("toydrive", "val", size=recipe.size, **options)
         self.batch = data.collate([validation[index] for index in range(frames)])
@@ -73,6 +77,8 @@ class Observer:
         self.teacher = {name: self._features(f) for name, f in taps.items()}
 
     def __call__(self, epoch: int, distiller: Distiller) -> dict:
+        if epoch % self.every:
+            return {}
         out: Output = distiller.student(self.batch.rgb)
         pairs = {name: (self._features(out.taps[name]), t) for name, t in self.teacher.items()}
         found = scores(confusion_matrix(out.logits.argmax(1), self.batch.label, self.classes))
@@ -113,7 +119,7 @@ def main(options: Options) -> None:
         for method in options.methods:
             recipe = recipe_of(method, seed)
             teacher = run(recipe_of("arfd", seed).of_teacher(), device="cpu", command=command, progress=False).net
-            observer = Observer(recipe, teacher, options.frames)
+            observer = Observer(recipe, teacher, options.frames, options.every)
             finished = run(recipe, device="cpu", command=command, observe=observer, progress=False)
             rows = [{"epoch": row["epoch"], **row["cka"]} for row in finished.log if "cka" in row]
             if not rows:

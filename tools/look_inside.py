@@ -116,7 +116,7 @@ class Observer:
         bins = torch.searchsorted(edges, loss, right=True)
         count = len(EDGES)
         return {
-            "kd": float(loss.mean()),
+            "to_teacher": float(loss.mean()),
             "kd_right": torch.bincount(bins[~wrong], minlength=count).tolist(),
             "kd_wrong": torch.bincount(bins[wrong], minlength=count).tolist(),
             "sure": float(confidence(output.logits).mean()),
@@ -203,7 +203,7 @@ def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
         looks = runs_folder() / recipe.folder / "looks"
         observer = Observer(looks, kept, validation, teacher, recipe.epochs)
         finished = run(recipe, device="cpu", command=command, observe=observer, progress=False)
-        if not any("kd" in row for row in finished.log):
+        if not any("to_teacher" in row for row in finished.log):
             print(f"{method}: its run was there already, and nobody had looked at it; left out", file=sys.stderr)
             continue
         maps = {}
@@ -220,11 +220,11 @@ def _write_looks(path: Path, looks: dict[int, dict[str, np.ndarray]], log: list[
     """The maps of all looks in one file, and the histograms of the loss, where right and where wrong, by epoch."""
     arrays = {name: np.stack([maps[name] for maps in looks.values()]) for name in next(iter(looks.values()))}
     arrays["epochs"] = np.array(list(looks))
-    log = [row for row in log if "kd" in row]
+    log = [row for row in log if "to_teacher" in row]
     if log:
         arrays["kd_epochs"] = np.array([row["epoch"] for row in log])
         arrays |= {name: np.array([row[name] for row in log], dtype=np.int32) for name in ("kd_right", "kd_wrong")}
-        arrays |= {name: np.array([row[name] for row in log], dtype=np.float32) for name in ("kd", "sure")}
+        arrays |= {name: np.array([row[name] for row in log], dtype=np.float32) for name in ("to_teacher", "sure")}
     write_atomically(path, lambda temporary: _write(temporary, arrays))
 
 

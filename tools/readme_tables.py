@@ -3,7 +3,8 @@
 The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`.
 It shows one schedule, that of the most methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The
 table of the trials in results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and
-there those of results/sweep and results/benchmark after `<!-- sweep -->` and `<!-- benchmark -->`.
+there those of results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines
+after `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`.
 """
 
 import json
@@ -17,6 +18,8 @@ from lixlib.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, rea
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORK = "mfnet"
+NETWORKS = {"sne-roadseg": "SNE-RoadSeg", "mfnet": "MFNet", "off-net": "OFF-Net"}  # as the paper writes them
+DONE = {"teacher": "forward pass of the teacher", "student": "forward pass of the student", "lix": "update of LIX"}
 LABELS = NAMES | {"teacher": "teacher (RGB + X)", "student": "student (RGB)", "lix": "**LIX**"}
 DISTILS = {"logit": "logits", "feature": "features", "both": "both"}
 MARK = re.compile(r"<!-- results: (\w+)(?:, (\d+) epochs)? -->")
@@ -135,8 +138,31 @@ def benchmark_table(lines: list[dict]) -> str:
     return "\n".join(text)
 
 
+def paper_size_table(lines: list[dict]) -> str:
+    """What each network takes at its paper's image size: peak memory of the process, and time."""
+    text = ["| network | what | images | format | peak memory, GiB | seconds |", "|---|---|---:|---|---:|---:|"]
+    done = list(DONE)
+    for line in sorted(lines, key=lambda line: (list(NETWORKS).index(line["network"]), done.index(line["what"]))):
+        options = [value if name == "encoder" else name for name, value in line["options"].items() if value]
+        name = NETWORKS[line["network"]] + (f" ({', '.join(options)})" if options else "")
+        cells = [f"{line['peak_rss_mib'] / 1024:.1f}", f"{line['seconds']:.1f}"] if line["fits"] else []
+        cells = cells or [f"more than {line['limit_gib']:g}", ""]
+        images = f"{line['batch']} x {line['size'][0]} x {line['size'][1]}"
+        text.append(f"| {name} | {DONE[line['what']]} | {images} | {line['precision']} | {' | '.join(cells)} |")
+    devices = " and ".join(sorted({line["device"] for line in lines}))
+    return "\n".join([*text, "", f"{devices}."])
+
+
+def network_tables(results: Path, dataset: str) -> str:
+    """The tables of the networks other than `NETWORK`, each below its name."""
+    paths = {path.stem: path for path in (results / dataset).glob("*.jsonl") if path.stem != NETWORK}
+    return "\n\n".join(
+        f"**{label}**\n\n{table(read_json_lines(paths[name]))}" for name, label in NETWORKS.items() if name in paths
+    )
+
+
 def update_measured(text: str, results: Path) -> str:
-    """results/README.md with the tables of the loss weights and of what the losses cost.
+    """results/README.md with the tables of the loss weights, of what losses and networks cost, of other networks.
 
     Raises:
         ValueError: no place for a table.
@@ -145,7 +171,11 @@ def update_measured(text: str, results: Path) -> str:
     tables = {
         "<!-- sweep -->": sweep_table(read(results / "sweep", "toydrive", NETWORK), shares),
         "<!-- benchmark -->": benchmark_table(read_json_lines(results / "benchmark" / "losses.jsonl")),
+        "<!-- networks: toydrive -->": network_tables(results, "toydrive"),
     }
+    paper_size = results / "cost" / "paper_size.jsonl"
+    if paper_size.exists():
+        tables["<!-- paper size -->"] = paper_size_table(read_json_lines(paper_size))
     for start, table in tables.items():
         before, found, rest = text.partition(start)
         if not found:

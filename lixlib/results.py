@@ -14,7 +14,7 @@ from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
 
 METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 # what makes two lines the same run: a new line replaces the old one
-IDENTITY = ("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper")
+IDENTITY = ("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "recipe")
 # what two students share whose scores may stand in one table
 SCHEDULE = ("split", "size", "epochs", "updates", "batch")
 # the methods of the paper's Tables I-III, in their order, by what they distil, and how one writes them

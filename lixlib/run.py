@@ -188,7 +188,13 @@ class Recipe:
         """Where the student's pretraining lives; the methods that start from it share it."""
         deciding = ("network", "net", "seed", "size", "batch", "lr", "precision", "splits", "data", "pretrain")
         identity = {name: value for name, value in self.described.items() if name in deciding}
+        identity["unlabelled"] = self._unlabelled_of_pretraining
         return Path(self.dataset, self.network, f"pretraining-seed{self.seed}-{_digest(identity)}")
+
+    @property
+    def _unlabelled_of_pretraining(self) -> int:
+        """A student who learns classes from labels alone is pretrained on the data set's own number of frames."""
+        return self.unlabelled or DEFAULTS[self.dataset]["unlabelled"]
 
     def of_teacher(self) -> "Recipe":
         """The recipe of the teacher that this run learns from; another network has its own options alone."""
@@ -214,7 +220,7 @@ class Recipe:
     def load_pretraining(self) -> Dataset:
         """The images from which the student learns to predict X: all of RGB and X that a distilled one sees."""
         train = self.load(self.splits[0], with_x=True)
-        count = self.unlabelled or DEFAULTS[self.dataset]["unlabelled"]
+        count = self._unlabelled_of_pretraining
         return WithUnlabelled(train, self.load_unlabelled(count)) if count else train
 
 

@@ -4,7 +4,8 @@ The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- res
 It shows one schedule, that of the most methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The
 table of the trials in results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and
 there those of results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines
-after `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`.
+after `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
+results/experiments after `<!-- experiments -->`.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 from statistics import mean, stdev
 
+from lixlib import experiments
 from lixlib.files import read_json_lines, write_atomically
 from lixlib.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares
 
@@ -161,8 +163,24 @@ def network_tables(results: Path, dataset: str) -> str:
     )
 
 
+def experiments_table(folder: Path) -> str:
+    """Every variant of every experiment of notebooks 11 to 14 that has a result line."""
+    text = ["| experiment | variant | mIoU | seeds | gain over the student, points |", "|---|---|---:|---:|---:|"]
+    student = {"student": experiments.read("baselines", folder)["student"]}
+    lines = []
+    for name in experiments.EXPERIMENTS:
+        for variant, seeds in experiments.read(name, folder).items():
+            if seeds:
+                score = _spread([100 * _miou(line) for line in seeds.values()])
+                gain = list(gains({**student, variant: seeds}, variant).values())
+                cell = "" if variant.startswith(("student", "teacher")) else _spread(gain, "+")
+                text.append(f"| {name} | {variant} | {score} | {len(seeds)} | {cell} |")
+                lines += seeds.values()
+    return "\n".join([*text, "", _note([line for line in lines if line["method"] != "teacher"])])
+
+
 def update_measured(text: str, results: Path) -> str:
-    """results/README.md with the tables of the loss weights, of what losses and networks cost, of other networks.
+    """results/README.md with the tables of loss weights, of costs, of other networks, of experiments.
 
     Raises:
         ValueError: no place for a table.
@@ -172,6 +190,7 @@ def update_measured(text: str, results: Path) -> str:
         "<!-- sweep -->": sweep_table(read(results / "sweep", "toydrive", NETWORK), shares),
         "<!-- benchmark -->": benchmark_table(read_json_lines(results / "benchmark" / "losses.jsonl")),
         "<!-- networks: toydrive -->": network_tables(results, "toydrive"),
+        "<!-- experiments -->": experiments_table(results / "experiments"),
     }
     paper_size = results / "cost" / "paper_size.jsonl"
     if paper_size.exists():

@@ -60,6 +60,15 @@ def test_answers_of_finished_networks_belong_to_their_scores():
             assert (found["truth"].sum(2) == found["largest"].sum(2)).all()
 
 
+def test_watching_a_training_leaves_its_result_as_it_is():
+    watched = json.loads((INSIDE / "training.json").read_text())["runs"]
+    finished = json.loads((INSIDE / "networks.json").read_text())["runs"]
+    pairs = [
+        (line["mIoU"], finished[method]["0"]) for method, line in watched.items() if "0" in finished.get(method, {})
+    ]
+    assert pairs and all(one == pytest.approx(other, abs=1e-6) for one, other in pairs)
+
+
 def test_the_tool_writes_what_the_networks_say(tmp_path, monkeypatch):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     some = {name: look_inside.METHODS[name] for name in ("teacher", "student", "closed-form")}
@@ -98,5 +107,6 @@ def test_frames_with_the_most_small_things():
 
 def test_the_mean_over_the_other_classes():
     weight, label = torch.rand(2, 5, 3, 4), torch.randint(5, (2, 3, 4))
-    expected = [weight[n, [c for c in range(5) if c != label[n, y, x]], y, x].mean() for n, y, x in np.ndindex(2, 3, 4)]
+    places = np.ndindex(2, 3, 4)
+    expected = [float(weight[n, [c for c in range(5) if c != label[n, y, x]], y, x].mean()) for n, y, x in places]
     assert look_inside.non_target_mean(weight, label).flatten().tolist() == pytest.approx(expected, abs=1e-6)

@@ -164,6 +164,17 @@ def block(runs: Runs, metric: str = "mIoU") -> tuple[np.ndarray, list[str]]:
     return np.array(scores, dtype=np.float64).reshape(-1, n), whole
 
 
+def verdict(test: Comparison | None) -> str:
+    """ "better", "worse" or "not told apart" at 5 %, corrected, by the pooled test where there is one; else by its own.
+
+    "not known yet" where fewer than two seeds have both scores.
+    """
+    if test is None or test.own.n < 2:
+        return "not known yet"
+    p = test.shared_holm if test.shared else test.own_holm
+    return "not told apart" if not p < 0.05 else "better" if test.own.mean > 0 else "worse"
+
+
 def detectable(n: int, deviation: float, *, comparisons: int = 1, alpha: float = 0.05, power: float = 0.8) -> float:
     """The true gain that a paired t-test over n seeds finds with probability `power`.
 

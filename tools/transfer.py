@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Options:
     Args:
         experiments: Experiments whose runs are tested on ToyDrive.
         seeds: Seeds of these runs.
+        difficulties: Of the ToyDrive frames; those of a difficulty are rendered once, a third of a second each.
         frames: ToyDrive test frames of every difficulty; where not given, as many as the run was tested on.
         camvid: Folder of CamVid's files; where not given, CamVid is left out.
         results: Folder of the result lines.
@@ -49,6 +51,7 @@ class Options:
 
     experiments: tuple[str, ...] = ("baselines", "methods")
     seeds: tuple[int, ...] = (0, 1, 2)
+    difficulties: tuple[float, ...] = DIFFICULTIES
     frames: int | None = None
     camvid: str | None = None
     results: str = "results"
@@ -66,11 +69,15 @@ def sixteen(samples: Sequence) -> list[Sequence]:
     return [samples[i : i + 16] for i in range(0, len(samples), 16)]
 
 
+@cache
+def weathers(seed: int, indices: range, difficulty: float) -> list[str]:
+    return [weather(make_scene(seed, index, difficulty)) for index in indices]
+
+
 def on_toydrive(net: nn.Module, frames: ToyDrive) -> dict:
     """Confusion matrices by weather, rows are the truth, and the `reliability` of all frames."""
-    by_weather: dict[str, list] = {kind: [] for kind in WEATHERS}
-    for sample, index in zip(frames, frames.indices, strict=True):
-        by_weather[weather(make_scene(frames.seed, index, frames.difficulty))].append(sample)
+    kinds = weathers(frames.seed, frames.indices, frames.difficulty)
+    by_weather = {kind: [s for s, k in zip(frames, kinds, strict=True) if k == kind] for kind in WEATHERS}
     count, bins = len(frames.classes), torch.zeros(3, BINS, dtype=torch.float64)
     confusion = {}
     for kind, samples in by_weather.items():
@@ -80,7 +87,7 @@ def on_toydrive(net: nn.Module, frames: ToyDrive) -> dict:
             matrix += confusion_matrix(probability.argmax(1), label, count)
             bins += reliability(probability, label, bins=BINS)
         confusion[kind] = matrix.tolist()
-    rows = [[round(value, 3) for value in row] for row in bins.tolist()]
+    rows = [[round(value, 2) for value in row] for row in bins.tolist()]
     return {
         "frames": {kind: len(samples) for kind, samples in by_weather.items()},
         "confusion": confusion,
@@ -137,7 +144,7 @@ def difficulties(options: Options, lines: Lines) -> None:
     """Every run of the experiments on ToyDrive frames of every difficulty."""
     for name in options.experiments:
         recipes = experiments.recipes(name, options.seeds)
-        for (variant, by_seed), difficulty in product(recipes.items(), DIFFICULTIES):
+        for difficulty, (variant, by_seed) in product(options.difficulties, recipes.items()):
             for seed, recipe in by_seed.items():
                 tested = {"dataset": "toydrive", "size": list(recipe.size), "difficulty": difficulty}
                 tested["frames"] = options.frames or recipe.data.get("eval_count") or 300

@@ -1,11 +1,13 @@
 """Scores as tables."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from statistics import mean, stdev
 
 from lixlib.plots.base import signed
-from lixlib.results import METRICS, gap_closed
+from lixlib.results import METRICS, Runs, gap_closed
+from lixlib.significance import compare_with, verdict
 
 
 def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: str = "distilled student") -> str:
@@ -71,6 +73,38 @@ def score_table(
             count = str(max((len(values) for values in cells.values()), default=0) or "–")
             lines.append(_row("td", [*first, *(cell(group, row, column) for column in columns), *[count] * seeds]))
     return "\n".join(["<table>", *lines, "</table>"])
+
+
+def gain_table(
+    runs: Runs, rival: str, variants: Sequence[str] | None = None, *, metric: str = "mIoU", corner: str = ""
+) -> str:
+    """Variants against one of them as a Markdown table: score, gain paired by seed, 95 % interval, verdict.
+
+    The interval is that of the pooled test where a variant has all seeds of the rival, else of the variant's own; a
+    verdict is corrected for all variants of the table (`lixlib.significance`). A dash stands for what is missing.
+
+    Args:
+        variants: the rows; where not given, all of `runs`. The teacher and the student alone get no verdict.
+        corner: what stands above the names of the rows.
+    """
+    rows = list(runs if variants is None else variants)
+    there = {name: runs[name] for name in runs if runs[name] and name in (*rows, rival)}
+    found = compare_with(there, rival, metric) if rival in there else {}
+    lines = [
+        f"| {corner} | {metric}, % | seeds | minus {rival} | 95 % interval | verdict |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for name in rows:
+        values = [100 * line["metrics"][metric] for line in runs.get(name, {}).values()]
+        score = f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "") if values else "–"
+        test = found.get(name)
+        low, high = (test.shared or test.own).interval if test else (math.nan, math.nan)
+        interval = "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+        said = "" if name in (rival, "teacher", "student") else verdict(test)
+        said = f"**{said}**" if said in ("better", "worse") else said
+        cells = [name, score, str(len(values) or "–"), signed(test.own.mean) if test else "–", interval, said]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _row(tag: str, cells: Sequence[str]) -> str:

@@ -23,12 +23,17 @@ ARGUMENTS = {
     "train": [
         *("--dataset", "--root", "--network", "--method", "--seed", "--size", "--epochs", "--batch", "--lr"),
         *("--patience", "--precision", "--splits", "--hyper", "--data", "--teacher", "--unlabelled", "--device"),
+        *("--auxiliary", "--pretrain"),
         "--results",
     ],
     "compare": [
         *("--datasets", "--networks", "--methods", "--seeds", "--root", "--size", "--epochs", "--batch", "--lr"),
         *("--patience", "--precision", "--splits", "--data", "--teacher", "--unlabelled", "--jobs", "--scheduler"),
         *("--device", "--results"),
+    ],
+    "experiment": [
+        *("NAME...", "--seeds", "--size", "--epochs", "--precision", "--quick", "--jobs", "--scheduler", "--device"),
+        "--results",
     ],
     "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--device"],
     "predict": ["IMAGE...", "--weights", "--out", "--device"],

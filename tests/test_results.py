@@ -13,7 +13,7 @@ from lixlib import results
 from lixlib.distillers import METHODS
 from lixlib.files import read_json_lines, write_atomically
 from tools import readme_tables
-from tools.readme_tables import table, update, update_measured, update_tuning
+from tools.readme_tables import network_tables, paper_size_table, table, update, update_measured, update_tuning
 
 
 def line(method="student", seed=0, miou=0.5, **changes):
@@ -240,6 +240,32 @@ def test_readme_is_current():
     readme = readme_tables.ROOT / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
     assert update(text, readme_tables.ROOT / "results") == text, "run `python tools/readme_tables.py`"
+
+
+def test_the_table_of_the_paper_sizes_says_what_does_not_fit():
+    shared = {"size": [384, 1248], "precision": "32-true", "device": "a processor", "fits": True, "seconds": 2.04}
+    lines = [
+        {**shared, "network": "mfnet", "what": "lix", "options": {}, "batch": 8, "peak_rss_mib": 2048.0},
+        {**shared, "network": "sne-roadseg", "what": "lix", "options": {"encoder": "resnet152", "checkpointing": True}},
+        {**shared, "network": "mfnet", "what": "teacher", "options": {}, "batch": 1, "peak_rss_mib": 512.0},
+    ]
+    lines[1] |= {"batch": 3, "fits": False, "limit_gib": 14.0}
+    first, second, third = paper_size_table(lines).splitlines()[2:5]
+    assert first.startswith("| SNE-RoadSeg (resnet152, checkpointing) | update of LIX | 3 x 384 x 1248 | 32-true |")
+    assert first.endswith("| more than 14 |  |")
+    assert second == "| MFNet | forward pass of the teacher | 1 x 384 x 1248 | 32-true | 0.5 | 2.0 |"
+    assert third == "| MFNet | update of LIX | 8 x 384 x 1248 | 32-true | 2.0 | 2.0 |"
+    assert paper_size_table(lines).endswith("\n\na processor.")
+
+
+def test_other_networks_have_tables_of_their_own(tmp_path):
+    for network in ("mfnet", "off-net", "sne-roadseg"):
+        for method, miou in (("teacher", 0.6), ("student", 0.5), ("lix", 0.55)):
+            results.append({**line(method, miou=miou), "network": network}, tmp_path)
+    text = network_tables(tmp_path, "camvid")
+    assert [row for row in text.splitlines() if row.startswith("**")] == ["**SNE-RoadSeg**", "**OFF-Net**"]
+    assert text.count("| both | **LIX** | 55.00 |") == 2
+    assert network_tables(tmp_path, "toydrive") == ""
 
 
 def test_the_table_of_trials_is_current():

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import lixlib.run
+import lixlib.train
 from lixlib import results, weights
 from lixlib.data.unlabelled import WithUnlabelled
 from lixlib.files import write_json_lines
@@ -68,12 +69,16 @@ def test_hyper_goes_over_the_chosen_options_of_its_method():
         ({"method": "none"}, "unknown method 'none': choose one of teacher, student"),
         ({"hyper": {"lamda_l": 1}}, "no option 'lamda_l': it takes lambda_l"),
         ({"method": "student", "hyper": {"weight": 1}}, "no option 'weight'"),
-        ({"teacher": {"epoch": 1}}, "no 'epoch' of its own: it may have its own network, net, seed, epochs"),
+        ({"teacher": {"epoch": 1}}, "no 'epoch' of its own: it may have its own network, net, data, seed, epochs"),
         ({"network": "unet"}, "unknown network 'unet': choose one of mfnet, sne-roadseg, off-net"),
         ({"net": {"encoder": "resnet18"}}, "network 'mfnet' has no option 'encoder': it takes activated_head"),
         ({"teacher": {"splits": ("a", "b", "c")}}, "no 'splits' of its own"),
         ({"dataset": "camvid", "unlabelled": 4}, "only toydrive renders unlabelled frames: set unlabelled to 0"),
         ({"unlabelled": -1}, "unlabelled is -1: give a number of frames, 0 for none"),
+        ({"method": "teacher", "auxiliary": 1.0}, "a teacher sees X: it has nothing to predict"),
+        ({"method": "teacher", "pretrain": 2}, "a teacher sees X: it has nothing to predict"),
+        ({"auxiliary": -1.0}, "auxiliary -1.0 and pretrain 0 must not be below 0"),
+        ({"pretrain": -1}, "auxiliary 0.0 and pretrain -1 must not be below 0"),
     ],
 )
 def test_a_wrong_recipe_is_refused_at_once(options, message):
@@ -88,6 +93,7 @@ def test_a_runs_folder_changes_with_everything_but_the_place_of_the_data():
     changes += [{"precision": "bf16-mixed"}, {"hyper": {"lambda_l": 2}}, {"data": {"count": 3}}, {"method": "kd"}]
     changes += [{"splits": ("train", None, "val")}, {"teacher": {"epochs": 9}}, {"dataset": "camvid"}]
     changes += [{"unlabelled": 3}, {"net": {"activated_head": False}}, {"network": "off-net"}]
+    changes += [{"auxiliary": 1.0}, {"auxiliary": 0.5}, {"pretrain": 2}, {"pretrain": 3}]
     folders = [recipe.folder, *(replace(recipe, **change).folder for change in changes)]
     assert len(set(folders)) == len(folders)
     assert Recipe(size=[64, 208]).folder == Recipe(size=(64, 208)).folder
@@ -105,6 +111,39 @@ def test_a_result_line_tells_the_networks_options_and_no_folder_of_this_machine(
     assert line["hyper"]["net"] == line["recipe"]["net"] == options
     line = line_of(Recipe())
     assert "net" not in line["hyper"] and "net" not in line["recipe"]
+
+
+def test_what_is_not_in_use_is_not_told():
+    """So that the runs of before these options existed keep their folders and lines."""
+    for recipe in (Recipe(), Recipe(auxiliary=0.0, pretrain=0)):
+        assert not {"auxiliary", "pretrain", "net", "root"} & recipe.described.keys()
+        assert not {"auxiliary", "pretrain"} & line_of(recipe)["hyper"].keys()
+    told = Recipe(auxiliary=0.5, pretrain=3)
+    assert (told.described["auxiliary"], told.described["pretrain"]) == (0.5, 3)
+    assert line_of(told)["hyper"].items() >= {"auxiliary": 0.5, "pretrain": 3}.items()
+    assert told.of_teacher().folder == Recipe().of_teacher().folder, "one teacher for both"
+
+
+def test_runs_that_start_from_one_pretraining_share_it():
+    recipe = Recipe(method="kd", pretrain=3)
+    for other in ({"method": "student"}, {"method": "lix"}, {"epochs": 9}, {"auxiliary": 1.0}, {"root": "elsewhere"}):
+        assert replace(recipe, **other).pretraining_folder == recipe.pretraining_folder, other
+    changes = [{"seed": 1}, {"batch": 2}, {"size": (32, 64)}, {"pretrain": 2}, {"precision": "bf16-mixed"}, {"lr": 0.1}]
+    changes += [{"unlabelled": 8}, {"data": {"count": 3}}, {"network": "off-net"}, {"splits": ("val", None, "val")}]
+    folders = [recipe.pretraining_folder, *(replace(recipe, **change).pretraining_folder for change in changes)]
+    assert len(set(folders)) == len(folders)
+
+
+def test_a_teacher_may_have_seen_other_frames_than_its_student():
+    recipe = Recipe(method="kd", data={"count": 4}, teacher={"data": {"count": 8}, "epochs": 3})
+    teacher = recipe.of_teacher()
+    assert teacher.data == {**lixlib.run.DATA["toydrive"], "count": 8} and recipe.data["count"] == 4
+    assert teacher.folder == Recipe(method="teacher", data={"count": 8}, epochs=3).folder
+    assert recipe.folder != replace(recipe, teacher={"epochs": 3}).folder
+    small = {"size": (16, 32), "unlabelled": 2}
+    recipe = replace(recipe, data={"count": 4, "eval_count": 2}, **small)
+    recipe = replace(recipe, teacher={"data": {"count": 8, "eval_count": 2}})
+    assert [len(each.load("train", with_x=True)) for each in (recipe, recipe.of_teacher())] == [4, 8]
 
 
 def test_a_teacher_of_another_network_has_none_of_the_students_options():
@@ -225,6 +264,31 @@ def test_a_killed_process_goes_on_to_the_same_bits(recipe, runs, monkeypatch):
     assert not list(folder.glob(".*"))
 
 
+def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
+    recipe = Recipe(method="student", pretrain=3, **SMALL)
+    monkeypatch.setitem(lixlib.run.DEFAULTS["toydrive"], "unlabelled", 4)
+    whole = run(recipe, device="cpu", progress=False)
+    rows, save = [], lixlib.train._Checkpoint.save
+
+    def killed(checkpoint, row):
+        save(checkpoint, row)
+        rows.append(row)
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("LIX_RUNS", str(runs.with_name("killed")))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(lixlib.train._Checkpoint, "save", killed)
+        run(recipe, device="cpu", progress=False)
+    log = runs.with_name("killed") / recipe.pretraining_folder / "log.jsonl"
+    assert len(log.read_text().splitlines()) == 2, "in the middle"
+    resumed = run(recipe, device="cpu", progress=False)
+    assert len(log.read_text().splitlines()) == 3
+    assert log_without_seconds(resumed) == log_without_seconds(whole)
+    for name, tensor in whole.net.state_dict().items():
+        assert torch.equal(resumed.net.state_dict()[name], tensor), name
+
+
 def test_unlabelled_frames_keep_the_number_of_updates_and_have_no_label():
     recipe = Recipe(method="kd", size=(16, 32), data={"count": 8, "eval_count": 2}, unlabelled=4)
     frames = recipe.load_unlabelled()
@@ -234,6 +298,41 @@ def test_unlabelled_frames_keep_the_number_of_updates_and_have_no_label():
     assert [bool((mixed[i].label == 255).all()) for i in range(len(mixed))] == [False] * 8 + [True] * 8
     names = {train[i].name for i in range(8)}
     assert names.isdisjoint(frames[i].name for i in range(4))
+
+
+SMALL = {"size": (16, 32), "epochs": 1, "batch": 2, "data": {"count": 4, "eval_count": 2}, "unlabelled": 4}
+
+
+@pytest.mark.parametrize("method", ["student", "kd"])
+def test_a_second_task_needs_no_label_and_leaves_nothing_behind(method):
+    recipe = Recipe(method=method, auxiliary=0.5, **SMALL)
+    assert recipe.unlabelled == 4, "a student who predicts X learns from unlabelled frames, too"
+    finished = run(recipe, device="cpu", progress=False)
+    assert {"ce", "x"} <= finished.log[0].keys() and finished.log[0]["x"] > 0
+    assert finished.line["hyper"]["auxiliary"] == 0.5 and finished.line["updates"] == 2
+    plain = run(replace(recipe, auxiliary=0.0), device="cpu", progress=False)
+    assert plain.net.state_dict().keys() == finished.net.state_dict().keys(), "the head is thrown away"
+    assert "x" not in plain.log[0] and "auxiliary" not in plain.line["recipe"]
+
+
+def test_a_pretrained_student_starts_from_what_it_learnt(monkeypatch):
+    recipe = Recipe(method="student", pretrain=2, **SMALL)
+    monkeypatch.setitem(lixlib.run.DEFAULTS["toydrive"], "unlabelled", 4)
+    starts, fit = {}, lixlib.run.fit
+
+    def spy(model, train, schedule, **options):
+        starts[type(model).__name__] = {name: v.clone() for name, v in model.student.state_dict().items()}
+        log = fit(model, train, schedule, **options)
+        starts[f"after {type(model).__name__}"] = {name: v.clone() for name, v in model.student.state_dict().items()}
+        return log
+
+    monkeypatch.setattr(lixlib.run, "fit", spy)
+    finished = run(recipe, device="cpu", progress=False)
+    assert list(starts) == ["PredictX", "after PredictX", "Distiller", "after Distiller"]
+    for name, tensor in starts["after PredictX"].items():
+        assert torch.equal(starts["Distiller"][name], tensor), name
+    assert any(not torch.equal(starts["PredictX"][name], v) for name, v in starts["after PredictX"].items())
+    assert 0 < finished.line["stage_seconds"] < finished.line["seconds"] and len(finished.log) == 1
 
 
 @pytest.mark.parametrize("method", ["teacher", "student"])

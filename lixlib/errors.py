@@ -106,7 +106,7 @@ def binned(values: Tensor, edges: Sequence[float], unit: str = "") -> tuple[Tens
     **Shapes**: (...) -> (...) int64, from 0 to len(edges); a value that equals an edge is below it.
     """
     between = [f"{low} to {high}{unit}" for low, high in pairwise(edges)]
-    places = torch.bucketize(values, torch.tensor(edges, dtype=values.dtype))
+    places = torch.bucketize(values.contiguous(), torch.tensor(edges, dtype=values.dtype))
     return places, [f"up to {edges[0]}{unit}", *between, f"above {edges[-1]}{unit}"]
 
 

@@ -1,4 +1,4 @@
-"""The experiments of chapters 11, 12 and 14: what each of them varies, as recipes for `lixlib.compare`.
+"""The experiments of chapters 11 to 14: what each of them varies, as recipes for `lixlib.compare`.
 
 They share one schedule, `SCHEDULE`, that two CPU cores can repeat for dozens of variants and several seeds: networks of
 half the width, few labelled frames, so that a student alone overfits, and 240 unlabelled ones, of which a teacher can
@@ -52,9 +52,8 @@ def _kd(**changes) -> dict:
 
 # by experiment, by variant: what its recipe has different from the schedule; paper-literal DWLD is the method's default
 _LITERAL = {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0}
-_BASELINES = {"teacher": {"method": "teacher"}, "student": {"method": "student"}}
 EXPERIMENTS: dict[str, dict[str, dict]] = {
-    "baselines": _BASELINES,
+    "baselines": {"teacher": {"method": "teacher"}, "student": {"method": "student"}},
     # Fig. 4a
     "beta": {
         **{f"DKD {beta:g}": _dkd(beta=float(beta)) for beta in (1, 2, 4, 7, 10)},

@@ -23,6 +23,7 @@ from lixlib import data, experiments, results, weights
 from lixlib.data.sample import IGNORE
 from lixlib.data.toydrive import ToyDrive
 from lixlib.data.toydrive_scene import WEATHERS, make_scene, weather
+from lixlib.distillers.common import call
 from lixlib.files import read_json_lines, write_json_lines
 from lixlib.metrics import confusion_matrix, reliability, scores
 from lixlib.run import runs_folder
@@ -61,7 +62,7 @@ def answer(net: nn.Module, samples: Sequence) -> tuple[Tensor, Tensor]:
     """Probabilities (B, C, H, W) and labels (B, H, W) of some samples."""
     batch = data.collate(list(samples))
     with torch.no_grad():
-        output = net(batch.rgb, *([] if net.x_channels is None else [batch.x]))
+        output = call(net, batch.rgb, batch.x)
     return output.logits.softmax(1), batch.label
 
 

@@ -98,7 +98,7 @@ def gain_table(
         values = [100 * line["metrics"][metric] for line in runs.get(name, {}).values()]
         score = f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "") if values else "–"
         test = found.get(name)
-        low, high = (test.shared or test.own).interval if test else (math.nan, math.nan)
+        low, high = test.interval if test else (math.nan, math.nan)
         interval = "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
         said = "" if name in (rival, "teacher", "student") else verdict(test)
         said = f"**{said}**" if said in ("better", "worse") else said

@@ -28,6 +28,7 @@ DWLD = {"weight": 0.5}
 ARFD = {"weight": 3.0}
 AUXILIARY = 1.0  # weight of predicting X: |error| of a disparity in [0, 1] starts at about a tenth of cross-entropy
 PRETRAIN = 60  # epochs, as many as the training itself
+TUNING = (10, 11, 12)  # seeds of "tuning", which no other experiment has
 
 
 def _dkd(**hyper) -> dict:
@@ -148,6 +149,16 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "KD": _kd(),
         "KD, predicts X": _kd(auxiliary=AUXILIARY),
         "KD, pretrained on X": _kd(pretrain=PRETRAIN),
+    },
+    # what the weights of "auxiliary" are chosen by: four tries for each way, on validation frames, with seeds `TUNING`
+    "tuning": {
+        name: {**recipe, "splits": ("train", None, "val")}
+        for name, recipe in {
+            "student": {"method": "student"},
+            **{f"KD, weight {w:g}": {"method": "kd", "hyper": {"weight": w}} for w in (0.25, 0.5, 1.0, 2.0)},
+            **{f"predicts X, weight {w:g}": {"method": "student", "auxiliary": w} for w in (0.03, 0.1, 0.3, 1.0)},
+            **{f"pretrained on X, {n} epochs": {"method": "student", "pretrain": n} for n in (15, 30, 60, 120)},
+        }.items()
     },
     "unlabelled": {f"KD, {count}": _kd(**({"unlabelled": count} if count != 240 else {})) for count in (0, 60, 240)},
 }

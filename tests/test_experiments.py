@@ -45,7 +45,8 @@ def test_a_variant_differs_from_the_schedule_in_what_it_says(name):
     for variant, by_seed in recipes(name).items():
         changes, recipe = EXPERIMENTS[name][variant], by_seed[0]
         assert recipe.method == changes["method"]
-        assert (recipe.size, recipe.batch, recipe.splits) == tuple(SCHEDULE[key] for key in ("size", "batch", "splits"))
+        assert (recipe.size, recipe.batch) == (SCHEDULE["size"], SCHEDULE["batch"])
+        assert recipe.splits == changes.get("splits", SCHEDULE["splits"])
         of_teacher = recipe if recipe.method == "teacher" else recipe.of_teacher()
         if recipe.method not in ("teacher", "student"):
             assert of_teacher.epochs == changes.get("teacher", {}).get("epochs", SCHEDULE["teacher"]["epochs"])

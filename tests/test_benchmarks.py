@@ -11,6 +11,8 @@ from tools import benchmark_losses, method_cost, paper_size
 from tools.measure import MIB, median_seconds, peak_bytes
 
 CPU = torch.device("cpu")
+# old processors emulate bfloat16, at a tenth of the speed or less; test_nets.py has the networks in it
+FLOAT32 = "32-true"
 
 
 def test_peak_is_what_was_alive_at_one_time():
@@ -71,7 +73,7 @@ def test_a_loss_that_is_not_its_transcription(monkeypatch):
 
 @pytest.mark.slow
 def test_paper_size_in_processes_of_their_own(tmp_path, one_thread):
-    options = paper_size.Options(networks=("mfnet",), threads=1, quick=True, results=tmp_path)
+    options = paper_size.Options(networks=("mfnet",), threads=1, precision=FLOAT32, quick=True, results=tmp_path)
     paper_size.main(options)
     lines = read_json_lines(tmp_path / "paper_size.jsonl")
     assert [(line["what"], line["batch"]) for line in lines] == [("teacher", 1), ("student", 1), ("lix", 1), ("lix", 2)]
@@ -93,7 +95,8 @@ def test_the_cases_of_paper_size_are_the_papers():
 
 
 def test_cost_of_the_methods(tmp_path, one_thread):
-    method_cost.main(method_cost.Options(methods=("kd", "ft"), quick=True, results=tmp_path))
+    options = method_cost.Options(methods=("kd", "ft"), precision=FLOAT32, quick=True, results=tmp_path)
+    method_cost.main(options)
     lines = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")
     assert [(line["method"], line["images"]) for line in lines] == [("student", 8), ("kd", 16), ("ft", 16)]
     ratios = ("time_ratio", "time_ratio_same_images", "memory_ratio", "memory_ratio_same_images")

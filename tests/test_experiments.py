@@ -14,8 +14,8 @@ import lixlib.run
 from lixlib.compare import command_of, lines_of
 from lixlib.experiments import ARFD, DWLD, EXPERIMENTS, SCHEDULE, read, recipes
 from lixlib.files import read_json_lines, write_json_lines
-from lixlib.results import gains
-from lixlib.run import Recipe, line_of
+from lixlib.results import append, gains
+from lixlib.run import Recipe, line_of, run
 
 every = pytest.mark.parametrize("name", EXPERIMENTS)
 
@@ -77,6 +77,24 @@ def test_a_quick_experiment_is_small(name):
         for recipe in (by_seed[0], by_seed[0] if by_seed[0].method == "teacher" else by_seed[0].of_teacher()):
             assert recipe.epochs == 2 and recipe.unlabelled <= 8 and recipe.pretrain <= 2
             assert recipe.data["count"] <= 8 and recipe.data["eval_count"] <= 8
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """A folder for the lines of quick runs, which share their teachers."""
+    folder = tmp_path_factory.mktemp("quick")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIX_RUNS", str(folder / "runs"))
+        patch.setenv("LIX_CACHE", str(folder / "cache"))
+        yield folder / "results"
+
+
+@every
+def test_a_quick_experiment_trains_and_is_found(name, scratch):
+    for by_seed in recipes(name, quick=True).values():
+        append(run(by_seed[0], device="cpu", progress=False).line, scratch)
+    found = read(name, scratch, (0,), quick=True)
+    assert all(0 <= by_seed[0]["metrics"]["mIoU"] <= 1 for by_seed in found.values())
 
 
 def test_common_options_go_over_the_schedule():

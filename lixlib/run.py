@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -20,6 +20,9 @@ from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import one_at_a_time, read_json_lines, without_folders, write_json_lines
 from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 # What a recipe leaves open, by data set.
 DEFAULTS = {
@@ -367,7 +370,7 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> D
 
 def _train(
     recipe: Recipe,
-    fabric: Fabric,
+    fabric: "Fabric",
     folder: Path,
     weights_file: Path,
     result_file: Path,
@@ -437,7 +440,7 @@ def _pretrain(recipe: Recipe, student: nn.Module, schedule: Schedule, options: d
         return fit(PredictX(student, data.collate([train[0]])), train, schedule, folder=folder, **options)
 
 
-def _alone(fabric: Fabric, folder: Path) -> AbstractContextManager:
+def _alone(fabric: "Fabric", folder: Path) -> AbstractContextManager:
     """Of the commands that train in a folder only one at a time; its first process waits, and the others for it."""
     return one_at_a_time(folder) if fabric.is_global_zero else nullcontext()
 

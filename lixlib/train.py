@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.distributed import is_torchelastic_launched
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
@@ -18,6 +18,9 @@ from lixlib.data.sample import Sample, collate
 from lixlib.distillers import Distiller, Stage
 from lixlib.files import write_atomically, write_json_lines
 from lixlib.metrics import confusion_matrix, scores
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,15 @@ class TrainingFailed(RuntimeError):
     """The loss stopped being a finite number."""
 
 
-def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
+def launch(device: str = "auto", precision: str = "32-true") -> "Fabric":
     """The device and number format of a training; where torchrun started this process, together with the others.
 
     Args:
         device: auto takes a GPU if there is one; or cpu, cuda.
         precision: as Fabric names it, e.g. bf16-mixed.
     """
+    from lightning_fabric import Fabric  # here, because it takes longer to import than torch, and most only look
+
     if not is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return Fabric(accelerator=device, devices=1, precision=precision)
     processes, on_machine = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
@@ -79,7 +84,7 @@ def fit(
     folder: Path,
     validation: Dataset | None = None,
     augment: nn.Module | None = None,
-    fabric: Fabric | None = None,
+    fabric: "Fabric | None" = None,
     observe: Callable[[int, Distiller], dict] | None = None,
     progress: bool = True,
 ) -> list[dict]:
@@ -108,7 +113,7 @@ def fit(
         raise ValueError(f"{len(train)} training images do not fill a batch of {schedule.batch}: lower the batch size")
     if schedule.patience and validation is None:
         raise ValueError("early stopping (patience) needs a validation set: give one, or set patience to 0")
-    fabric = fabric or Fabric(accelerator="cpu", devices=1)
+    fabric = fabric or launch("cpu")
     if schedule.batch % fabric.world_size:
         raise ValueError(
             f"{fabric.world_size} processes cannot share a batch of {schedule.batch} equally: "
@@ -170,7 +175,7 @@ def sgd(distiller: Distiller, schedule: Schedule) -> torch.optim.SGD:
     )
 
 
-def update(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Sample, fabric: Fabric) -> dict[str, Tensor]:
+def update(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Sample, fabric: "Fabric") -> dict[str, Tensor]:
     """One step down the gradient of the sum of the model's loss terms, which it returns."""
     terms = model(batch)
     optimizer.zero_grad()

@@ -5,6 +5,7 @@ import torch
 
 from lixlib import nets
 from lixlib.nets.mit import Attention, MiTBlock
+from lixlib.nets.off_net import as_colours
 
 
 def counted(x_channels=None, num_classes=15):
@@ -43,12 +44,35 @@ def test_every_parameter_is_used(teacher):
 def test_rgb_and_x_share_the_first_stage_and_meet_at_the_gate(teacher):
     rgb, x = torch.rand(1, 3, 32, 64), torch.rand(1, 1, 32, 64)
     taps = teacher(rgb, x).taps
-    a, b = teacher.encoder.stage(1, rgb), teacher.encoder.stage(1, x.repeat(1, 3, 1, 1))
+    a, b = teacher.encoder.stage(1, rgb), teacher.encoder.stage(1, torch.cat([x, 1 - x, x], dim=1))
     gate = torch.sigmoid(
         torch.einsum("oc,bchw->bohw", teacher.gate.fc.weight, a + b) + teacher.gate.fc.bias[:, None, None]
     )
     torch.testing.assert_close(taps["c1"], a + gate * a)
     torch.testing.assert_close(taps["c2"], teacher.encoder.stage(2, a + gate * a + b + (1 - gate) * b))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_x_without_values_leaves_the_shared_stage_alone(channels):
+    """Of zeros layer norm has no direction, and its gradient no bound: once it ruined the biases that RGB shares."""
+    net = nets.build("off-net", num_classes=4, x_channels=channels)
+    bias, rgb = net.encoder.patch_embed1.proj.bias, torch.rand(1, 3, 32, 64)
+    sizes = []
+    for x in (torch.rand(1, channels, 32, 64), torch.zeros(1, channels, 32, 64)):
+        net.zero_grad()
+        net(rgb, x).logits.square().mean().backward()
+        sizes.append(bias.grad.norm())
+    assert sizes[1] < 10 * sizes[0]
+
+
+def test_the_first_stage_tells_near_from_far(teacher):
+    near, far = (teacher.encoder.stage(1, as_colours(torch.full((1, 1, 32, 32), x))) for x in (0.9, 0.1))
+    assert (near - far)[..., 2:-2, 2:-2].abs().mean() > 0.1 * near.abs().mean()
+
+
+def test_unknown_normals_face_the_camera():
+    x = torch.tensor([[0.0, 0.6], [0.0, 0.0], [0.0, -0.8]])[None, :, None]
+    assert as_colours(x)[0, :, 0].T.tolist() == [[0.0, 0.0, -1.0], x[0, :, 0, 1].tolist()]
 
 
 def test_the_reference_leaves_the_logits_at_a_quarter(teacher):

@@ -29,6 +29,21 @@ class Gate(nn.Module):
         return rgb + gate * rgb, x + (1 - gate) * x
 
 
+def as_colours(x: Tensor) -> Tensor:
+    """X for a stage that was made for colours (ours; the reference knows dense normals alone).
+
+    Layer norm forgets how bright a colour is, and its gradient has no bound where all channels are 0: there the shared
+    stage would lose RGB, too. So one channel becomes (x, 1 - x, x), whose ratios tell x, and normals that are 0,
+    which stands for unknown, become (0, 0, -1), as the reference's estimator has it.
+
+    **Shapes**: (B, 1 or 3, H, W) -> (B, 3, H, W).
+    """
+    if x.shape[1] == 1:
+        return torch.cat([x, 1 - x, x], dim=1)
+    facing = x.new_tensor([0.0, 0.0, -1.0])[:, None, None]
+    return torch.where(x.any(dim=1, keepdim=True), x, facing)
+
+
 class OFFNetHead(nn.Module):
     """SegFormer's head: every map to 256 channels and to /4, concatenated, mixed, classified.
 
@@ -71,8 +86,8 @@ class OFFNet(nn.Module, PyTorchModelHubMixin):
 
     Args:
         num_classes: C, the channels of the logits.
-        x_channels: 3 (normals) or 1 for the teacher, None for the student. The first stage reads three channels: one is
-            given to it three times (ours; the reference knows normals alone).
+        x_channels: 3 (normals) or 1 for the teacher, None for the student. The first stage reads three channels: see
+            `as_colours`.
         full_size: logits at input size, bilinear (ours); False leaves them at a quarter of it, as the reference does.
 
     **Shapes**: rgb (B, 3, H, W) in [0, 1]; x (B, x_channels, H, W); any H, W (padded to multiples of 32 by their last
@@ -106,7 +121,7 @@ class OFFNet(nn.Module, PyTorchModelHubMixin):
         padded = rgb.shape[-2:]
         c1 = fused = self.encoder.stage(1, rgb)
         if x is not None:
-            c1, gated = self.gate(c1, self.encoder.stage(1, x.expand(-1, 3, -1, -1)))
+            c1, gated = self.gate(c1, self.encoder.stage(1, as_colours(x)))
             fused = c1 + gated
         features = {"c1": c1}
         for stage in STAGES[1:]:

@@ -5,6 +5,8 @@ import shlex
 import sys
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
+from statistics import mean
 
 import pytest
 from test_compare import here  # noqa: F401  a fixture
@@ -12,7 +14,7 @@ from test_compare import here  # noqa: F401  a fixture
 import lixlib.cli
 import lixlib.run
 from lixlib.compare import command_of, lines_of
-from lixlib.experiments import ARFD, DWLD, EXPERIMENTS, SCHEDULE, read, recipes
+from lixlib.experiments import ARFD, AUXILIARY, DWLD, EXPERIMENTS, PRETRAIN, SCHEDULE, TUNING, read, recipes
 from lixlib.files import read_json_lines, write_json_lines
 from lixlib.results import append, gains
 from lixlib.run import Recipe, line_of, run
@@ -54,6 +56,21 @@ def test_a_variant_differs_from_the_schedule_in_what_it_says(name):
         if recipe.method != "teacher":
             assert recipe.epochs == SCHEDULE["epochs"]
             assert {**recipe.data, **SCHEDULE["data"], **changes.get("data", {})} == recipe.data
+
+
+def test_the_rivals_have_the_weights_that_won_on_validation_frames():
+    folder = Path(__file__).resolve().parent.parent / "results" / "experiments"
+    miou = {
+        variant: mean(by_seed[seed]["metrics"]["mIoU"] for seed in TUNING)
+        for variant, by_seed in read("tuning", folder, TUNING).items()
+    }
+    kd, auxiliary, pretrained = (
+        {v: score for v, score in miou.items() if v.startswith(way)} for way in ("KD", "predicts X", "pretrained on X")
+    )
+    assert max(auxiliary, key=auxiliary.get) == f"predicts X, weight {AUXILIARY:g}"
+    assert max(pretrained, key=pretrained.get) == f"pretrained on X, {PRETRAIN} epochs"
+    assert miou["KD, weight 1"] > max(kd.values()) - 0.001, "a tenth of a point"
+    assert len(kd) == len(auxiliary) == len(pretrained), "the same budget"
 
 
 def test_experiments_share_their_runs():

@@ -45,6 +45,7 @@ def provenance(device: torch.device) -> dict:
     """Hardware, versions and commit of this process."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # others round differently: ATEN_CPU_CAPABILITY
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "numpy", "kornia")},

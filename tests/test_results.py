@@ -102,6 +102,7 @@ def test_a_class_that_does_not_occur_is_null():
 def test_provenance_tells_hardware_versions_and_commit():
     found = results.provenance(torch.device("cpu"))
     assert "threads" in found["device"]
+    assert found["instructions"] == torch.backends.cpu.get_cpu_capability()
     assert found["versions"]["torch"] == torch.__version__
     assert {"python", "numpy", "kornia"} < set(found["versions"])
     assert found["commit"] is None or re.match(r"[0-9a-f]{7,}(-dirty)?$|.+-g[0-9a-f]+", found["commit"])

@@ -143,8 +143,13 @@ def benchmark_table(lines: list[dict]) -> str:
 def paper_size_table(lines: list[dict]) -> str:
     """What each network takes at its paper's image size: peak memory of the process, and time."""
     text = ["| network | what | images | format | peak memory, GiB | seconds |", "|---|---|---:|---|---:|---:|"]
-    done = list(DONE)
-    for line in sorted(lines, key=lambda line: (list(NETWORKS).index(line["network"]), done.index(line["what"]))):
+    networks, done = list(NETWORKS), list(DONE)
+
+    def order(line: dict) -> tuple:
+        case = networks.index(line["network"]), done.index(line["what"]), line["batch"], len(line["options"])
+        return *case, line["precision"]
+
+    for line in sorted(lines, key=order):
         options = [value if name == "encoder" else name for name, value in line["options"].items() if value]
         name = NETWORKS[line["network"]] + (f" ({', '.join(options)})" if options else "")
         cells = [f"{line['peak_rss_mib'] / 1024:.1f}", f"{line['seconds']:.1f}"] if line["fits"] else []

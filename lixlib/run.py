@@ -446,4 +446,4 @@ def _alone(fabric: "Fabric", folder: Path) -> AbstractContextManager:
 
 
 def _seconds(log: list[dict]) -> float:
-    return round(sum(row["seconds"] for row in log), 1)
+    return round(sum(row["seconds"] for row in log), 2)

@@ -175,7 +175,7 @@ def test_a_run_gives_weights_a_log_and_a_line(recipe, runs, camvid_root):
     recipe = replace(recipe, hyper={"lambda_l": 0.5})
     finished = run(recipe, device="cpu", command="lix train")
     line = finished.line
-    assert SPECIFIED <= set(line) <= SPECIFIED | {"recipe"}
+    assert set(line) == SPECIFIED | {"recipe", "instructions"}
     assert line["hyper"] == {**CHOSEN["lix"], "lambda_l": 0.5}
     assert (line["split"], line["size"], line["epochs"], line["updates"]) == ("val", [32, 48], 2, 8)
     assert (line["method"], line["command"], line["reduced"]) == ("lix", "lix train", True)

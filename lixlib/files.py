@@ -1,7 +1,12 @@
-"""Writing files so that nothing is ever half written."""
+"""Files are written whole or not at all, read with errors that name the place, and never lost when they are damaged."""
 
+import hashlib
 import json
 import os
+import platform
+import re
+import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,16 +16,95 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+LEFTOVER = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<pid>\d+)\.tmp", re.DOTALL)
+LONGEST = 120  # bytes of a file's name that its temporary name repeats: file systems allow 255 in all
+
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call `write` with a temporary name beside `path`, then rename: readers see the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Call `write` with a temporary name beside `path`, then rename: readers see the old file or the whole new one.
+
+    The data are on the disk before the rename, so that a power cut leaves one of the two as well. Temporary files of
+    this machine's dead processes in the same folder are removed.
+
+    Raises:
+        OSError: the file cannot be written; one line names it and the reason, and the earlier file is as it was.
+    """
+    temporary = path.with_name(_temporary_name(path.name))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent)
         write(temporary)
+        _sync(temporary)
         os.replace(temporary, path)
+        _sync(path.parent)
+    except (OSError, RuntimeError) as error:  # torch raises the latter
+        kept = "; the file that was there is unchanged" if path.is_file() else ""
+        raise OSError(f"cannot write {path}: {_reason(error, path)}{kept}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes of this machine left in a folder."""
+    for file in folder.glob(".*.tmp"):
+        found = LEFTOVER.fullmatch(file.name)
+        if found and found["host"] == _host() and not _is_alive(int(found["pid"])):
+            file.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, problem: str) -> Path:
+    """Rename a damaged file, so that it stops nothing and nothing is lost, and warn; return its new name.
+
+    Args:
+        problem: what is wrong with it and what happens now, e.g. "is cut short: training starts again".
+    """
+    target, number = path.with_name(f"{path.name}.damaged"), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.damaged-{number}")
+    os.replace(path, target)
+    warnings.warn(f"{path} {problem} (the file is kept as {target.name})", stacklevel=2)
+    return target
+
+
+def _temporary_name(name: str) -> str:
+    if len(name.encode(errors="surrogateescape")) > LONGEST:
+        name = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f".{name}.{_host()}.{os.getpid()}.tmp"
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "-", platform.node())[:64] or "localhost"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # a process of somebody else
+    return True
+
+
+def _sync(path: Path) -> None:
+    """Have the operating system write a file's data, or a folder's names, to the disk."""
+    with suppress(PermissionError):  # Windows opens no folder
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    with suppress(OSError):
+        if shutil.disk_usage(path.parent).free < 2**16:  # torch and numpy do not say so
+            return "No space left on device"
+    return str(error).partition("\n")[0]
 
 
 @contextmanager
@@ -50,8 +134,16 @@ def without_folders(value: object) -> object:
 
 
 def write_json_lines(path: Path, rows: Iterable[dict]) -> None:
-    """Write one JSON object a line."""
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+    """Write one JSON object a line.
+
+    Raises:
+        OSError: as `write_atomically`.
+        ValueError: a number is NaN or infinite, for which JSON has no word: write None.
+    """
+    try:
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+    except ValueError as error:
+        raise ValueError(f"cannot write {path}: {error}; a value that does not exist is null in JSON") from error
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -59,12 +151,20 @@ def read_json_lines(path: Path) -> list[dict]:
     """Read one JSON object a line.
 
     Raises:
-        ValueError: a line is no JSON; the message names file and line.
+        ValueError: the file is no text, or a line is no JSON object; the message names file and line.
     """
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text file ({error}): delete it, or restore it from a copy") from error
+    for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"{path}, line {number} is no JSON ({error}): mend or delete that line") from error
+        if not isinstance(row, dict):
+            kind = type(row).__name__
+            raise ValueError(f"{path}, line {number} is no JSON object but of type {kind}: mend or delete that line")
+        rows.append(row)
     return rows

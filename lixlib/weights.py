@@ -2,19 +2,38 @@
 
 import json
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import safetensors.torch
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from lixlib import nets
 from lixlib.files import write_atomically
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-REQUIRED = ("network", "num_classes", "x_channels", "options", "classes", "size")
+Side = Annotated[int, Field(ge=1, le=2**16)]
+
+
+class Description(BaseModel):
+    """What a weights file must say of its network; anything else that it says is kept."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    network: str
+    num_classes: Annotated[int, Field(ge=1, le=255)]  # 255 is the label of ignored pixels
+    x_channels: Literal[1, 3] | None
+    options: dict[str, Any]
+    classes: list[str] | tuple[str, ...]
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)] | tuple[Side, Side]
+    recipe: dict[str, Any] = {}
+
+
+REQUIRED = tuple(name for name, field in Description.model_fields.items() if field.is_required())
 
 
 def shipped(name: str) -> Path:
@@ -38,15 +57,45 @@ def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) 
         half: store floating-point weights as float16.
 
     Raises:
-        ValueError: the recipe lacks one of these.
+        ValueError: the recipe lacks one of these, or one has a wrong value.
+        OSError: the file cannot be written.
     """
-    missing = [key for key in REQUIRED if key not in recipe]
-    if missing:
-        raise ValueError(f"the recipe of {path} lacks {', '.join(missing)}")
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    check_description(recipe, f"the recipe of {path}")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in plain_state(net).items()}
     if half:
         state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    write_atomically(Path(path), lambda temporary: save_file(state, temporary, {"recipe": json.dumps(recipe)}))
+    # as bytes: safetensors' own file would have temporary names and permissions of its own
+    content = safetensors.torch.save(state, {"recipe": json.dumps(recipe, allow_nan=False)})
+    write_atomically(Path(path), lambda temporary: temporary.write_bytes(content))
+
+
+def plain_state(net: nn.Module) -> dict[str, Tensor]:
+    """The state of a network by the names of its own parameters, whether it is compiled or wrapped for several GPUs."""
+    while hasattr(net, "_orig_mod") or isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        net = net._orig_mod if hasattr(net, "_orig_mod") else net.module
+    return {name.replace("_orig_mod.", ""): tensor for name, tensor in net.state_dict().items()}
+
+
+def check_description(recipe: object, where: str) -> None:
+    """Raise a ValueError that names the place and the first wrong entry, unless this describes a network."""
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{where} is of type {type(recipe).__name__}, and a JSON object is needed")
+    missing = [key for key in REQUIRED if key not in recipe]
+    if missing:
+        raise ValueError(f"{where} is not complete (missing: {', '.join(missing)})")
+    try:
+        Description.model_validate(recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(str(part) for part in first["loc"][: 1 if first["loc"][0] in ("classes", "size") else None])
+        found = repr(recipe[first["loc"][0]])
+        raise ValueError(f"{where} has a wrong {entry!r}: {first['msg'].lower()}, found {found[:80]}") from error
+    classes = recipe["classes"]
+    if len(classes) != recipe["num_classes"] or len(set(classes)) < len(classes):
+        raise ValueError(
+            f"{where} has a wrong 'classes': {recipe['num_classes']} different names are needed, one for each class, "
+            f"found {len(set(classes))} in a list of {len(classes)}"
+        )
 
 
 def hub_config(recipe: dict) -> dict:
@@ -66,35 +115,41 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
 
     Raises:
         FileNotFoundError: no such file, folder or repository.
-        ValueError: the file is no safetensors file of ours, or its tensors do not fit the network that it names.
+        ValueError: the file is no safetensors file of ours, its recipe lacks an entry or has a wrong one, or its
+            tensors do not fit the network that it names.
     """
     path, config = _find(source)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no safetensors file ({error})") from error
-    recipe = json.loads(config.read_text(encoding="utf-8") if config else metadata.get("recipe", "{}"))
-    missing = [key for key in REQUIRED if key not in recipe]
-    if missing:
-        advice = "with config=lixlib.weights.hub_config(recipe)" if config else "with lixlib.weights.save"
-        raise ValueError(
-            f"{source} has no complete recipe in its {'config.json' if config else 'metadata'} "
-            f"(missing: {', '.join(missing)}): save it {advice}"
-        )
-    net = nets.build(
-        recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
-    )
+    where = f"the recipe in {config or f'the metadata of {path}'}"
     try:
+        text = config.read_text(encoding="utf-8") if config else metadata.get("recipe", "{}")
+        recipe = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, or no JSON
+        raise ValueError(f"{where} is no JSON ({error}): save the network again") from error
+    try:
+        check_description(recipe, where)
+    except ValueError as error:
+        advice = "with config=lixlib.weights.hub_config(recipe)" if config else "with lixlib.weights.save"
+        raise ValueError(f"{error}: save it {advice}") from error
+    try:
+        net = nets.build(
+            recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
+        )
         net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
-    except RuntimeError as error:
+    except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
         raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
     return net.to(memory_format=torch.channels_last).eval(), recipe
 
 
 def _find(source: Path | str) -> tuple[Path, Path | None]:
     """The file of tensors, and the config.json beside it where it is one of the hub."""
+    if not str(source):
+        raise ValueError("the name of the weights is empty: give a file, a folder, or a name of the Hugging Face hub")
     path = Path(source)
     if path.is_file():
         return path, None

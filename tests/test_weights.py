@@ -1,12 +1,16 @@
 """Weights files: what is saved comes back, and a file that is no weights file says so."""
 
+import json
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from lixlib import nets, weights
 
@@ -70,13 +74,13 @@ def test_a_truncated_file(tmp_path):
 
 def test_a_file_without_a_recipe(tmp_path):
     save_file({"weight": torch.zeros(3)}, tmp_path / "net.safetensors")
-    with pytest.raises(ValueError, match="no complete recipe in its metadata .missing: network, num_classes"):
+    with pytest.raises(ValueError, match="metadata of .* is not complete .missing: network, num_classes"):
         weights.load(tmp_path / "net.safetensors")
 
 
 def test_a_recipe_must_be_complete_to_be_saved(tmp_path):
     recipe = {name: value for name, value in RECIPE.items() if name != "classes"}
-    with pytest.raises(ValueError, match="lacks classes"):
+    with pytest.raises(ValueError, match="not complete .missing: classes"):
         weights.save(nets.build("mfnet", num_classes=3), tmp_path / "net.safetensors", recipe)
     assert not list(tmp_path.iterdir())
 
@@ -85,6 +89,76 @@ def test_weights_of_another_network(tmp_path):
     weights.save(nets.build("mfnet", num_classes=4), tmp_path / "net.safetensors", RECIPE)
     with pytest.raises(ValueError, match="does not fit the mfnet that it names"):
         weights.load(tmp_path / "net.safetensors")
+
+
+def damaged(path, text):
+    """A weights file whose recipe is this text."""
+    save_file({"weight": torch.zeros(3)}, path, {"recipe": text})
+    return path
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "3", "[1, 2]", '"mfnet"', "NaN", "[" * 100_000])
+def test_a_recipe_that_is_no_object(tmp_path, text):
+    with pytest.raises(ValueError, match="net.safetensors (is no JSON|is of type)") as caught:
+        weights.load(damaged(tmp_path / "net.safetensors", text))
+    assert "\n" not in str(caught.value)
+
+
+WRONG = [
+    *(("network", value) for value in (None, 3, [], {}, "")),
+    *(("num_classes", value) for value in (None, "3", 3.0, True, 0, -1, 10**9, 10**30, float("nan"))),
+    *(("x_channels", value) for value in ("1", 0, 2, -1, [], 1.5)),
+    *(("options", value) for value in (None, [], "width", 3, {"num_classes": 3}, {"width": "a"}, {"nothing": 1})),
+    *(("classes", value) for value in (None, "abc", 3, [1, 2, 3], ["a", "b"], ["a", "b", "c", "d"], ["a", "a", "b"])),
+    *(("size", value) for value in (None, 3, "ab", [], [32], [32, 48, 64], [0, 48], [-5, 3], [32, "48"], [1e9, 1e9])),
+    *(("recipe", value) for value in (None, [], "lix", 3)),
+]
+
+
+@pytest.mark.parametrize(("entry", "value"), WRONG)
+def test_a_recipe_with_a_wrong_entry(tmp_path, entry, value):
+    with pytest.raises(ValueError, match=f"net.safetensors .*{entry if entry != 'options' else ''}") as caught:
+        weights.load(damaged(tmp_path / "net.safetensors", json.dumps({**RECIPE, entry: value})))
+    if (entry, value) != ("options", {"nothing": 1}):
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_a_config_that_is_no_text(tmp_path):
+    nets.build("mfnet", num_classes=3).save_pretrained(tmp_path, config={})
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="config.json is no JSON"):
+        weights.load(tmp_path)
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel, lambda net: torch.compile(nn.DataParallel(net))])
+def test_a_wrapped_network_is_saved_by_its_own_names(tmp_path, wrap):
+    net = nets.build("mfnet", num_classes=3)
+    weights.save(wrap(net), tmp_path / "net.safetensors", RECIPE)
+    loaded, _ = weights.load(tmp_path / "net.safetensors")
+    assert all(torch.equal(tensor, net.state_dict()[name]) for name, tensor in loaded.state_dict().items())
+
+
+def test_a_network_with_a_compiled_part_is_saved_by_its_own_names(tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+    names = list(net.state_dict())
+    net[1] = torch.compile(net[1])
+    assert list(weights.plain_state(net)) == names
+
+
+def test_weights_are_as_readable_as_their_siblings(tmp_path):
+    before = os.umask(0o022)
+    try:
+        weights.save(nets.build("mfnet", num_classes=3), tmp_path / "net.safetensors", RECIPE)
+        (tmp_path / "sibling").touch()
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes == {"net.safetensors": 0o644, "sibling": 0o644}
+
+
+def test_an_empty_name():
+    with pytest.raises(ValueError, match="the name of the weights is empty"):
+        weights.load("")
 
 
 NETWORKS = {"mfnet": {"activated_head": False}, "sne-roadseg": {"encoder": "resnet18"}, "off-net": {}}
@@ -138,7 +212,7 @@ def test_a_folder_that_is_none_of_ours(tmp_path):
     with pytest.raises(FileNotFoundError, match="no model.safetensors in .*empty: write such a folder by"):
         weights.load(tmp_path / "empty")
     nets.build("mfnet", num_classes=3).save_pretrained(tmp_path / "bare")
-    with pytest.raises(ValueError, match="config.json .missing: network, .*config=lixlib.weights.hub_config"):
+    with pytest.raises(ValueError, match="config.json is not complete .missing: network, .*config=lixlib.weights.hub"):
         weights.load(tmp_path / "bare")
 
 

@@ -28,6 +28,11 @@ FAMILIES = {
     "both": {"lix": "LIX"},
 }
 NAMES = {method: name for family in FAMILIES.values() for method, name in family.items()}
+# what the paper says of its own two terms; a run with anything else in their place is ours
+PUBLISHED = {
+    "dwld": {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0},
+    "arfd": {"samples": "positions"},
+}
 
 Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
 
@@ -141,6 +146,24 @@ def shares(runs: Runs, method: str, metric: str = "mIoU") -> dict[int, float | N
     teacher, student, distilled = (runs.get(name, {}) for name in ("teacher", "student", method))
     seeds = [seed for seed in distilled if seed in student and seed in teacher]
     return {s: gap_closed(*(each[s]["metrics"][metric] for each in (teacher, student, distilled))) for s in seeds}
+
+
+def title(line: dict) -> str:
+    """How the method of a run is written; the paper's own methods say whose form it was.
+
+    "LIX, as published" (or DWLD, ARFD) ran with what the paper says: the jointly trained controller, the kl elements, W
+    from 1 to 10; positions as samples. "LIX, ours" differs in at least one of them.
+    """
+    method, options = line["method"], line["hyper"]
+    if method == "lix":
+        parts = {"dwld": options.get("logit") or {}, "arfd": options.get("feature") or {}}
+    elif method in PUBLISHED:
+        parts = {method: options}
+    else:
+        return NAMES.get(method, method)
+    told = {part: {**PUBLISHED[part], **used} for part, used in parts.items()}
+    published = all(told[part][name] == value for part in told for name, value in PUBLISHED[part].items())
+    return f"{NAMES[method]}, {'as published' if published else 'ours'}"
 
 
 def _epochs_of_teacher(line: dict) -> int:

@@ -65,6 +65,29 @@ def pooled(scores: Mapping[str, Sequence[float]], against: str) -> dict[str, Pai
     return {name: _test(y.shape[1], float(mean), deviation, freedom) for name, mean in means.items() if name != against}
 
 
+def contrast(scores: Mapping[str, Sequence[float]], coefficients: Mapping[str, float]) -> Paired:
+    """A weighted sum of methods, e.g. the mean of some minus the mean of others, with the scatter that all share.
+
+    It assumes what `pooled` assumes; `deviation` is that of the contrast of one seed.
+
+    Args:
+        scores: one a seed, the seeds in the same order, of every method.
+        coefficients: of some of the methods; their sum is 0, so that what a seed adds cancels.
+
+    Raises:
+        ValueError: different numbers of scores, or coefficients whose sum is not 0.
+    """
+    if len({len(values) for values in scores.values()}) != 1:
+        raise ValueError("every method needs a score of every seed")
+    if abs(sum(coefficients.values())) > 1e-9:
+        raise ValueError(f"the coefficients of a contrast add up to 0, these to {sum(coefficients.values()):g}")
+    y = np.array(list(scores.values()), dtype=np.float64)
+    variance, freedom = _residual(y)
+    weights = np.array([coefficients.get(name, 0.0) for name in scores])
+    deviation = math.sqrt(variance * float(weights @ weights))
+    return _test(y.shape[1], float(weights @ y.mean(1)), deviation, freedom)
+
+
 @dataclass(frozen=True)
 class Differ:
     """Whether any of several methods differs from the others.

@@ -11,6 +11,7 @@ import torch
 
 from lixlib import results
 from lixlib.distillers import METHODS
+from lixlib.distillers.common import default_options
 from lixlib.files import read_json_lines, write_atomically
 from tools import readme_tables
 from tools.readme_tables import network_tables, paper_size_table, table, update, update_measured, update_tuning
@@ -177,6 +178,34 @@ def rows(text):
     return {row[1]: [row[0], *row[2:]] for row in cells}
 
 
+LITERAL = {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("method", "hyper", "expected"),
+    [
+        ("kd", {"weight": 1.0}, "KD"),
+        ("student", {}, "student"),
+        ("something-new", {}, "something-new"),
+        ("dwld", {**LITERAL, "weight": 0.5, "depth": 1}, "DWLD, as published"),
+        ("dwld", {**LITERAL, "divergence": "bregman"}, "DWLD, ours"),
+        ("arfd", {"samples": "positions", "weight": 3.0}, "ARFD, as published"),
+        ("arfd", {"samples": "channels"}, "ARFD, ours"),
+        ("lix", {"lambda_l": 1.0}, "LIX, as published"),
+        ("lix", {"lambda_l": 1.0, "logit": None, "feature": {"max_positions": 64}}, "LIX, as published"),
+        ("lix", {"logit": {"weighting": "closed-form"}}, "LIX, ours"),
+        ("lix", {"feature": {"samples": "channels"}}, "LIX, ours"),
+    ],
+)
+def test_the_papers_methods_say_whose_form_they_have(method, hyper, expected):
+    assert results.title({"method": method, "hyper": hyper}) == expected
+
+
+def test_the_published_form_is_what_the_methods_default_to():
+    for method, options in results.PUBLISHED.items():
+        assert default_options(METHODS[method]).items() >= options.items()
+
+
 def test_table_means_spreads_and_paired_gains():
     recipe = {"recipe": {"teacher": {"epochs": 9}}}
     lines = [line("teacher", 0, 0.7, epochs=9), line("teacher", 1, 0.7, epochs=9)]
@@ -184,13 +213,13 @@ def test_table_means_spreads_and_paired_gains():
     lines += [line("lix", s, 0.5 + 0.2 * s, **recipe) for s in (0, 1)] + [line("kd", 0, 0.39, **recipe)]
     text = table([*lines, line("lix", 0, 0.99, size=[64, 96]), line("student", 0, 0.8, epochs=4)])
     found = rows(text.split("\n\n")[0])
-    assert list(found) == ["", "---", "teacher (RGB + X)", "student (RGB)", "KD", "**LIX**"]
+    assert list(found) == ["", "---", "teacher (RGB + X)", "student (RGB)", "KD", "**LIX, as published**"]
     spreads = ["50.00 ± 14.14", *(f"{v}.00 ± 0.00" for v in (60, 70, 80))]
     assert found["student (RGB)"] == ["", *spreads, "2", "", ""]
-    assert found["**LIX**"] == ["both", "60.00 ± 14.14", *spreads[1:], "2", "+10.00 ± 0.00", "67 %"]
+    assert found["**LIX, as published**"] == ["both", "60.00 ± 14.14", *spreads[1:], "2", "+10.00 ± 0.00", "67 %"]
     assert found["KD"] == ["logits", "39.00", "60.00", "70.00", "80.00", "1", "-1.00", "-3 %"]
     assert "Split val, 32 x 48, 2 epochs, 8 updates of 4 images, a schedule shorter" in text
-    assert "a processor" in text
+    assert "a processor. The teachers were trained for 8 updates." in text
     named = rows(table([*lines, line("student", 0, 0.8, epochs=4)], epochs=4).split("\n\n")[0])
     assert list(named) == ["", "---", "student (RGB)"]
     with pytest.raises(ValueError, match="no student of 5 epochs"):
@@ -200,7 +229,7 @@ def test_table_means_spreads_and_paired_gains():
 def test_a_table_without_a_gap_or_a_pair():
     found = rows(table([line("teacher", 0, 0.4), line("student", 0, 0.5), line("kd", 0, 0.6), line("lix", 1, 0.6)]))
     assert found["KD"][-2:] == ["+10.00", "no gap"]
-    assert found["**LIX**"][-2:] == ["", ""]
+    assert found["**LIX, as published**"][-2:] == ["", ""]
 
 
 def test_update_writes_between_the_markers_and_nowhere_else(tmp_path):
@@ -265,7 +294,7 @@ def test_other_networks_have_tables_of_their_own(tmp_path):
             results.append({**line(method, miou=miou), "network": network}, tmp_path)
     text = network_tables(tmp_path, "camvid")
     assert [row for row in text.splitlines() if row.startswith("**")] == ["**SNE-RoadSeg**", "**OFF-Net**"]
-    assert text.count("| both | **LIX** | 55.00 |") == 2
+    assert text.count("| both | **LIX, as published** | 55.00 |") == 2
     assert network_tables(tmp_path, "toydrive") == ""
 
 

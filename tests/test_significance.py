@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from lixlib.results import gains
-from lixlib.significance import block, compare_with, detectable, differ, holm, paired, pooled
+from lixlib.significance import block, compare_with, contrast, detectable, differ, holm, paired, pooled
 
 
 @pytest.mark.parametrize("n", [2, 3, 8])
@@ -60,6 +60,37 @@ def test_pooled_of_two_methods_is_the_paired_test():
         pooled({"student": student, "lix": lix[:2]}, "student")
     (alone,) = pooled({"student": [50.0], "lix": [51.0]}, "student").values()
     assert alone.mean == 1 and math.isnan(alone.p)
+
+
+def test_a_contrast_of_two_methods_is_the_pooled_test():
+    rng = np.random.default_rng(1)
+    scores = {name: rng.normal(50, 1, 3) for name in ("student", "kd", "at", "lix")}
+    found, expected = contrast(scores, {"lix": 1, "student": -1}), pooled(scores, "student")["lix"]
+    for ours, theirs in zip(astuple(found), astuple(expected), strict=True):
+        assert ours == pytest.approx(theirs)
+
+
+def test_a_contrast_of_means_has_the_error_of_the_linear_model():
+    rng = np.random.default_rng(2)
+    names, seeds = ["a", "b", "c", "d"], 3
+    y = rng.normal(50, 1, (4, 1)) + rng.normal(0, 2, (1, seeds)) + rng.normal(0, 0.3, (4, seeds))
+    design = np.array(
+        [
+            [*(float(m == k) for k in range(4)), *(float(s == k) for k in range(1, seeds))]
+            for m in range(4)
+            for s in range(seeds)
+        ]
+    )
+    beta, (rss,), rank, _ = np.linalg.lstsq(design, y.ravel(), rcond=None)
+    c = np.array([0.5, 0.5, -0.75, -0.25, 0, 0])
+    error = math.sqrt(c @ np.linalg.inv(design.T @ design) @ c * rss / (y.size - rank))
+    found = contrast(dict(zip(names, y, strict=True)), dict(zip(names, c, strict=False)))
+    assert found.mean == pytest.approx(c @ beta)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(c @ beta / error), y.size - rank), rel=1e-6)
+    with pytest.raises(ValueError, match="add up to 0, these to 1"):
+        contrast(dict(zip(names, y, strict=True)), {"a": 1})
+    with pytest.raises(ValueError, match="a score of every seed"):
+        contrast({"a": [1.0], "b": [1.0, 2.0]}, {"a": 1, "b": -1})
 
 
 def test_differ_of_two_methods_is_the_paired_test():

@@ -16,13 +16,13 @@ from statistics import mean, stdev
 
 from lixlib import experiments
 from lixlib.files import read_json_lines, write_atomically
-from lixlib.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares
+from lixlib.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORK = "mfnet"
 NETWORKS = {"sne-roadseg": "SNE-RoadSeg", "mfnet": "MFNet", "off-net": "OFF-Net"}  # as the paper writes them
 DONE = {"teacher": "forward pass of the teacher", "student": "forward pass of the student", "lix": "update of LIX"}
-LABELS = NAMES | {"teacher": "teacher (RGB + X)", "student": "student (RGB)", "lix": "**LIX**"}
+LABELS = {"teacher": "teacher (RGB + X)", "student": "student (RGB)"}
 DISTILS = {"logit": "logits", "feature": "features", "both": "both"}
 MARK = re.compile(r"<!-- results: (\w+)(?:, (\d+) epochs)? -->")
 
@@ -47,10 +47,12 @@ def table(lines: list[dict], epochs: int | None = None) -> str:
         gain = closed = ""
         if method not in ("teacher", "student"):
             gain, closed = _compare(runs, method)
-        name = LABELS.get(method, method)
+        (first, *_) = seeds.values()
+        name = LABELS.get(method, title(first))
+        name = f"**{name}**" if method == "lix" else name
         text.append(f"| {' | '.join([family_of.get(method, ''), name, *cells, str(len(seeds)), gain, closed])} |")
     students = [line for method, seeds in runs.items() if method != "teacher" for line in seeds.values()]
-    return "\n".join([*text, "", _note(students)])
+    return "\n".join([*text, "", _note(students, list(runs.get("teacher", {}).values()))])
 
 
 def update(readme: str, results: Path) -> str:
@@ -181,7 +183,8 @@ def experiments_table(folder: Path) -> str:
                 cell = "" if variant.startswith(("student", "teacher")) else _spread(gain, "+")
                 text.append(f"| {name} | {variant} | {score} | {len(seeds)} | {cell} |")
                 lines += seeds.values()
-    return "\n".join([*text, "", _note([line for line in lines if line["method"] != "teacher"])])
+    teachers = experiments.read("baselines", folder)["teacher"].values()
+    return "\n".join([*text, "", _note([line for line in lines if line["method"] != "teacher"], list(teachers))])
 
 
 def update_measured(text: str, results: Path) -> str:
@@ -228,13 +231,15 @@ def _miou(line: dict) -> float:
     return line["metrics"]["mIoU"]
 
 
-def _note(lines: list[dict]) -> str:
+def _note(lines: list[dict], teachers: list[dict]) -> str:
     (first, *_) = lines
+    taught = ", ".join(str(updates) for updates in sorted({line["updates"] for line in teachers}))
+    teacher = f" The teachers were trained for {taught} updates." if taught else ""
     devices = " and ".join(sorted({line["device"] for line in lines}))
     reduced = ", a schedule shorter than the recommended one (`reduced`)" if first["reduced"] else ""
     return (
         f"Split {first['split']}, {first['size'][0]} x {first['size'][1]}, {first['epochs']} epochs, "
-        f"{first['updates']} updates of {first['batch']} images{reduced}; {devices}. "
+        f"{first['updates']} updates of {first['batch']} images{reduced}; {devices}.{teacher} "
         "In %, mean ± standard deviation over the seeds; the gain is paired by seed."
     )
 

@@ -59,7 +59,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
     # Fig. 4a
     "beta": {
         **{f"DKD {beta:g}": _dkd(beta=float(beta)) for beta in (1, 2, 4, 7, 10)},
-        "DWLD": _dwld(**_LITERAL),
+        "DWLD, as published": _dwld(**_LITERAL),
     },
     # Table IV
     "table-iv": {
@@ -118,7 +118,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "student": {"method": "student"},
         "KD": _kd(),
         "DIST": {"method": "dist"},
-        "LIX": {"method": "lix"},
+        "LIX, ours": {"method": "lix"},
     },
     "x": {
         f"{name}, {x}": {**recipe, **({"data": {"x": x}} if x != "disparity" else {})}

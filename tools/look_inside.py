@@ -36,11 +36,11 @@ from lixlib.run import Recipe, run, runs_folder
 METHODS = {
     "teacher": ("baselines", "teacher"),
     "student": ("baselines", "student"),
-    "dwld": ("beta", "DWLD"),
+    "dwld": ("beta", "DWLD, as published"),
     "closed-form": ("weighting", "closed-form, kl"),
     "arfd": ("table-v", "laplace, cka"),
     "kd": ("methods", "KD"),
-    "lix": ("methods", "LIX"),
+    "lix": ("methods", "LIX, ours"),
 }
 LOOKS = (1, 4, 12, 30)  # epochs whose maps are kept, and the last
 EDGES = (0.0, *np.geomspace(1e-4, 30, 49).tolist())  # of the bins of the loss per pixel, in nats; the last is open

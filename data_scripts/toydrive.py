@@ -18,10 +18,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from lixlib.data.classes import TOYDRIVE
+from lixlib.data.images import open_image
 from lixlib.data.labels import from_colours
 from lixlib.data.toydrive import DEFAULT_COUNT, FIRST_FRAME, Frame, camera, render
 from lixlib.data.toydrive_render import RENDERER_VERSION
-from lixlib.data.triplets import open_image
 from lixlib.files import write_atomically
 
 SCENES = {"train": "Scene01", "val": "Scene02", "test": "Scene06"}

@@ -16,6 +16,7 @@ from lixlib import nets, weights
 from lixlib.data import splits
 from lixlib.data.classes import CAMVID, CITYSCAPES, POTHOLES
 from lixlib.files import read_json_lines
+from lixlib.predict import draw_labels, predict_labels
 
 TINY = ["--data", '{"count": 2, "eval_count": 2}', "--size", "32", "48", "--unlabelled", "2"]
 ARGUMENTS = {
@@ -264,9 +265,9 @@ def test_predict_turns_photographs_upright(lix, tmp_path, student):
 def test_predicted_colours_are_the_classes(tmp_path):
     net, _ = weights.load(save(tmp_path / "net.safetensors", CAMVID, None))
     picture = Image.open(photo(tmp_path / "a.png", (48, 32)))
-    labels = lixlib.cli.predict_labels(net, picture, (32, 48))
+    labels = predict_labels(net, picture, (32, 48))
     assert labels.shape == (32, 48)
-    coloured = np.asarray(lixlib.cli.draw_labels(picture, labels, CAMVID)).astype(float)
+    coloured = np.asarray(draw_labels(picture, labels, CAMVID)).astype(float)
     expected = 0.4 * np.asarray(picture) + 0.6 * CAMVID.colours[labels.numpy()]
     assert np.abs(coloured[:32] - expected).max() <= 1
 

@@ -4,6 +4,7 @@ import logging
 import stat
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -50,7 +51,7 @@ def open_image(path: Path) -> Image.Image:
         try:
             image = Image.open(file)
             image.load()
-            turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+            turn = _turn(image)
             return image if turn is None else image.transpose(turn)
         except Image.DecompressionBombError as error:
             limit = 2 * Image.MAX_IMAGE_PIXELS
@@ -205,6 +206,13 @@ def finder() -> Callable[[Path, Sequence[str]], Path]:
         return candidates[0]
 
     return find
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns an image upright; None where it is so, or where nobody can read its EXIF data."""
+    with suppress(Exception):
+        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    return None
 
 
 def _grey_of_16_bits(image: Image.Image) -> Image.Image | None:

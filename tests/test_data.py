@@ -1,5 +1,6 @@
 """Samples, batches, augmentation, and the readers of CamVid and Potholes on small trees in the public layouts."""
 
+import importlib
 import re
 import shutil
 from dataclasses import replace
@@ -315,6 +316,84 @@ def test_a_label_of_another_size_is_named(broken):
     Image.open(path).resize((24, 16)).save(path)
     with pytest.raises(ValueError, match=re.escape(f"{path} is (16, 24) (H, W), but")):
         read_camvid(broken, "val")[0]
+
+
+def turned(path, number=6):
+    """Store a photograph turned, with the orientation that turns it back; its size as a viewer shows it stays."""
+    exif = Image.Exif()
+    exif[0x0112] = number
+    image = Image.open(path)
+    image.transpose({6: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_180}[number]).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("number", [3, 6])
+def test_a_turned_photograph_fits_its_upright_label(broken, number):
+    before = read_camvid(broken, "val")[0]
+    turned(broken / "val" / "a.png", number)
+    after = read_camvid(broken, "val")[0]
+    assert torch.equal(after.rgb, before.rgb) and torch.equal(after.label, before.label)
+    turned(broken / "valannot" / "a.png", number)
+    turned(broken / "valdisp" / "a.png", number)
+    after = read_camvid(broken, "val")[0]
+    assert torch.equal(after.label, before.label) and torch.equal(after.x, before.x)
+
+
+def test_a_photograph_of_16_bits_is_not_white(broken):
+    grey = np.asarray(Image.open(broken / "val" / "a.png").convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(broken / "val" / "a.png")
+    one = read_camvid(broken, "val")[0]
+    assert torch.equal(one.rgb, torch.from_numpy(grey / np.float32(255)).expand(3, -1, -1))
+
+
+def test_suffixes_in_any_case_are_read_and_the_rest_is_named(broken):
+    for name, suffix in (("b", ".PNG"), ("c", ".jpeg"), ("d", ".JPG")):
+        Image.open(broken / "val" / "a.png").save(broken / "val" / f"{name}{suffix}")
+        for folder, kind in (("valannot", ".PNG"), ("valdisp", ".TIF")):
+            Image.open(broken / folder / "a.png").save(broken / folder / f"{name}{kind}")
+    for name in ("._a.png", ".hidden.png", "Thumbs.db", ".DS_Store"):
+        (broken / "val" / name).write_bytes(b"no image")
+    (broken / "val" / "folder.png").mkdir()
+    (broken / "val" / "e.bmp").touch()
+    with pytest.warns(UserWarning, match=r"val: left out 1 file that ends in none of .jpg, .jpeg, .png: e.bmp"):
+        samples = read_camvid(broken, "val")
+    assert [sample.name for sample in samples] == ["a", "b", "c", "d"]
+    assert torch.equal(samples[1].label, samples[0].label) and torch.equal(samples[1].x, samples[0].x)
+
+
+@pytest.mark.parametrize("folder", ["val", "valannot", "valdisp"])
+def test_two_files_of_one_name_are_named(broken, folder):
+    other = broken / folder / ("a.jpg" if folder == "val" else "a.PNG")
+    shutil.copy(broken / folder / "a.png", other)
+    with pytest.raises(ValueError, match="have one name") as error:
+        read_camvid(broken, "val")
+    assert str(other) in str(error.value) and str(broken / folder / "a.png") in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -3])
+def test_x_that_is_no_number_is_named(broken, wrong):
+    path = broken / "valdisp" / "a.png"
+    x = np.asarray(Image.open(path)).astype(np.float32)
+    path.unlink()
+    Image.fromarray(x).save(path.with_suffix(".tif"))
+    assert read_camvid(broken, "val")[0].x.max() == 1, "floats are X, too"
+    x[3, 7] = wrong
+    Image.fromarray(x).save(path.with_suffix(".tif"))
+    with pytest.raises(ValueError, match=re.escape(f"{path.with_suffix('.tif')} holds {wrong:g} at row 3, column 7")):
+        read_camvid(broken, "val")[0]
+
+
+def test_an_alpha_channel_is_no_pothole(tmp_path, potholes_root):
+    shutil.copytree(potholes_root, tmp_path / "data")
+    before = read_potholes(tmp_path / "data", "test")[0]
+    path = tmp_path / "data" / "dataset1" / "label" / "01.png"
+    Image.open(path).convert("RGBA").save(path)
+    assert torch.equal(read_potholes(tmp_path / "data", "test")[0].label, before.label)
+
+
+def test_the_readers_do_not_hide_their_modules():
+    for name, read in data.READERS.items():
+        module = importlib.import_module(f"lixlib.data.{name}")
+        assert getattr(data, name) is module and getattr(module, f"read_{name}") is read
 
 
 def test_the_real_camvid(shared):

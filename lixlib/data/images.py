@@ -173,7 +173,7 @@ def warn_of(others: Sequence[Path], folder: Path, expected: Sequence[str]) -> No
     """Name the files that are left out of a folder in a warning, if there are some."""
     if others:
         names = ", ".join(path.name for path in others[:5]) + (", ..." if len(others) > 5 else "")
-        what = f"{len(others)} file{'s' if len(others) > 1 else ''} that end in none of {', '.join(expected)}"
+        what = f"{len(others)} file{'s that end' if len(others) > 1 else ' that ends'} in none of {', '.join(expected)}"
         warnings.warn(f"{folder}: left out {what}: {names}", stacklevel=4)
 
 

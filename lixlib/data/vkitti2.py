@@ -59,7 +59,7 @@ def read_vkitti2(
     """
     root = Path(root)
     names = read_list("vkitti2", root, split)
-    find = finder()
+    find, read_cameras = finder(), functools.cache(_read_cameras)
     items = [_item(root, name, with_x, find) for name in names]
     require_folder(items[0].rgb.parent, LAYOUT, SOURCE)
     if with_x:
@@ -72,7 +72,7 @@ def read_vkitti2(
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics | None]:
         depth = open_map(item.x, bits=16)
-        return depth.where(depth < FAR, 0) / 100, _camera(root, item.name) if x == "normals" else None
+        return depth.where(depth < FAR, 0) / 100, _camera(root, item.name, read_cameras) if x == "normals" else None
 
     classes = VKITTI2_DEFINED if ignore_undefined else VKITTI2
     return Triplets("vkitti2", split, classes, items, size=size, read_label=read_label, read_depth=read_depth, x=x)
@@ -102,17 +102,16 @@ def _item(root: Path, name: str, with_x: bool, find: Callable[[Path, Sequence[st
     return Item(name, rgb, depth if with_x else None, label)
 
 
-def _camera(root: Path, name: str) -> Intrinsics:
+def _camera(root: Path, name: str, read: Callable[[Path], dict[int, Intrinsics]]) -> Intrinsics:
     where, _, number = name.rpartition("/")
     path = part(root, "textgt") / where / "intrinsic.txt"
-    cameras = _read_intrinsics(path)
+    cameras = read(path)
     if int(number) not in cameras:
         raise ValueError(f"{path} has no line for frame {int(number)} of camera {CAMERA}: unpack it again")
     return cameras[int(number)]
 
 
-@functools.lru_cache
-def _read_intrinsics(path: Path) -> dict[int, Intrinsics]:
+def _read_cameras(path: Path) -> dict[int, Intrinsics]:
     """The cameras of a scene by frame.
 
     Raises:

@@ -35,7 +35,7 @@ WITHOUT_ALPHA = {"LA": "L", "PA": "P", "RGBA": "RGB"}
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else some of its errors are printed beside ours
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(path: Path | str) -> Image.Image:
     """Open and decode an image, turned upright by its EXIF orientation; of several frames the first.
 
     Labels and X are turned as photographs are: a file is taken as every viewer shows it. More than 178,956,970 pixels
@@ -67,7 +67,7 @@ def open_image(path: Path) -> Image.Image:
             ) from error
 
 
-def open_photo(path: Path) -> Image.Image:
+def open_photo(path: Path | str) -> Image.Image:
     """Open a photograph of any mode as RGB with eight bits a channel, upright.
 
     Grey of 16 bits (or 12, in a TIFF file) is scaled by its bit depth. What is transparent lies on white.
@@ -98,7 +98,7 @@ def open_photo(path: Path) -> Image.Image:
         ) from error
 
 
-def open_map(path: Path, *, bits: int | None = None) -> Tensor:
+def open_map(path: Path | str, *, bits: int | None = None) -> Tensor:
     """Open an image of one number a pixel: (1, H, W) float.
 
     Args:
@@ -126,7 +126,7 @@ def open_map(path: Path, *, bits: int | None = None) -> Tensor:
     return x
 
 
-def open_label(path: Path) -> np.ndarray:
+def open_label(path: Path | str) -> np.ndarray:
     """Open a label file: (H, W) whole numbers (of a palette its numbers, not its colours), or (H, W, 3) colours.
 
     Raises:
@@ -228,7 +228,7 @@ def _grey_of_16_bits(image: Image.Image) -> Image.Image | None:
     return Image.fromarray(grey)
 
 
-def _opaque(image: Image.Image, path: Path) -> Image.Image:
+def _opaque(image: Image.Image, path: Path | str) -> Image.Image:
     """Without its alpha channel, which must say that nothing is transparent."""
     if image.mode not in WITHOUT_ALPHA:
         return image
@@ -237,8 +237,9 @@ def _opaque(image: Image.Image, path: Path) -> Image.Image:
     return image.convert(WITHOUT_ALPHA[image.mode])
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path | str) -> BinaryIO:
     """Open a file, and neither a folder nor a pipe, which would wait for ever."""
+    path = Path(path)
     try:
         kind = path.stat().st_mode
         if stat.S_ISREG(kind):

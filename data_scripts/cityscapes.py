@@ -15,7 +15,7 @@ from pathlib import Path
 import common
 import depth_anything
 
-from lixlib.data.cityscapes import DISPARITY
+from lixlib.data.cityscapes import DISPARITY, photographs
 
 SPLITS = {"train": 2975, "val": 500}
 PAGE = "www.cityscapes-dataset.com/downloads"
@@ -49,7 +49,7 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
         and all(path(root, kind, frame).is_file() for frame in frames[split] for kind in kinds)
         for split, count in expected.items()
     )
-    photographs = Counter()
+    extracted = Counter()
 
     def place(name: str) -> str | None:
         match = MEMBER.fullmatch(name)
@@ -57,8 +57,8 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
             return None
         if match["kind"] != "leftImg8bit":  # the first archive has said which frames are wanted
             return name if path(root, "leftImg8bit", match["frame"]).is_file() else None
-        photographs[match["split"]] += 1
-        return name if photographs[match["split"]] <= expected[match["split"]] else None
+        extracted[match["split"]] += 1
+        return name if extracted[match["split"]] <= expected[match["split"]] else None
 
     common.prepare(options, [ARCHIVES[kind] for kind in kinds], place, complete)
     if model:
@@ -72,9 +72,7 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
 
 def there(root: Path, split: str) -> list[str]:
     """The photographs of a split that are there, such as train/aachen/aachen_000000_000019."""
-    folder, suffix = root / "leftImg8bit", SUFFIXES["leftImg8bit"]
-    found = sorted((folder / split).glob(f"*/*{suffix}"))
-    return [image.relative_to(folder).as_posix().removesuffix(suffix) for image in found]
+    return [f"{split}/{name}" for name in photographs(root / "leftImg8bit" / split)]
 
 
 def path(root: Path, kind: str, frame: str) -> Path:

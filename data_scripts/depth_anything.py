@@ -18,10 +18,9 @@ import torch.nn.functional as F
 import tyro
 from PIL import Image
 
-from lixlib.data.triplets import open_image
+from lixlib.data.images import PHOTOS, check_twins, choose_images, open_photo, warn_of
 
 MODEL = "depth-anything/Depth-Anything-V2-Small-hf"
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 Option = Annotated[
     str | None,
@@ -43,7 +42,7 @@ def main(
     """Make a depth map of every photograph in a folder and below it.
 
     Args:
-        images: Folder of .jpg and .png files.
+        images: Folder of .jpg, .jpeg and .png files.
         out: Folder for the depth maps; subfolders stay as they are.
         model: Depth Anything: a name on the Hugging Face hub, or a folder.
         limit: Only the first N images.
@@ -51,14 +50,30 @@ def main(
     """
     photos = photographs(images, out)
     if not photos:
-        raise FileNotFoundError(f"no {', '.join(SUFFIXES)} images in {images}")
+        raise FileNotFoundError(f"no {', '.join(PHOTOS)} images in {images}")
     return int(make(dict(itertools.islice(photos.items(), limit)), model, dry_run) > 0)
 
 
 def photographs(images: Path, out: Path) -> dict[Path, Path]:
-    """The images in a folder and below it, each by the PNG file in `out` that its depth goes to."""
-    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return {(out / path.relative_to(images)).with_suffix(".png"): path for path in found}
+    """The images in a folder and below it, each by the PNG file in `out` that its depth goes to.
+
+    What lies in hidden folders, and in `out` where that is one of those below, is no photograph.
+
+    Raises:
+        ValueError: `out` is the folder itself, or two images differ in their suffix alone.
+    """
+    if out.resolve() == images.resolve():
+        raise ValueError(f"{out} holds the photographs, which depth maps of their names would replace: choose another")
+    below = {path: path.relative_to(images) for path in sorted(images.rglob("*"))}
+    shown = [
+        path
+        for path, name in below.items()
+        if not any(part.startswith(".") for part in name.parts) and not path.resolve().is_relative_to(out.resolve())
+    ]
+    found, others = choose_images(shown, PHOTOS)
+    warn_of(others, images, PHOTOS)
+    check_twins(found, lambda path: path.with_suffix(""))
+    return {(out / below[path]).with_suffix(".png"): path for path in found}
 
 
 def make(photos: Mapping[Path, Path], model: str, dry_run: bool) -> int:
@@ -74,7 +89,7 @@ def make(photos: Mapping[Path, Path], model: str, dry_run: bool) -> int:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         processor = AutoImageProcessor.from_pretrained(model, backend="pil")  # the other backend needs torchvision
         network = AutoModelForDepthEstimation.from_pretrained(model).to(device).eval()
-        return lambda path: estimate(network, processor, open_image(path).convert("RGB"))
+        return lambda path: estimate(network, processor, open_photo(path))
 
     return common.make_images("depth", photos, load, dry_run)
 

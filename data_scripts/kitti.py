@@ -19,8 +19,8 @@ import numpy as np
 import tyro
 
 from lixlib.data import splits
+from lixlib.data.images import open_photo
 from lixlib.data.kitti import COUNTS, DISPARITY, frames
-from lixlib.data.triplets import open_image
 
 ARCHIVES = [
     common.Archive(name, size=size, url=f"https://s3.eu-central-1.amazonaws.com/avg-kitti/{name}")
@@ -73,7 +73,7 @@ def encode(match: Match, pair: tuple[Path, Path]) -> np.ndarray:
     Raises:
         ValueError: an image cannot be read, or the two differ in size.
     """
-    left, right = (np.asarray(open_image(path)) for path in pair)
+    left, right = (np.asarray(open_photo(path)) for path in pair)
     if left.shape != right.shape:
         raise ValueError(f"{pair[1]} is {right.shape}, but {pair[0]} is {left.shape}: fetch both again")
     return (match(left, right) * 256).round().clip(1, 65535).astype(np.uint16)

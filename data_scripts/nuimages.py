@@ -132,9 +132,9 @@ def read(path: Path, only: Container[str] | None = None) -> list[dict]:
         return row if only is None or row.get("sample_data_token") in only or "counts" in row else None
 
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             return [row for row in json.load(file, object_hook=keep) if row]
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, or no text
         raise ValueError(f"{path} is no JSON ({error}): delete it and run this command again") from error
 
 

@@ -9,6 +9,8 @@ import re
 
 import common
 
+from lixlib.data.images import MAPS, PHOTOS, images_in
+
 COUNTS = {"dataset1": 22, "dataset2": 40, "dataset3": 5}
 ARCHIVE = common.Archive(
     "stereo_pothole_datasets-master.zip",
@@ -23,9 +25,9 @@ def main(options: common.Arguments) -> int:
     root = options.root
     counts = {folder: options.at_most(count) for folder, count in COUNTS.items()}
     complete = all(
-        len(list((root / folder / kind).glob("*.*"))) >= count
+        len(images_in(root / folder / kind, suffixes)) >= count
         for folder, count in counts.items()
-        for kind in ("rgb", "disp_tg", "label")
+        for kind, suffixes in (("rgb", PHOTOS), ("disp_tg", MAPS), ("label", MAPS))
     )
     first = common.first_of_each_folder(options.limit)
 

@@ -18,10 +18,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from lixlib.data.classes import TOYDRIVE
+from lixlib.data.images import open_image
 from lixlib.data.labels import from_colours
+from lixlib.data.text import read_text
 from lixlib.data.toydrive import DEFAULT_COUNT, FIRST_FRAME, Frame, camera, render
 from lixlib.data.toydrive_render import RENDERER_VERSION
-from lixlib.data.triplets import open_image
 from lixlib.files import write_atomically
 
 SCENES = {"train": "Scene01", "val": "Scene02", "test": "Scene06"}
@@ -48,10 +49,8 @@ def main(
     """
     made_by = f"renderer {RENDERER_VERSION}, seed {seed}, size {size}, difficulty {difficulty}\n"
     note = root / "toydrive.txt"
-    if note.is_file() and note.read_text(encoding="utf-8") != made_by:
-        raise ValueError(
-            f"{root} holds other frames ({note.read_text(encoding='utf-8').strip()}): choose another folder"
-        )
+    if note.is_file() and (other := read_text(note)) != made_by:
+        raise ValueError(f"{root} holds other frames ({other.strip()}): choose another folder")
     if not dry_run:
         write_atomically(note, lambda temporary: temporary.write_text(made_by, encoding="utf-8"))
     problems = 0

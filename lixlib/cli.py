@@ -8,26 +8,20 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 import tyro
-from PIL import Image, ImageDraw, ImageFont, ImageOps
-from torch import Tensor
 from torch.distributed import is_torchelastic_launched
 
 from lixlib import data, experiments, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
-from lixlib.data.classes import TABLES
-from lixlib.data.triplets import open_image
-from lixlib.files import without_folders, write_atomically
+from lixlib.files import without_folders
+from lixlib.predict import class_table, colour, pair, say
 from lixlib.run import DATA, Recipe, run, runs_folder, trio
 from lixlib.train import TrainingFailed, evaluate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / "notebooks" / "09_distillation_run.ipynb"
-OPACITY = 0.6  # of the colours over the photograph
 DESCRIPTION = (
     "Learning to Infuse X: a network with a camera and a second sensor X teaches one with the camera alone. "
     "Try `lix demo --quick` first; `lix COMMAND --help` explains a command."
@@ -303,12 +297,13 @@ def predict(
 ) -> None:
     """Colour photographs by class with a student network, which needs no X.
 
-    Every photograph gives NAME_labels.png: its classes as colours over the photograph, and a legend below.
+    Every photograph gives NAME_labels.png: its classes as colours over the photograph, and a legend below. No
+    photograph is replaced, nor any file but results of earlier calls, which are skipped where they are named.
 
     Example: lix predict street.jpg --out coloured
 
     Args:
-        images: Photographs, of any size and kind that Pillow reads.
+        images: Photographs, of any kind that Pillow reads and up to 178 megapixels.
         weights_file: Weights of a student: a file, a folder of its save_pretrained, or its name on the Hugging Face
             hub; by default the LIX student of ToyDrive that comes with the library.
         out: Folder for the coloured photographs; by default each lies beside its photograph.
@@ -316,59 +311,17 @@ def predict(
     _check_device(device)
     if not images:
         raise ValueError("no photograph given: name one or more image files")
+    plan, finished = pair(images, out)
     net, recipe = weights.load(weights_file or weights.shipped("toydrive-mfnet-lix"))
     if net.x_channels is not None:
         raise ValueError(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
         )
-    targets = [(out or image.parent) / f"{image.stem}_labels.png" for image in images]
-    if len(set(targets)) < len(targets):
-        raise ValueError("two photographs have the same name, and one result would replace the other: rename one")
-    classes = _class_table(tuple(recipe["classes"]))
-    net.to(_torch_device(device))
-    for image, target in zip(images, targets, strict=True):
-        photo = ImageOps.exif_transpose(open_image(image)).convert("RGB")
-        labels = predict_labels(net, photo, recipe["size"])
-        coloured = draw_labels(photo, labels, classes)
-        write_atomically(target, lambda path, picture=coloured: picture.save(path, format="PNG"))
-        print(target)
-
-
-@torch.no_grad()
-def predict_labels(net: torch.nn.Module, photo: Image.Image, size: tuple[int, int]) -> Tensor:
-    """The class of every pixel of a photograph, computed at `size` (H, W) as in training.
-
-    **Shapes**: -> (height, width) int64 of the photograph.
-    """
-    device = next(net.parameters()).device
-    small = np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
-    rgb = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
-    logits = net(rgb).logits
-    return F.interpolate(logits, size=(photo.height, photo.width), mode="bilinear")[0].argmax(0).cpu()
-
-
-def draw_labels(photo: Image.Image, labels: Tensor, classes: data.Classes) -> Image.Image:
-    """The photograph under the colours of its labels, and below it a legend of the classes that occur."""
-    colours = Image.fromarray(classes.colours[labels.numpy()])
-    blended = Image.blend(photo, colours, OPACITY)
-    line = max(16, photo.width // 40)
-    font = ImageFont.load_default(0.7 * line)
-    entries = [(classes.names[i], tuple(map(int, classes.colours[i]))) for i in labels.unique().tolist()]
-    places, x, y = [], 0, 0
-    for name, _ in entries:
-        width = int(1.5 * line + font.getlength(name))
-        if x and x + width > photo.width:
-            x, y = 0, y + line
-        places.append((x, y))
-        x += width
-    picture = Image.new("RGB", (photo.width, photo.height + y + line), "white")
-    picture.paste(blended, (0, 0))
-    draw = ImageDraw.Draw(picture)
-    for (x, y), (name, colour) in zip(places, entries, strict=True):
-        top = photo.height + y
-        draw.rectangle((x + 0.2 * line, top + 0.2 * line, x + 0.8 * line, top + 0.8 * line), fill=colour)
-        draw.text((x + line, top + line / 2), name, fill="black", font=font, anchor="lm")
-    return picture
+    classes = class_table(tuple(recipe["classes"]))
+    for image in finished:
+        say(f"lix: {image} is a result of `lix predict`: skipped", sys.stderr)
+    if colour(plan, net.to(_torch_device(device)), recipe["size"], classes):
+        raise SystemExit(2)
 
 
 def main() -> None:
@@ -417,13 +370,6 @@ def _check_device(device: Device) -> None:
 
 def _torch_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _class_table(names: tuple[str, ...]) -> data.Classes:
-    for table in TABLES:
-        if table.names == names:
-            return table
-    raise ValueError(f"no colours are known for the classes {', '.join(names)}")
 
 
 def _notebook_parameters(path: Path) -> dict:

@@ -357,6 +357,19 @@ def test_what_is_broken_or_missing_is_listed_and_mended(case, capsys):
     assert truncated.is_file() and all(path.is_file() for path in labels)
 
 
+@pytest.mark.parametrize("case", ["camvid", "potholes"], indirect=True)
+def test_what_is_no_image_does_not_stand_for_one_that_is_missing(case, capsys):
+    script, root, arguments, _ = case
+    assert run(script, *arguments) == 0
+    missing = sorted(path for path in root.rglob("*.png") if path.parent.name in ("valannot", "label"))[0]
+    missing.unlink()
+    (missing.parent / f"._{missing.name}").write_bytes(b"of macOS")
+    (missing.parent / "Thumbs.db").touch()
+    (missing.parent / "folder.png").mkdir()
+    assert run(script, *arguments) == 0, "it is extracted again"
+    assert missing.is_file() and "broken" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [["--root", "x", "--limit", "0"], ["--limit", "1"], ["--root", "x", "--what"]])
 def test_bad_arguments_are_exit_code_2(case, arguments, capsys):
     assert run(case[0], *arguments) == 2
@@ -566,6 +579,37 @@ def test_depth_of_a_folder_of_photographs(network, tmp_path, capsys):
     assert run(depth_anything, *arguments) == 1
     assert re.search("not made: .*c.png is no readable image", capsys.readouterr().out)
     assert sorted(path.name for path in times(tmp_path / "out")) == ["a.png", "b.png"]
+
+
+def test_photographs_are_turned_before_their_depth_is_made(network, tmp_path):
+    shot, exif = Image.fromarray(trees.frame(0, (37, 50)).rgb), Image.Exif()
+    exif[0x0112] = 6
+    for name, image, options in (
+        ("a.PNG", shot, {}),
+        ("b.png", shot.transpose(Image.Transpose.ROTATE_90), {"exif": exif}),
+    ):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        image.save(tmp_path / "in" / name, **options)
+    assert run(depth_anything, "--images", tmp_path / "in", "--out", tmp_path / "out", "--model", network) == 0
+    upright, turned = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("a.png", "b.png"))
+    assert upright.shape == (37, 50) and np.array_equal(upright, turned)
+
+
+def test_what_is_a_photograph_in_a_folder(tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "photos" / "disparity"
+    shown = ("a.jpeg", "deep/b.PNG", "deep/c.jpg")
+    for name in (*shown, "._a.jpeg", ".git/d.png", "Thumbs.db", "disparity/a.png", "e.heic"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).touch()
+    (photos / "folder.png").mkdir()
+    with pytest.warns(UserWarning, match="photos: left out 1 file that ends in none of .jpg, .jpeg, .png: e.heic"):
+        found = depth_anything.photographs(photos, out)
+    assert found == {(out / name).with_suffix(".png"): photos / name for name in shown}
+    (photos / "deep" / "b.jpg").touch()
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="deep/b.PNG and .*deep/b.jpg have one name"):
+        depth_anything.photographs(photos, out)
+    with pytest.raises(ValueError, match="holds the photographs, which depth maps of their names would replace"):
+        depth_anything.photographs(photos, photos / "deep" / "..")
 
 
 def test_larger_is_nearer_as_the_network_says(network):

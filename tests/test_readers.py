@@ -140,6 +140,15 @@ def test_a_list_in_the_folder_comes_first_and_is_checked(tmp_path):
     path.write_text("train a\nb\n")
     with pytest.raises(ValueError, match=re.escape(f"{path}, line 2 is 'b'")):
         splits.read_list("kitti", tmp_path, "train")
+    path.write_bytes(b"\xef\xbb\xbftrain a b\r\n\r\ntrain\tc \r\n  \r\n")
+    assert splits.read_list("kitti", tmp_path, "train") == ["a b", "c"], "as Windows saves it"
+    path.write_text("train a\nval a\ntrain b\ntrain a\n")
+    assert splits.read_list("kitti", tmp_path, "val") == ["a"]
+    with pytest.raises(ValueError, match=re.escape(f"{path} lists a twice in the split train")):
+        splits.read_list("kitti", tmp_path, "train")
+    path.write_text("\n\n")
+    with pytest.raises(ValueError, match=re.escape(f"{path} lists no image")):
+        splits.read_list("kitti", tmp_path, "train")
     with pytest.raises(FileNotFoundError, match="python data_scripts/nuimages.py"):
         splits.read_list("nuimages", tmp_path / "empty", "train")
 
@@ -353,6 +362,137 @@ def test_depth_of_eight_bits_is_no_depth(copied, name):
     path = file_of(name, root, X)
     Image.open(path).point(lambda value: value / 256).convert("L").save(path)
     with pytest.raises(ValueError, match=re.escape(f"{path} holds numbers of type uint8, expected 16 bits")):
+        load(name, {name: root})[0]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_photograph_is_turned_upright(copied, name):
+    root = copied(name)
+    path, upright = file_of(name, root, RGB), load(name, {name: root})[0]
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    image = Image.open(path)
+    image.transpose(Image.Transpose.ROTATE_270).save(
+        path, exif=exif, **{"quality": 100} if path.suffix == ".jpg" else {}
+    )
+    one = load(name, {name: root})[0]
+    assert (one.rgb - upright.rgb).abs().mean() < 0.01 and torch.equal(one.label, upright.label)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_suffixes_in_capitals_and_hidden_files(copied, name):
+    root = copied(name)
+    before = list(load(name, {name: root}))
+    for path in [path for path in root.rglob("*") if path.suffix in (".png", ".jpg")]:
+        path.rename(path.with_suffix(path.suffix.upper()))
+        path.with_name(f"._{path.name}").write_bytes(b"of macOS")
+    after = list(load(name, {name: root}))
+    assert [sample.name for sample in after] == [sample.name for sample in before]
+    for one, other in zip(before, after, strict=True):
+        assert torch.equal(one.rgb, other.rgb) and torch.equal(one.x, other.x) and torch.equal(one.label, other.label)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_two_photographs_of_one_name_are_named(copied, name):
+    root = copied(name)
+    path = file_of(name, root, RGB)
+    twin = path.with_suffix(".jpeg")
+    shutil.copy(path, twin)
+    with pytest.raises(ValueError, match="have one name") as error:
+        load(name, {name: root})
+    assert str(path) in str(error.value) and str(twin) in str(error.value)
+
+
+def test_images_of_cityscapes_that_are_left_out_are_named(copied):
+    root = copied("cityscapes")
+    (root / "leftImg8bit/train/aachen/aachen_000009_000019.png").touch()
+    with pytest.warns(UserWarning, match="aachen: left out 1 .*_leftImg8bit.png: aachen_000009_000019.png"):
+        assert len(load("cityscapes", {"cityscapes": root})) == 4
+
+
+@pytest.mark.parametrize("name", METRIC)
+def test_text_files_as_windows_saves_them(copied, name):
+    root = copied(name)
+    before = list(load(name, {name: root}, x="normals"))
+    for path in (path for path in root.rglob("*") if path.suffix in (".txt", ".json")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.write_bytes(("\ufeff" + "\r\n".join([*lines, "", ""])).encode())
+    for one, other in zip(before, load(name, {name: root}, x="normals"), strict=True):
+        assert one.name == other.name and torch.equal(one.x, other.x) and torch.equal(one.rgb, other.rgb)
+
+
+@pytest.mark.parametrize("name", METRIC)
+def test_text_files_in_another_encoding_are_named(copied, name):
+    root = copied(name)
+    for path in [path for path in root.rglob("*") if path.suffix in (".txt", ".json") and path.name != splits.LIST]:
+        path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    with pytest.raises(ValueError, match=rf"{root}\S+ is no text in UTF-8"):
+        load(name, {name: root}, x="normals")[0]
+    if name != "cityscapes":
+        (root / splits.LIST).write_bytes("train a".encode("utf-16"))
+        with pytest.raises(ValueError, match="lix_split.txt is no text in UTF-8"):
+            load(name, {name: root})
+
+
+def kitti_projections(path: Path, **changed: float) -> None:
+    """Write the two projections of a calibration file, with other numbers."""
+    k = {"fx": 60.0, "fy": 60.0, "u0": 40.0, "v0": 12.0, "left": 3.0, "right": -29.0, **changed}
+    lines = [
+        f"P_rect_{number}: {k['fx']} 0 {k['u0']} {k[side]} 0 {k['fy']} {k['v0']} 0 0 0 1 0"
+        for number, side in (("02", "left"), ("03", "right"))
+    ]
+    path.write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"left": -29.0, "right": 3.0}, "baseline is -0.533333, expected a number above 0; are left and right swapped"),
+        ({"right": 3.0}, "baseline is 0"),
+        ({"right": np.nan}, "baseline is nan"),
+        ({"fx": 0.0}, "fx is 0, expected a number above 0"),
+        ({"fx": -60.0}, "fx is -60"),
+        ({"fy": np.inf}, "fy is inf"),
+        ({"u0": np.nan}, "u0 is nan, expected a number"),
+    ],
+)
+def test_cameras_that_cannot_be_are_named(copied, changed, problem):
+    root = copied("kitti")
+    path = root / "training" / "calib_cam_to_cam" / "000000.txt"
+    kitti_projections(path)
+    load("kitti", {"kitti": root})[0]
+    kitti_projections(path, **changed)
+    with pytest.raises(ValueError, match=re.escape(f"{path} has a camera whose {problem}")):
+        load("kitti", {"kitti": root})[0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("fx", 0.0), ("fy", np.nan), ("v0", np.inf), ("baseline", -0.2)])
+def test_cameras_of_the_others_that_cannot_be_are_named(copied, name, value):
+    root = copied("cityscapes")
+    path = root / "camera/train/aachen/aachen_000000_000019_camera.json"
+    stored = json.loads(path.read_text())
+    stored["extrinsic" if name == "baseline" else "intrinsic"][name] = value
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=re.escape(f"{path} has a camera whose {name} is {value:g}")):
+        load("cityscapes", {"cityscapes": root})[0]
+    if name != "baseline":
+        root = copied("vkitti2")
+        path = root / "Scene01" / "clone" / "intrinsic.txt"
+        numbers = {"fx": 60.0, "fy": 60.0, "u0": 40.0, "v0": 12.0, name: value}
+        path.write_text("frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]\n0 0 " + " ".join(map(str, numbers.values())))
+        with pytest.raises(ValueError, match=re.escape(f"{path} has a camera whose {name} is {value:g}")):
+            load("vkitti2", {"vkitti2": root}, x="normals")[0]
+        path.write_text("")
+        with pytest.raises(ValueError, match=re.escape(f"{path} has no line for frame 0")):
+            load("vkitti2", {"vkitti2": root}, x="normals")[0]
+
+
+@pytest.mark.parametrize("name", METRIC)
+def test_depth_that_is_no_number_is_named(copied, name):
+    root = copied(name)
+    path = file_of(name, root, X)
+    Image.fromarray(np.full(trees.SIZE, np.nan, np.float32)).save(path, format="TIFF")
+    with pytest.raises(ValueError, match=re.escape(f"{path} holds ")):
         load(name, {name: root})[0]
 
 

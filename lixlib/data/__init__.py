@@ -6,24 +6,24 @@ from pathlib import Path
 from torch.utils.data import Dataset
 
 from lixlib.data.augment import Augment
-from lixlib.data.camvid import camvid
-from lixlib.data.cityscapes import cityscapes
+from lixlib.data.camvid import read_camvid
+from lixlib.data.cityscapes import read_cityscapes
 from lixlib.data.classes import Classes
-from lixlib.data.kitti import kitti
-from lixlib.data.nuimages import nuimages
-from lixlib.data.potholes import potholes
+from lixlib.data.kitti import read_kitti
+from lixlib.data.nuimages import read_nuimages
+from lixlib.data.potholes import read_potholes
 from lixlib.data.sample import IGNORE, Sample, collate
 from lixlib.data.toydrive import ToyDrive
-from lixlib.data.vkitti2 import vkitti2
+from lixlib.data.vkitti2 import read_vkitti2
 from lixlib.functional.checks import check_choice
 
 READERS = {
-    "potholes": potholes,
-    "camvid": camvid,
-    "vkitti2": vkitti2,
-    "kitti": kitti,
-    "nuimages": nuimages,
-    "cityscapes": cityscapes,
+    "potholes": read_potholes,
+    "camvid": read_camvid,
+    "vkitti2": read_vkitti2,
+    "kitti": read_kitti,
+    "nuimages": read_nuimages,
+    "cityscapes": read_cityscapes,
 }
 DATASETS = ("toydrive", *READERS)
 
@@ -51,4 +51,5 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[i
     return reader(root, split, size=size, **options)
 
 
-__all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Sample", "ToyDrive", "collate", "load", *READERS]
+__all__ = ["DATASETS", "IGNORE", "READERS", "Augment", "Classes", "Sample", "ToyDrive", "collate", "load"]
+__all__ += [reader.__name__ for reader in READERS.values()]

@@ -17,7 +17,7 @@ SOURCE = (
 VOID = 11
 
 
-def camvid(
+def read_camvid(
     root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True, x: str = "disparity"
 ) -> Triplets:
     """Read a split of CamVid in the SegNet layout.

@@ -6,9 +6,11 @@ from pathlib import Path
 from torch import Tensor
 
 from lixlib.data.classes import CITYSCAPES
+from lixlib.data.images import MAPS, finder, images_in, open_map
 from lixlib.data.kitti import depth_of, read_label
 from lixlib.data.normals import Intrinsics
-from lixlib.data.triplets import Item, Triplets, open_map, require_folder
+from lixlib.data.text import check_camera, read_text
+from lixlib.data.triplets import Item, Triplets, require_folder
 from lixlib.data.x import check_relative
 from lixlib.functional.checks import check_choice
 
@@ -18,10 +20,11 @@ LAYOUT = (
 )
 SOURCE = "www.cityscapes-dataset.com (leftImg8bit, gtFine, disparity and camera _trainvaltest.zip, with a login)"
 DISPARITY = "lix/disparity"  # below ROOT: {split}/CITY/NAME.png by a network, larger = nearer, 0 = unknown
+PHOTO = "_leftImg8bit"  # what the names of photographs end with
 SOURCES = ("stereo", "depth-anything")
 
 
-def cityscapes(
+def read_cityscapes(
     root: Path | str,
     split: str,
     *,
@@ -61,10 +64,8 @@ def cityscapes(
         require_folder(root / "disparity" / split, LAYOUT, SOURCE)
     elif with_x:
         require_folder(root / DISPARITY / split, f"ROOT/{DISPARITY}/{{split}}/CITY/NAME.png", made)
-    names = sorted(
-        path.relative_to(rgb).as_posix().removesuffix("_leftImg8bit.png") for path in rgb.glob("*/*_leftImg8bit.png")
-    )
-    if not names:
+    photos = photographs(rgb)
+    if not photos:
         raise FileNotFoundError(f"no CITY/..._leftImg8bit.png in {rgb}\n  expected layout: {LAYOUT}")
 
     def disparity(name: str) -> Path:
@@ -75,14 +76,15 @@ def cityscapes(
         stored = open_map(item.x, bits=16)
         return depth_of(((stored - 1) / 256).clamp(min=0), camera.fx, baseline), camera
 
+    find = finder()
     items = [
         Item(
             name,
-            rgb / f"{name}_leftImg8bit.png",
-            disparity(name) if with_x else None,
-            label / f"{name}_gtFine_labelIds.png",
+            photo,
+            find(disparity(name), MAPS) if with_x else None,
+            find(label / f"{name}_gtFine_labelIds.png", MAPS),
         )
-        for name in names
+        for name, photo in photos.items()
     ]
     return Triplets(
         "cityscapes",
@@ -96,19 +98,29 @@ def cityscapes(
     )
 
 
+def photographs(folder: Path) -> dict[str, Path]:
+    """The photographs of a split's folder by name, such as aachen/aachen_000000_000019, sorted."""
+    cities = sorted(folder.glob("[!.]*"))
+    photos = [photo for city in cities for photo in images_in(city, ending=PHOTO, warn=True)]
+    return {f"{photo.parent.name}/{photo.stem.removesuffix(PHOTO)}": photo for photo in photos}
+
+
 def read_camera(path: Path) -> tuple[Intrinsics, float]:
     """The left camera and the metres between it and the right one.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it lacks a number.
+        ValueError: it lacks a number, or gives no pair of cameras.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no camera {path}: unpack camera_trainvaltest.zip there")
+    text = read_text(path)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(text)
         camera = Intrinsics(*(float(stored["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")))
-        return camera, float(stored["extrinsic"]["baseline"])
-    except (KeyError, TypeError, ValueError) as error:
+        baseline = float(stored["extrinsic"]["baseline"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         missing = "intrinsic fx, fy, u0, v0 or extrinsic baseline"
         raise ValueError(f"{path} lacks {missing} ({error!r}): unpack it again") from error
+    check_camera(path, camera, baseline)
+    return camera, baseline

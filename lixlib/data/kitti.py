@@ -6,10 +6,12 @@ import numpy as np
 from torch import Tensor
 
 from lixlib.data.classes import CITYSCAPES, CITYSCAPES_IDS
+from lixlib.data.images import MAPS, PHOTOS, finder, open_map
 from lixlib.data.labels import from_ids
 from lixlib.data.normals import Intrinsics
 from lixlib.data.splits import read_list
-from lixlib.data.triplets import Item, Triplets, open_map, require_folder
+from lixlib.data.text import check_camera, read_text
+from lixlib.data.triplets import Item, Triplets, require_folder
 from lixlib.functional.checks import check_choice
 
 LAYOUT = "ROOT/training/{image_2,semantic,disparity_SOURCE}/NNNNNN_10.png, ROOT/training/calib_cam_to_cam/NNNNNN.txt"
@@ -22,7 +24,7 @@ DISPARITY = "disparity_{source}"  # below training/: 16-bit PNG, disparity * 256
 SOURCES = ("sgbm", "crestereo")
 
 
-def kitti(
+def read_kitti(
     root: Path | str,
     split: str,
     *,
@@ -51,8 +53,14 @@ def kitti(
     names = read_list("kitti", Path(root), split)
     images, semantic = (require_folder(training / kind, LAYOUT, SOURCE) for kind in ("image_2", "semantic"))
     disparity = require_folder(training / DISPARITY.format(source=source), LAYOUT, SOURCE) if with_x else None
+    find = finder()
     items = [
-        Item(name, images / f"{name}_10.png", disparity and disparity / f"{name}_10.png", semantic / f"{name}_10.png")
+        Item(
+            name,
+            find(images / f"{name}_10.png", PHOTOS),
+            disparity and find(disparity / f"{name}_10.png", MAPS),
+            find(semantic / f"{name}_10.png", MAPS),
+        )
         for name in names
     ]
 
@@ -83,14 +91,17 @@ def read_calibration(path: Path) -> tuple[Intrinsics, float]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it lacks the projection of one of the cameras.
+        ValueError: it lacks the projection of one of the cameras, or they are no left and right one.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no calibration {path}: unpack data_scene_flow_calib.zip there")
-    rows = dict(line.partition(":")[::2] for line in path.read_text(encoding="utf-8").splitlines())
+    rows = dict(line.partition(":")[::2] for line in read_text(path).splitlines())
     try:
         left, right = (np.array(rows[f"P_rect_{side}"].split(), dtype=float).reshape(3, 4) for side in ("02", "03"))
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} has no twelve numbers P_rect_02 and P_rect_03 ({error}): unpack it again") from error
     camera = Intrinsics(left[0, 0], left[1, 1], left[0, 2], left[1, 2])
-    return camera, float(left[0, 3] - right[0, 3]) / camera.fx
+    with np.errstate(divide="ignore", invalid="ignore"):
+        baseline = float((left[0, 3] - right[0, 3]) / camera.fx)
+    check_camera(path, camera, baseline)
+    return camera, baseline

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lixlib.data.classes import NUIMAGES, NUIMAGES_IDS
+from lixlib.data.images import MAPS, PHOTOS, finder
 from lixlib.data.labels import from_ids
 from lixlib.data.splits import read_list
 from lixlib.data.triplets import Item, Triplets, require_folder
@@ -20,7 +21,7 @@ SOURCE = (
 COUNTS = {"train": 560, "val": 240}  # the paper's; which images it took is not known
 
 
-def nuimages(
+def read_nuimages(
     root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True, x: str = "disparity"
 ) -> Triplets:
     """Read a split of 800 annotated images: 560 to train, 240 to validate.
@@ -43,8 +44,14 @@ def nuimages(
     samples = require_folder(root / "samples", LAYOUT, SOURCE)
     masks = require_folder(root / MASKS, LAYOUT, SOURCE)
     disparity = require_folder(root / DISPARITY, LAYOUT, SOURCE) if with_x else None
+    find = finder()
     items = [
-        Item(name, samples / f"{name}.jpg", disparity and disparity / f"{name}.png", masks / f"{name}.png")
+        Item(
+            name,
+            find(samples / f"{name}.jpg", PHOTOS),
+            disparity and find(disparity / f"{name}.png", MAPS),
+            find(masks / f"{name}.png", MAPS),
+        )
         for name in read_list("nuimages", root, split)
     ]
     return Triplets("nuimages", split, NUIMAGES, items, size=size, read_label=read_label)

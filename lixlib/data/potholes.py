@@ -15,7 +15,7 @@ DATASETS = (1, 2, 3)
 NOT_EVALUATED = {2: ("06", "07", "08", "13", "14", "15", "21", "22", "23", "37", "38", "39")}
 
 
-def potholes(
+def read_potholes(
     root: Path | str,
     split: str,
     *,

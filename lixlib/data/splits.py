@@ -4,9 +4,11 @@ A list has a line an image: its split and its name, e.g. `train Scene01/clone/00
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from lixlib.data.text import read_text
 from lixlib.files import write_atomically
 from lixlib.functional.checks import check_choice
 
@@ -41,7 +43,7 @@ def read_list(dataset: str, root: Path, split: str) -> list[str]:
 
     Raises:
         FileNotFoundError: neither is there.
-        ValueError: the list has no such split, or a line that is no split and a name.
+        ValueError: the list has no such split, a line that is no split and a name, or a name twice in the split.
     """
     path = root / LIST
     if not path.is_file():
@@ -49,10 +51,17 @@ def read_list(dataset: str, root: Path, split: str) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"no list {root / LIST}: `python data_scripts/{dataset}.py --root {root}` makes it")
     splits: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        of, _, name = line.partition(" ")
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        of, *name = line.split(maxsplit=1)
         if not name:
             raise ValueError(f"{path}, line {number} is {line!r}: write a split, a space and an image's name")
-        splits.setdefault(of, []).append(name)
+        splits.setdefault(of, []).append(name[0].rstrip())
+    if not splits:
+        raise ValueError(f"{path} lists no image: write a split, a space and an image's name in every line")
     check_choice(f"split of {dataset}", split, splits)
+    twice = [name for name, count in Counter(splits[split]).items() if count > 1]
+    if twice:
+        raise ValueError(f"{path} lists {twice[0]} twice in the split {split}: delete one of the lines")
     return splits[split]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lixlib.data.classes import Classes
+from lixlib.data.images import MAPS, finder, images_in, open_label, open_map, open_photo
 from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import TENSORS, Sample, check_label
 from lixlib.data.x import RELATIVE, UNITS, channels, encode_depth
@@ -74,12 +75,12 @@ class Triplets(Dataset):
         return replace(stored, rgb=stored.rgb.float() / 255, x=stored.x.float(), label=stored.label.long())
 
     def _read(self, item: Item) -> Sample:
-        rgb, label = open_image(item.rgb).convert("RGB"), open_image(item.label)
+        rgb, label = open_photo(item.rgb), open_label(item.label)
         own = rgb.height, rgb.width
         height, width = self.size or own
-        check_size(item.label, (label.height, label.width), item.rgb, own)
+        check_size(item.label, label.shape[:2], item.rgb, own)
         try:
-            label = torch.from_numpy(self.read_label(np.asarray(label)).astype(np.int64))
+            label = torch.from_numpy(self.read_label(label).astype(np.int64))
         except ValueError as error:
             raise ValueError(f"{item.label}: {error}") from error
         if label.ndim != 2:
@@ -124,52 +125,26 @@ def check_size(path: Path, size: tuple[int, int], other: Path, expected: tuple[i
         raise ValueError(f"{path} is {size} (H, W), but {other} is {expected}: they must agree")
 
 
-def open_map(path: Path, *, bits: int | None = None) -> Tensor:
-    """Open an image of one number a pixel: (1, H, W) float.
-
-    Args:
-        bits: how many a number must have in the file, 8 or 16; None takes both.
-
-    Raises:
-        FileNotFoundError, ValueError: as `open_image`, or it is a colour image, or has other bits.
-    """
-    x = np.asarray(open_image(path))
-    if x.ndim != 2:
-        raise ValueError(f"{path} is a colour image, and X is one number a pixel: one channel")
-    if bits and (x.dtype == np.uint8) != (bits == 8):
-        raise ValueError(f"{path} holds numbers of type {x.dtype}, expected {bits} bits: fetch or make it again")
-    return torch.from_numpy(x.astype(np.float32))[None]
-
-
-def open_image(path: Path) -> Image.Image:
-    """Open and decode an image.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no readable image (truncated, or of another kind).
-    """
-    try:
-        image = Image.open(path)
-        image.load()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"no image {path}: fetch it, or correct the path") from error
-    except (OSError, SyntaxError) as error:  # Pillow raises both for broken PNG files
-        raise ValueError(f"{path} is no readable image ({error}): fetch it again") from error
-    return image
-
-
 def list_items(rgb: Path, label: Path, x: Path | None, *, layout: str, prefix: str = "") -> list[Item]:
     """The samples of three folders (x: None leaves X out), sorted by name; `prefix` makes their names unique.
 
+    Photographs are .jpg, .jpeg or .png, labels and X .png or .tif, in whatever case.
+
     Raises:
         FileNotFoundError: the folder holds no image.
+        ValueError: two images of a folder differ in their suffix alone.
     """
-    images = sorted(path for path in rgb.iterdir() if path.suffix in (".jpg", ".png"))
-    if not images:
+    photos, find = images_in(rgb, warn=True), finder()
+    if not photos:
         raise FileNotFoundError(f"no .jpg or .png image in {rgb}\n  expected layout: {layout}")
     return [
-        Item(f"{prefix}{image.stem}", image, x and x / f"{image.stem}.png", label / f"{image.stem}.png")
-        for image in images
+        Item(
+            f"{prefix}{photo.stem}",
+            photo,
+            x and find(x / f"{photo.stem}.png", MAPS),
+            find(label / f"{photo.stem}.png", MAPS),
+        )
+        for photo in photos
     ]
 
 

@@ -1,17 +1,20 @@
 """Virtual KITTI 2.0.3 (Cabon et al., 2020): rendered streets with dense metric depth, 15 classes."""
 
 import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from lixlib.data.classes import VKITTI2, VKITTI2_DEFINED
+from lixlib.data.images import MAPS, PHOTOS, finder, open_map
 from lixlib.data.labels import from_colours
 from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import IGNORE
 from lixlib.data.splits import read_list
-from lixlib.data.triplets import Item, Triplets, open_map, require_folder
+from lixlib.data.text import check_camera, read_text
+from lixlib.data.triplets import Item, Triplets, require_folder
 
 LAYOUT = (
     "ROOT/SceneXX/VARIATION/frames/{rgb,depth,classSegmentation}/Camera_0/..., or the same below "
@@ -28,7 +31,7 @@ CAMERA = 0  # the left one
 FAR = 65535  # the far plane: sky, of which no distance is known
 
 
-def vkitti2(
+def read_vkitti2(
     root: Path | str,
     split: str,
     *,
@@ -56,7 +59,8 @@ def vkitti2(
     """
     root = Path(root)
     names = read_list("vkitti2", root, split)
-    items = [_item(root, name, with_x) for name in names]
+    find, read_cameras = finder(), functools.cache(_read_cameras)
+    items = [_item(root, name, with_x, find) for name in names]
     require_folder(items[0].rgb.parent, LAYOUT, SOURCE)
     if with_x:
         require_folder(items[0].x.parent, LAYOUT, SOURCE)
@@ -68,7 +72,7 @@ def vkitti2(
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics | None]:
         depth = open_map(item.x, bits=16)
-        return depth.where(depth < FAR, 0) / 100, _camera(root, item.name) if x == "normals" else None
+        return depth.where(depth < FAR, 0) / 100, _camera(root, item.name, read_cameras) if x == "normals" else None
 
     classes = VKITTI2_DEFINED if ignore_undefined else VKITTI2
     return Triplets("vkitti2", split, classes, items, size=size, read_label=read_label, read_depth=read_depth, x=x)
@@ -85,45 +89,48 @@ def part(root: Path, kind: str) -> Path:
     return own if own.is_dir() else root
 
 
-def _item(root: Path, name: str, with_x: bool) -> Item:
+def _item(root: Path, name: str, with_x: bool, find: Callable[[Path, Sequence[str]], Path]) -> Item:
     where, _, number = name.rpartition("/")
     rgb, depth, label = (
-        part(root, kind) / where / "frames" / kind / f"Camera_{CAMERA}" / f"{stem}_{number}{suffix}"
-        for kind, stem, suffix in (
-            ("rgb", "rgb", ".jpg"),
-            ("depth", "depth", ".png"),
-            ("classSegmentation", "classgt", ".png"),
+        find(part(root, kind) / where / "frames" / kind / f"Camera_{CAMERA}" / f"{stem}_{number}{suffix}", suffixes)
+        for kind, stem, suffix, suffixes in (
+            ("rgb", "rgb", ".jpg", PHOTOS),
+            ("depth", "depth", ".png", MAPS),
+            ("classSegmentation", "classgt", ".png", MAPS),
         )
     )
     return Item(name, rgb, depth if with_x else None, label)
 
 
-def _camera(root: Path, name: str) -> Intrinsics:
+def _camera(root: Path, name: str, read: Callable[[Path], dict[int, Intrinsics]]) -> Intrinsics:
     where, _, number = name.rpartition("/")
     path = part(root, "textgt") / where / "intrinsic.txt"
-    cameras = _read_intrinsics(path)
+    cameras = read(path)
     if int(number) not in cameras:
         raise ValueError(f"{path} has no line for frame {int(number)} of camera {CAMERA}: unpack it again")
     return cameras[int(number)]
 
 
-@functools.lru_cache
-def _read_intrinsics(path: Path) -> dict[int, Intrinsics]:
+def _read_cameras(path: Path) -> dict[int, Intrinsics]:
     """The cameras of a scene by frame.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a line is not as in the header.
+        ValueError: a line is not as in the header, or gives no camera.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}, which normals need: unpack vkitti_2.0.3_textgt.tar.gz there")
     cameras = {}
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    header, *lines = read_text(path).splitlines() or [""]
     for number, line in enumerate(lines, start=2):
+        if not line.strip():
+            continue
         try:
-            frame, side, fx, fy, u0, v0 = map(float, line.split())
-        except ValueError as error:
+            frame, side, *numbers = line.split()
+            camera = Intrinsics(*map(float, numbers))
+            if int(side) == CAMERA:
+                cameras[int(frame)] = camera
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path}, line {number} is {line!r}, expected {header!r}: unpack it again") from error
-        if side == CAMERA:
-            cameras[int(frame)] = Intrinsics(fx, fy, u0, v0)
+        check_camera(path, camera)
     return cameras

@@ -1,0 +1,266 @@
+"""Image files: found whatever the case of their suffix, opened upright, with errors that say what a file is."""
+
+import logging
+import stat
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, UnidentifiedImageError
+from torch import Tensor
+
+PHOTOS = (".jpg", ".jpeg", ".png")  # suffixes of photographs
+MAPS = (".png", ".tif", ".tiff")  # of labels and X, which a lossy format would spoil
+BESIDE = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders; hidden files are its like elsewhere
+
+# What turns an image upright, by its EXIF orientation. ImageOps.exif_transpose also writes the EXIF data anew, and
+# fails on photographs whose camera made them slightly wrong.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes of one number a pixel
+WITHOUT_ALPHA = {"LA": "L", "PA": "P", "RGBA": "RGB"}
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else some of its errors are printed beside ours
+
+
+def open_image(path: Path | str) -> Image.Image:
+    """Open and decode an image, turned upright by its EXIF orientation; of several frames the first.
+
+    Labels and X are turned as photographs are: a file is taken as every viewer shows it. More than 178,956,970 pixels
+    (2 * Image.MAX_IMAGE_PIXELS) are refused, Pillow's guard against files that unpack to more than the memory.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the path is no image file (a folder, a text, an empty or a truncated file, ...), or is too large.
+        OSError: the file cannot be read.
+    """
+    with _open(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's: they name no file, and what is wrong raises below
+        try:
+            image = Image.open(file)
+            image.load()
+            turn = _turn(image)
+            return image if turn is None else image.transpose(turn)
+        except Image.DecompressionBombError as error:
+            limit = 2 * Image.MAX_IMAGE_PIXELS
+            raise ValueError(f"{path} has more than {limit} pixels, the most that are read: make it smaller") from error
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{path} is no readable image: {_what(file)}") from error
+        except MemoryError as error:
+            raise ValueError(f"{path} does not fit into the memory: make it smaller") from error
+        except Exception as error:  # Pillow's plug-ins raise whatever comes of a broken file
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise ValueError(
+                f"{path} is no readable image ({reason}): it is damaged, or of a kind that cannot be read here"
+            ) from error
+
+
+def open_photo(path: Path | str) -> Image.Image:
+    """Open a photograph of any mode as RGB with eight bits a channel, upright.
+
+    Grey of 16 bits (or 12, in a TIFF file) is scaled by its bit depth. What is transparent lies on white.
+
+    Raises:
+        FileNotFoundError, ValueError, OSError: as `open_image`; or its mode says nothing of what is white (32-bit
+            integers, floats), and the message names it.
+    """
+    image = open_image(path)
+    grey = _grey_of_16_bits(image)
+    if grey is not None:
+        image = grey
+    elif image.mode in ("I", "F"):
+        words = "32-bit integers" if image.mode == "I" else "32-bit floats"
+        raise ValueError(
+            f"{path} is of mode {image.mode} ({words}), which does not say what is white: save it with 8 or 16 bits"
+        )
+    try:
+        if image.has_transparency_data:
+            image = image if image.mode == "RGBA" else image.convert("RGBA")
+            photo = Image.new("RGB", image.size, "white")
+            photo.paste(image, mask=image)
+            return photo
+        return image if image.mode == "RGB" else image.convert("RGB")
+    except Exception as error:
+        raise ValueError(
+            f"{path} is of mode {image.mode}, which cannot become RGB ({error}): save it as RGB"
+        ) from error
+
+
+def open_map(path: Path | str, *, bits: int | None = None) -> Tensor:
+    """Open an image of one number a pixel: (1, H, W) float.
+
+    Args:
+        bits: how many a number must have in the file, e.g. 16; None takes 8, 16 or 32, floats as well.
+
+    Raises:
+        FileNotFoundError, ValueError, OSError: as `open_image`; or it is a colour image, one with a palette, or of one
+            bit a pixel; has other bits; or holds a number that is NaN, infinite or negative (unknown is 0).
+    """
+    image = _opaque(open_image(path), path)
+    if image.mode not in NUMBERS:
+        kind = {"1": "has one bit a pixel", "P": "has a palette of colours"}.get(image.mode, "is a colour image")
+        raise ValueError(f"{path} {kind} (mode {image.mode}), and X is one number a pixel: one channel")
+    x = np.asarray(image)
+    if bits and 8 * x.itemsize != bits:
+        raise ValueError(f"{path} holds numbers of type {x.dtype}, expected {bits} bits: fetch or make it again")
+    x = torch.from_numpy(x.astype(np.float32))[None]
+    wrong = ~(x.isfinite() & (x >= 0))
+    if wrong.any():
+        _, row, column = wrong.nonzero()[0].tolist()
+        raise ValueError(
+            f"{path} holds {x[0, row, column]:g} at row {row}, column {column}: "
+            "X and depth are finite numbers, and 0 where they are unknown"
+        )
+    return x
+
+
+def open_label(path: Path | str) -> np.ndarray:
+    """Open a label file: (H, W) whole numbers (of a palette its numbers, not its colours), or (H, W, 3) colours.
+
+    Raises:
+        FileNotFoundError, ValueError, OSError: as `open_image`; or of a mode that labels do not have.
+    """
+    image = _opaque(open_image(path), path)
+    if image.mode not in ("1", "P", "RGB", *NUMBERS) or image.mode == "F":
+        raise ValueError(f"{path} is of mode {image.mode}, and labels are whole numbers or RGB: make it again")
+    label = np.asarray(image)
+    return label.astype(np.uint8 if image.mode == "1" else label.dtype.newbyteorder("="))
+
+
+def images_in(folder: Path, suffixes: Sequence[str] = PHOTOS, *, ending: str = "", warn: bool = False) -> list[Path]:
+    """The image files of a folder, sorted; [] where there is no folder.
+
+    Hidden files (such as macOS's `._a.jpg`) and folders are left out.
+
+    Args:
+        ending: of the stems of those that are meant.
+        warn: name other files that are left out in a warning.
+
+    Raises:
+        ValueError: two images differ in their suffix alone.
+    """
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    images, others = choose_images(paths, suffixes, ending)
+    if warn:
+        warn_of(others, folder, [ending + suffix for suffix in suffixes])
+    check_twins(images, lambda path: path.stem)
+    return images
+
+
+def choose_images(paths: Iterable[Path], suffixes: Sequence[str], ending: str = "") -> tuple[list[Path], list[Path]]:
+    """Of these paths the image files, and the other files; neither hidden ones nor folders."""
+    images, others = [], []
+    for path in paths:
+        if not (path.name.startswith(".") or path.name.lower() in BESIDE or path.is_dir()):
+            is_meant = path.suffix.lower() in suffixes and path.stem.endswith(ending)
+            (images if is_meant else others).append(path)
+    return images, others
+
+
+def warn_of(others: Sequence[Path], folder: Path, expected: Sequence[str]) -> None:
+    """Name the files that are left out of a folder in a warning, if there are some."""
+    if others:
+        names = ", ".join(path.name for path in others[:5]) + (", ..." if len(others) > 5 else "")
+        what = f"{len(others)} file{'s that end' if len(others) > 1 else ' that ends'} in none of {', '.join(expected)}"
+        warnings.warn(f"{folder}: left out {what}: {names}", stacklevel=4)
+
+
+def check_twins(paths: Iterable[Path], name: Callable[[Path], object]) -> None:
+    """Raise a ValueError that names two paths of one name."""
+    seen: dict[object, Path] = {}
+    for path in paths:
+        twin = seen.setdefault(name(path), path)
+        if twin is not path:
+            raise ValueError(f"{twin} and {path} have one name, and only one of them can be meant: remove the other")
+
+
+def finder() -> Callable[[Path, Sequence[str]], Path]:
+    """A function that finds an image by the path that a layout gives it, though its suffix may be written otherwise.
+
+    It takes that path and the suffixes that count, and returns the file of that folder and stem, or the path itself
+    where there is none; two of them are a ValueError that names both. It reads every folder once.
+    """
+
+    @cache
+    def by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in choose_images(sorted(folder.iterdir()) if folder.is_dir() else [], suffixes)[0]:
+            found.setdefault(path.stem, []).append(path)
+        return found
+
+    def find(path: Path, suffixes: Sequence[str]) -> Path:
+        candidates = by_stem(path.parent, suffixes).get(path.stem, [path])
+        check_twins(candidates, lambda candidate: candidate.stem)
+        return candidates[0]
+
+    return find
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns an image upright; None where it is so, or where nobody can read its EXIF data."""
+    with suppress(Exception):
+        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    return None
+
+
+def _grey_of_16_bits(image: Image.Image) -> Image.Image | None:
+    """The same with eight bits; None where it is something else."""
+    is_netpbm = image.mode == "I" and image.format == "PPM"  # whose plug-in scales to 16 bits, in 32
+    if not (image.mode.startswith("I;16") or is_netpbm):
+        return None
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(ExifTags.Base.BitsPerSample, (16,))[0]
+    grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)  # as Pillow does it with colours of 16 bits
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # 0 is white
+        grey = 255 - grey
+    return Image.fromarray(grey)
+
+
+def _opaque(image: Image.Image, path: Path | str) -> Image.Image:
+    """Without its alpha channel, which must say that nothing is transparent."""
+    if image.mode not in WITHOUT_ALPHA:
+        return image
+    if image.getchannel("A").getextrema() != (255, 255):
+        raise ValueError(f"{path} is transparent in places, where it says nothing: save it without alpha")
+    return image.convert(WITHOUT_ALPHA[image.mode])
+
+
+def _open(path: Path | str) -> BinaryIO:
+    """Open a file, and neither a folder nor a pipe, which would wait for ever."""
+    path = Path(path)
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISREG(kind):
+            return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"no image {path}: fetch it, or correct the path") from error
+    except OSError as error:
+        raise OSError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # a zero byte
+        raise ValueError(f"{str(path)!r} is no path of an image ({error}): correct it") from error
+    what = "a folder: name the files in it" if stat.S_ISDIR(kind) else "a device or a pipe: name a file"
+    raise ValueError(f"{path} is no image but {what}")
+
+
+def _what(file: BinaryIO) -> str:
+    """What a file is that Pillow does not know, in words."""
+    file.seek(0)
+    head = file.read(200)
+    if not head:
+        return "it is empty"
+    text = head.decode(errors="ignore").strip()
+    if b"\0" not in head and text and "".join(text.split()).isprintable():
+        return f"it is a text file, which begins {text[:40]!r}"
+    return "it is damaged, or of a kind that Pillow does not know"

@@ -1,0 +1,30 @@
+"""Text files and the cameras in them, read whatever program has saved them."""
+
+import math
+from pathlib import Path
+
+from lixlib.data.normals import Intrinsics
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, without the mark that Windows puts before it.
+
+    Raises:
+        ValueError: the file is no such text; the message names it.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as UTF-8, or fetch it again") from error
+
+
+def check_camera(path: Path, camera: Intrinsics, baseline: float | None = None) -> None:
+    """Raise a ValueError that names the file unless it holds a camera, and the distance to one on its right."""
+    lengths = {"fx": camera.fx, "fy": camera.fy} | ({} if baseline is None else {"baseline": baseline})
+    for name, value in {**lengths, "u0": camera.u0, "v0": camera.v0}.items():
+        if not math.isfinite(value) or (name in lengths and value <= 0):
+            expected = "a number above 0" if name in lengths else "a number"
+            swapped = "; are left and right swapped?" if name == "baseline" else ""
+            raise ValueError(
+                f"{path} has a camera whose {name} is {value:g}, expected {expected}{swapped}: unpack it again"
+            )

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 from torch.distributed import is_torchelastic_launched
 
-from lixlib import data, experiments, results, weights
+from lixlib import data, experiments, nets, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
 from lixlib.data.classes import TABLES
@@ -277,7 +277,7 @@ def evaluate_weights(
     if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read
         options = DATA.get(dataset, {}) | {name: value for name, value in options.items() if name == "x"}
     size = size or tuple(recipe["size"])
-    samples = data.load(dataset, split, root=root, size=size, with_x=net.x_channels is not None, **options)
+    samples = data.load(dataset, split, root=root, size=size, with_x=nets.x_channels(net) is not None, **options)
     names = tuple(samples.classes.names)
     if names != tuple(recipe["classes"]):
         raise ValueError(
@@ -317,7 +317,7 @@ def predict(
     if not images:
         raise ValueError("no photograph given: name one or more image files")
     net, recipe = weights.load(weights_file or weights.shipped("toydrive-mfnet-lix"))
-    if net.x_channels is not None:
+    if nets.x_channels(net) is not None:
         raise ValueError(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
         )
@@ -343,7 +343,7 @@ def predict_labels(net: torch.nn.Module, photo: Image.Image, size: tuple[int, in
     device = next(net.parameters()).device
     small = np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     rgb = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
-    logits = net(rgb).logits
+    logits = nets.call(net, rgb).logits
     return F.interpolate(logits, size=(photo.height, photo.width), mode="bilinear")[0].argmax(0).cpu()
 
 

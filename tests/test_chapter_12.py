@@ -82,6 +82,7 @@ class Net(torch.nn.Module):
 
     def __init__(self, channels):
         super().__init__()
+        self.x_channels = channels - 3 or None
         self.first, self.second = torch.nn.Conv2d(channels, 4, 3, 2), torch.nn.Conv2d(4, 6, 3, 2)
         self.head = torch.nn.Conv2d(3, 13, 1)
 

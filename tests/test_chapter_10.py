@@ -33,9 +33,8 @@ def test_the_papers_tables_are_complete():
 
 
 @pytest.mark.parametrize("table", ["I", "II", "III"])
-def test_the_papers_numbers_are_those_of_its_text(table, shared):
-    text = (shared / "spec" / "paper-text.txt").read_text(encoding="utf-8")
-    block = text.split("KD Type | Algorithm")[len(table)]
+def test_the_papers_numbers_are_those_of_its_text(table, paper):
+    block = paper.split("KD Type | Algorithm")[len(table)]
     lines = {(line["network"], line["method"]): line["metrics"] for line in PAPER if line["table"] == table}
     for method, row in zip(NAMES, [row for row in block.splitlines() if row.count(".") == 8], strict=False):
         numbers = [float(cell) for cell in row.split("|") if cell.strip().replace(".", "").isdigit()]

@@ -27,7 +27,16 @@ FAMILIES = {
     },
     "both": {"lix": "LIX"},
 }
-NAMES = {method: name for family in FAMILIES.values() for method, name in family.items()}
+
+
+class _Names(dict):
+    """A method of one's own is written as it is called."""
+
+    def __missing__(self, method: str) -> str:
+        return method
+
+
+NAMES = _Names({method: name for family in FAMILIES.values() for method, name in family.items()})
 
 Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
 

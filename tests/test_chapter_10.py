@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from notebook_code import definitions
+from notebook_code import cells_of, definitions
 
 from lixlib.files import read_json_lines
 from lixlib.results import METRICS, NAMES
@@ -62,3 +62,26 @@ def test_predictions_fit_their_frames():
         assert len(frames["indices"]) == len(frames["names"]) > 1
         shown = {path.stem for path in file.parent.glob("*.png")}
         assert shown <= {*NAMES, "truth"} and {"teacher", "student"} <= shown
+
+
+@pytest.mark.parametrize(
+    ("chapter", "command"),
+    [
+        ("10_comparison", "lix compare --datasets toydrive --results nowhere"),
+        ("11_ablation_logit", "lix experiment baselines --results nowhere/experiments"),
+        ("12_ablation_feature", "lix experiment"),
+        ("13_looking_inside", "python tools/look_inside.py --results nowhere"),
+        ("14_beyond_the_paper", "lix experiment"),
+    ],
+)
+def test_a_chapter_without_results_stops_where_it_first_reads_them(chapter, command, monkeypatch, capsys):
+    monkeypatch.chdir(FOLDER)
+    monkeypatch.setenv("LIX_HEADLESS", "1")
+    namespace: dict = {}
+    with pytest.raises(FileNotFoundError, match=f"no results in nowhere.*: make them by `{command}") as caught:
+        for cell in cells_of(chapter):
+            if cell.cell_type == "code":
+                exec(cell.source, namespace)
+                if "parameters" in cell.metadata.get("tags", []):
+                    namespace["results_folder"] = "nowhere"
+    assert "\n" not in str(caught.value)

@@ -67,7 +67,7 @@ def test_what_makes_a_run_another_run(tmp_path, key):
 
 
 def test_results_that_are_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="make them by `lix train --dataset camvid"):
+    with pytest.raises(FileNotFoundError, match="make them by `lix compare --datasets camvid --results "):
         results.read(tmp_path, "camvid")
 
 

@@ -12,7 +12,7 @@ import torch
 import tyro
 from torch.distributed import is_torchelastic_launched
 
-from lixlib import data, experiments, results, weights
+from lixlib import data, experiments, nets, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
 from lixlib.files import without_folders
@@ -271,7 +271,7 @@ def evaluate_weights(
     if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read
         options = DATA.get(dataset, {}) | {name: value for name, value in options.items() if name == "x"}
     size = size or tuple(recipe["size"])
-    samples = data.load(dataset, split, root=root, size=size, with_x=net.x_channels is not None, **options)
+    samples = data.load(dataset, split, root=root, size=size, with_x=nets.x_channels(net) is not None, **options)
     names = tuple(samples.classes.names)
     if names != tuple(recipe["classes"]):
         raise ValueError(
@@ -313,7 +313,7 @@ def predict(
         raise ValueError("no photograph given: name one or more image files")
     plan, finished = pair(images, out)
     net, recipe = weights.load(weights_file or weights.shipped("toydrive-mfnet-lix"))
-    if net.x_channels is not None:
+    if nets.x_channels(net) is not None:
         raise ValueError(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from lixlib.compare import lines_of
 from lixlib.data.faults import FAULTS
 from lixlib.functional.checks import check_choice
+from lixlib.results import there
 from lixlib.run import Recipe
 
 SCHEDULE = {
@@ -206,8 +207,12 @@ def read(experiment: str, folder: Path | str, seeds: Sequence[int] = (0, 1, 2), 
     Args:
         folder: of the result lines.
         options: of `recipes`.
+
+    Raises:
+        FileNotFoundError: no such folder; the message says how to make it.
     """
     asked = recipes(experiment, seeds, **options)
+    there(Path(folder), f"lix experiment {experiment} --results {folder}")
     found = lines_of([recipe for by_seed in asked.values() for recipe in by_seed.values()], folder)
     return {
         name: {seed: found[recipe.folder] for seed, recipe in by_seed.items() if recipe.folder in found}

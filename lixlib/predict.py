@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lixlib.data.classes import TABLES, Classes
 from lixlib.data.images import open_photo
 from lixlib.files import write_atomically
+from lixlib.nets import call
 
 OPACITY = 0.6  # of the colours over the photograph
 STRIP = 2**15  # pixels that are worked on at once: what they need stays in a processor's cache
@@ -120,7 +121,7 @@ def predict_labels(net: nn.Module, photo: Image.Image, size: tuple[int, int]) ->
     device = next(net.parameters()).device
     small = np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     rgb = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
-    return largest(net(rgb).logits, (photo.height, photo.width)).cpu()
+    return largest(call(net, rgb).logits, (photo.height, photo.width)).cpu()
 
 
 def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -27,12 +27,21 @@ FAMILIES = {
     },
     "both": {"lix": "LIX"},
 }
-NAMES = {method: name for family in FAMILIES.values() for method, name in family.items()}
 # what the paper says of its own two terms; a run with anything else in their place is ours
 PUBLISHED = {
     "dwld": {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0},
     "arfd": {"samples": "positions"},
 }
+
+
+class _Names(dict):
+    """A method of one's own is written as it is called."""
+
+    def __missing__(self, method: str) -> str:
+        return method
+
+
+NAMES = _Names({method: name for family in FAMILIES.values() for method, name in family.items()})
 
 Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
 
@@ -80,9 +89,19 @@ def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[dict]:
         FileNotFoundError: no such results; the message says how to make them.
     """
     path = Path(root) / dataset / f"{network}.jsonl"
+    others = "" if network == "mfnet" else f" --networks {network}"
+    return read_json_lines(there(path, f"lix compare --datasets {dataset}{others} --results {root}"))
+
+
+def there(path: Path, command: str) -> Path:
+    """The path itself, if there is such a file or folder of results.
+
+    Raises:
+        FileNotFoundError: there is none; the message names the command that makes it.
+    """
     if not path.exists():
-        raise FileNotFoundError(f"no results in {path}: make them by `lix train --dataset {dataset} --results {root}`")
-    return read_json_lines(path)
+        raise FileNotFoundError(f"no results in {path}: make them by `{command}`")
+    return path
 
 
 def gap_closed(teacher: float, student: float, distilled: float) -> float | None:

@@ -405,7 +405,7 @@ def _train(
     description = {
         "network": recipe.network,
         "num_classes": len(classes),
-        "x_channels": student.x_channels,
+        "x_channels": nets.x_channels(student),
         # what the encoders started from is in the weights
         "options": {name: value for name, value in recipe.net.items() if name != "pretrained"},
         "classes": classes,

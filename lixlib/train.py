@@ -18,6 +18,7 @@ from lixlib.data.sample import Sample, collate
 from lixlib.distillers import Distiller, Stage
 from lixlib.files import write_atomically, write_json_lines
 from lixlib.metrics import confusion_matrix, scores
+from lixlib.nets.output import call
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -207,7 +208,7 @@ def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     for samples in DataLoader(dataset, batch, collate_fn=collate):
         samples = samples.to(device)
-        output = net(samples.rgb) if net.x_channels is None else net(samples.rgb, samples.x)
+        output = call(net, samples.rgb, samples.x)
         confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)
     net.train(was_training)
     return scores(confusion.cpu())

@@ -1,12 +1,27 @@
-"""What the tests share: a fixed seed, and reference values, and small data sets."""
+"""What the tests share: a fixed seed, reference values, small data sets, and a word at the end on what was skipped."""
 
 import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say what was skipped and why, one line a reason."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
 
 
 @pytest.fixture(autouse=True)
@@ -16,14 +31,31 @@ def seed():
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of golden values and public data: LIX_SHARED, or ../shared beside the repository."""
+    """The folder of public data: LIX_SHARED, or ../shared beside the repository."""
     folder = Path(os.environ.get("LIX_SHARED") or Path(__file__).resolve().parents[2] / "shared")
     if not folder.is_dir():
-        pytest.skip(
-            f"no folder {folder} of golden values and data: set LIX_SHARED to it; "
-            "README.md, section 'Real data', says how to get the public data"
-        )
+        pytest.skip("no public data: README.md, section 'Real data', says how to get it and where tests look for it")
     return folder
+
+
+@pytest.fixture
+def golden() -> Callable[[str], dict]:
+    """Reads inputs and results of a reference implementation by name: tests/golden/README.md says which, and how."""
+
+    def read(name: str) -> dict:
+        with np.load(GOLDEN / f"{name}.npz") as file:
+            arrays = {key: torch.from_numpy(value) if value.ndim else value.item() for key, value in file.items()}
+        if "student" in arrays:
+            arrays["student"].requires_grad_()
+        return arrays
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def paper() -> str:
+    """The rows of the paper's tables and the sentences that notebooks quote."""
+    return (GOLDEN / "paper.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

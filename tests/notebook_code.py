@@ -34,7 +34,7 @@ def definitions(chapter: str) -> dict:
 @cache
 def _definitions(chapter: str) -> dict:
     namespace: dict = {"__name__": chapter}
-    for cell in _cells(chapter):
+    for cell in cells_of(chapter):
         if cell.cell_type == "code":
             run(cell.source, namespace)
     return namespace
@@ -55,7 +55,7 @@ def exercises() -> list[Stub]:
     """The exercises of all chapters: the stub is the next cell of code, the checker the one after it."""
     found = []
     for chapter in (path.stem for path in notebook_files()):
-        cells = _cells(chapter)
+        cells = cells_of(chapter)
         for place, cell in enumerate(cells):
             if cell.cell_type == "markdown" and NUMBER.search(cell.source):
                 found.append(_stub(chapter, NUMBER.search(cell.source)[1], cells[place + 1 :]))
@@ -70,5 +70,5 @@ def _stub(chapter: str, number: str, after: list) -> Stub:
     return Stub(chapter, number, *code[:2], next((match[1] for match in solutions if match), None))
 
 
-def _cells(chapter: str) -> list:
+def cells_of(chapter: str) -> list:
     return nbformat.read(FOLDER / f"{chapter}.ipynb", as_version=4).cells

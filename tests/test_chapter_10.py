@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from notebook_code import definitions
+from notebook_code import cells_of, definitions
 
 from lixlib.files import read_json_lines
 from lixlib.results import METRICS, NAMES
@@ -33,9 +33,8 @@ def test_the_papers_tables_are_complete():
 
 
 @pytest.mark.parametrize("table", ["I", "II", "III"])
-def test_the_papers_numbers_are_those_of_its_text(table, shared):
-    text = (shared / "spec" / "paper-text.txt").read_text(encoding="utf-8")
-    block = text.split("KD Type | Algorithm")[len(table)]
+def test_the_papers_numbers_are_those_of_its_text(table, paper):
+    block = paper.split("KD Type | Algorithm")[len(table)]
     lines = {(line["network"], line["method"]): line["metrics"] for line in PAPER if line["table"] == table}
     for method, row in zip(NAMES, [row for row in block.splitlines() if row.count(".") == 8], strict=False):
         numbers = [float(cell) for cell in row.split("|") if cell.strip().replace(".", "").isdigit()]
@@ -63,3 +62,26 @@ def test_predictions_fit_their_frames():
         assert len(frames["indices"]) == len(frames["names"]) > 1
         shown = {path.stem for path in file.parent.glob("*.png")}
         assert shown <= {*NAMES, "truth"} and {"teacher", "student"} <= shown
+
+
+@pytest.mark.parametrize(
+    ("chapter", "command"),
+    [
+        ("10_comparison", "lix compare --datasets toydrive --results nowhere"),
+        ("11_ablation_logit", "lix experiment baselines --results nowhere/experiments"),
+        ("12_ablation_feature", "lix experiment"),
+        ("13_looking_inside", "python tools/look_inside.py --results nowhere"),
+        ("14_beyond_the_paper", "lix experiment"),
+    ],
+)
+def test_a_chapter_without_results_stops_where_it_first_reads_them(chapter, command, monkeypatch, capsys):
+    monkeypatch.chdir(FOLDER)
+    monkeypatch.setenv("LIX_HEADLESS", "1")
+    namespace: dict = {}
+    with pytest.raises(FileNotFoundError, match=f"no results in nowhere.*: make them by `{command}") as caught:
+        for cell in cells_of(chapter):
+            if cell.cell_type == "code":
+                exec(cell.source, namespace)
+                if "parameters" in cell.metadata.get("tags", []):
+                    namespace["results_folder"] = "nowhere"
+    assert "\n" not in str(caught.value)

@@ -28,9 +28,8 @@ def chapter(monkeypatch):
     return names
 
 
-def test_the_papers_table_iv_is_that_of_its_text(shared):
-    text = (shared / "spec" / "paper-text.txt").read_text(encoding="utf-8")
-    block = text.split("Ablation Study on Logit Distillation")[1]
+def test_the_papers_table_iv_is_that_of_its_text(paper):
+    block = paper.split("Ablation Study on Logit Distillation")[1]
     rows = [row for row in block.splitlines() if row.count(".") == 4 and row.count("|") >= 4][:3]
     found = [[float(cell) for cell in row.split("|") if cell.strip().replace(".", "").isdigit()] for row in rows]
     lines = read_json_lines(PAPER / "table-iv.jsonl")
@@ -47,8 +46,7 @@ def test_what_the_chapter_says_of_the_papers_tables():
     assert table_iv["H = P"]["mIoU"] < table_i["dkd"]["mIoU"] < table_iv["H = [P, c]"]["mIoU"]
 
 
-def test_quotations_are_the_papers(shared):
-    text = " ".join((shared / "spec" / "paper-text.txt").read_text(encoding="utf-8").split())
+def test_quotations_are_the_papers(paper):
     prose = " ".join(
         cell.source for cell in nbformat.read(FOLDER / f"{CHAPTER}.ipynb", 4).cells if cell.cell_type == "markdown"
     )
@@ -58,8 +56,8 @@ def test_quotations_are_the_papers(shared):
         "over-fitting",
         "the inclusion of dropout layers does not appear to enhance the overall performance",
     ):
-        assert quotation in text and all(part in prose for part in quotation.split(" shows "))
-    assert "DWLD consistently demonstrates superior performance over DKD across different values of" in text
+        assert quotation in paper and all(part in prose for part in quotation.split(" shows "))
+    assert "DWLD consistently demonstrates superior performance over DKD across different values of" in paper
 
 
 def fake_runs(seed: int, n: int = 3) -> dict:

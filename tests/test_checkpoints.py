@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lixlib import weights
+from lixlib.nets import call, x_channels
 from lixlib.results import METRICS
 
 INDEX = json.loads((weights.CHECKPOINTS / "recipes.json").read_text(encoding="utf-8"))
@@ -24,7 +25,7 @@ def test_a_shipped_network(name):
     assert path.stat().st_size < 3e6
     net, recipe = weights.load(path)
     rgb = torch.rand(1, 3, *recipe["size"])
-    output = net(rgb) if net.x_channels is None else net(rgb, torch.rand(1, net.x_channels, *recipe["size"]))
+    output = call(net, rgb, torch.rand(1, x_channels(net) or 1, *recipe["size"]))
     assert output.logits.shape == (1, recipe["num_classes"], *recipe["size"]) and output.logits.isfinite().all()
     line = INDEX[name]["result"]
     assert line["command"].split()[-1] and set(line["metrics"]) == set(METRICS)

@@ -44,7 +44,7 @@ def test_every_finished_method_predicts_the_same_images(tmp_path, monkeypatch, p
 
 
 def test_without_runs_it_says_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="lix train --dataset camvid"):
+    with pytest.raises(FileNotFoundError, match="lix compare --datasets camvid"):
         main(Options("camvid", results=str(tmp_path)))
 
 

@@ -79,8 +79,8 @@ def test_experiments_share_their_runs():
     for name in ("beta", "table-iv", "weighting", "controller", "table-v", "samples", "taps", "bandwidth"):
         assert {by_seed[0].of_teacher().folder for by_seed in recipes(name).values()} == {teacher.folder}, name
     assert recipes("table-iv")["fixed weight"] == recipes("beta")["DKD 4"]
-    literal = [("beta", "DWLD, as published"), ("table-iv", "H = [P, c]"), ("weighting", "joint, kl"), ("controller", "3, student")]
-    literal += [("temperature", "T = 1"), ("lambda-l", f"{DWLD['weight']:g}")]
+    literal = [("beta", "DWLD, as published"), ("table-iv", "H = [P, c]"), ("weighting", "joint, kl")]
+    literal += [("controller", "3, student"), ("temperature", "T = 1"), ("lambda-l", f"{DWLD['weight']:g}")]
     chosen = [("table-v", "laplace, cka"), ("samples", "positions"), ("lambda-f", f"{ARFD['weight']:g}")]
     chosen += [("grid", "64"), ("bandwidth", "1"), ("adapters", "student"), ("taps", "all")]
     for group in (literal, chosen):

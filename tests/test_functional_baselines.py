@@ -1,6 +1,5 @@
 """Losses of the compared methods that need no module: reference values, definitions, extreme and degenerate inputs."""
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -62,12 +61,8 @@ def loss_of(name):
         ("rkd_feat_both", lambda g: rkd_loss(g["student"], g["teacher"])),
     ],
 )
-def test_reference_values(shared, name, loss):
-    path = shared / "golden" / f"{name}.npz"
-    if not path.exists():
-        pytest.skip(f"no reference values {path}")
-    g = {k: torch.from_numpy(v) if v.ndim else v.item() for k, v in np.load(path).items()}
-    g["student"].requires_grad_()
+def test_reference_values(golden, name, loss):
+    g = golden(name)
     value = loss(g)
     value.backward()
     assert abs(value.item() - g["loss"]) < 1e-9

@@ -2,7 +2,6 @@
 
 from itertools import permutations
 
-import numpy as np
 import pytest
 import torch
 
@@ -24,9 +23,9 @@ def rotation(d):
     "name, kernel, measure",
     [("cka_linear", "linear", cka), ("cka_rbf_sigma2", "gaussian", cka), ("hsic_linear", "linear", hsic)],
 )
-def test_reference_values(shared, name, kernel, measure):
-    g = {k: torch.from_numpy(v) for k, v in np.load(shared / "golden" / f"{name}.npz").items()}
-    x = g["student"].requires_grad_()
+def test_reference_values(golden, name, kernel, measure):
+    g = golden(name)
+    x = g["student"]
     value = measure(
         *(gram(v, kernel=kernel, bandwidth=2.0 if kernel == "gaussian" else None) for v in (x, g["teacher"]))
     )

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -27,26 +26,17 @@ def make(shape=(2, C, 3, 7), scale=3.0, dtype=torch.float64, ignored=0.3):
     return student, teacher, target
 
 
-def golden(shared, name):
-    path = shared / "golden" / f"{name}.npz"
-    if not path.exists():
-        pytest.skip(f"no reference values {path}")
-    arrays = {k: torch.from_numpy(v) if v.ndim else v.item() for k, v in np.load(path).items()}
-    arrays["student"].requires_grad_()
-    return arrays
-
-
 @pytest.mark.parametrize("name, loss", [("kd_dense_valid_T4", kd_loss), ("dkd_dense_valid_a1_b8_T4", dkd_loss)])
-def test_reference_values(shared, name, loss):
-    g = golden(shared, name)
+def test_reference_values(golden, name, loss):
+    g = golden(name)
     value = loss(g["student"], g["teacher"], g["target"], temperature=g["T"], ignore_index=g["ignore"])
     value.backward()
     assert abs(value.item() - g["loss"]) < 1e-9
     torch.testing.assert_close(g["student"].grad, g["grad_student"], rtol=0, atol=1e-8)
 
 
-def test_reference_decomposition(shared):
-    g = golden(shared, "dkd_decomposition_T1")
+def test_reference_decomposition(golden):
+    g = golden("dkd_decomposition_T1")
     for found, name in zip(decouple(g["student"], g["teacher"], g["target"]), ("tckd", "nckd", "kl"), strict=True):
         torch.testing.assert_close(found.detach(), g[name], rtol=0, atol=1e-9)
 

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,16 +22,6 @@ C = 6
 
 def features(*shape, dtype=torch.float64, scale=1.0):
     return (scale * torch.randn(shape, dtype=dtype)).requires_grad_()
-
-
-def golden(shared, name):
-    path = shared / "golden" / f"{name}.npz"
-    if not path.exists():
-        pytest.skip(f"no reference values {path}")
-    arrays = {k: torch.from_numpy(v) if v.ndim else v.item() for k, v in np.load(path).items()}
-    if "student" in arrays:
-        arrays["student"].requires_grad_()
-    return arrays
 
 
 def assert_reference(value, g, **inputs):
@@ -123,8 +112,8 @@ def test_unequal_shapes(loss):
 # VID
 
 
-def test_vid_reference_values(shared):
-    g = golden(shared, "vid_fixed")
+def test_vid_reference_values(golden):
+    g = golden("vid_fixed")
     g["log_scale"].requires_grad_()
     mean = F.conv2d(F.conv2d(F.conv2d(g["student"], g["w1"]).relu(), g["w2"]).relu(), g["w3"])
     value = vid_loss(mean, g["teacher"], F.softplus(g["log_scale"]) + 1e-5)
@@ -160,8 +149,8 @@ def test_vid_needs_one_variance_a_channel():
 # PAD
 
 
-def test_pad_reference_values(shared):
-    g = golden(shared, "pad_l2")
+def test_pad_reference_values(golden):
+    g = golden("pad_l2")
     g["log_var"].requires_grad_()
     assert_reference(pad_loss(g["student"], g["teacher"], g["log_var"]), g, log_var=g["log_var"])
 
@@ -183,8 +172,8 @@ def test_pad_needs_a_variance_for_every_entry():
 # Factor transfer
 
 
-def test_factor_transfer_reference_values(shared):
-    g = golden(shared, "ft_paper_p1")
+def test_factor_transfer_reference_values(golden):
+    g = golden("ft_paper_p1")
     assert_reference(factor_transfer_loss(g["student"], g["teacher"]), g)
 
 
@@ -202,8 +191,8 @@ def test_factor_transfer_compares_directions():
 # MasKD
 
 
-def test_maskd_reference_values(shared):
-    g = golden(shared, "maskd_seg")
+def test_maskd_reference_values(golden):
+    g = golden("maskd_seg")
     assert_reference(maskd_loss(g["student"], g["teacher"], g["mask_token"]), g)
     torch.testing.assert_close(maskd_masks(g["teacher"], g["mask_token"]), g["masks"], rtol=0, atol=1e-9)
 
@@ -262,8 +251,8 @@ def test_maskd_needs_tokens_of_the_same_channels():
 # Af-DCD
 
 
-def test_omni_contrast_reference_values(shared):
-    g = golden(shared, "afdcd_contrast")
+def test_omni_contrast_reference_values(golden):
+    g = golden("afdcd_contrast")
     options = {"groups": g["M"], "pool": g["pool"], "patch": g["patch"], "temperature": g["tau"]}
     assert_reference(omni_contrast_loss(g["student"], g["teacher"], **options), g)
 
@@ -320,8 +309,8 @@ def test_omni_contrast_errors(options, message):
 # DiffKD's diffusion
 
 
-def test_diffusion_reference_values(shared):
-    g = golden(shared, "diffkd_scheduler")
+def test_diffusion_reference_values(golden):
+    g = golden("diffkd_scheduler")
     kept = noise_schedule()
     clean, noise = g["x0"], g["noise"]
     gamma = g["gamma"].view(-1, 1, 1, 1)

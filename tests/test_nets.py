@@ -154,3 +154,55 @@ def test_the_activated_head_squashes_negative_logits():
 def test_errors_say_what_to_do(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+class Own(torch.nn.Module):
+    """A network that says nothing about X, and answers what it is told to."""
+
+    def __init__(self, answer=None):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, rgb, *x):
+        assert len(x) == (getattr(self, "x_channels", None) is not None)
+        return nets.Output(rgb, {"tap": rgb}) if self.answer is None else self.answer(rgb)
+
+
+RGB, X = torch.rand(2, 3, 8, 16), torch.rand(2, 1, 8, 16)
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, torch.nn.DataParallel])
+@pytest.mark.parametrize("channels", ["absent", None, 1])
+def test_only_a_network_that_says_so_is_handed_x(channels, wrap):
+    net = Own()
+    if channels != "absent":
+        net.x_channels = channels
+    net = wrap(net)
+    assert nets.x_channels(net) == (1 if channels == 1 else None)
+    assert nets.call(net, RGB, X).logits.equal(RGB)
+    if channels == 1:
+        with pytest.raises(ValueError, match="reads X in 1 channels, and this batch has none"):
+            nets.call(net, RGB)
+    else:
+        nets.call(net, RGB)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (lambda rgb: rgb, "type Tensor"),
+        (lambda rgb: (rgb, {}), "type tuple"),
+        (lambda rgb: {"logits": rgb, "taps": {}}, "type dict"),
+        (lambda rgb: Ellipsis, "type ellipsis"),
+        (lambda rgb: nets.Output({"out": rgb}, {}), "logits: type dict where"),
+        (lambda rgb: nets.Output(rgb, [rgb]), "taps: type list where"),
+        (lambda rgb: nets.Output(rgb[..., ::2, ::2], {}), r"logits: \(2, 3, 4, 8\) where \(2, classes, 8, 16\) is"),
+        (lambda rgb: nets.Output(rgb.mean((2, 3)), {}), r"logits: \(2, 3\) where"),
+        (lambda rgb: nets.Output(rgb, {"pool": rgb.mean((2, 3))}), r"tap 'pool': \(2, 3\) where \(2, channels,"),
+        (lambda rgb: nets.Output(rgb, {"pool": None}), "tap 'pool': type NoneType where"),
+    ],
+)
+def test_a_network_that_returns_something_else_is_refused_in_one_line(answer, found):
+    with pytest.raises(ValueError, match=f"Own must return lixlib.nets.Output.*found {found}") as caught:
+        nets.call(Own(answer), RGB)
+    assert "\n" not in str(caught.value)

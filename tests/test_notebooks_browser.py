@@ -28,11 +28,9 @@ from playwright.sync_api import Error, Page, sync_playwright
 from tools.execute_notebooks import FOLDER, notebook_files
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome", "chromium-browser"))), None)
-pytestmark = [
-    pytest.mark.notebook,
-    pytest.mark.slow,
-    pytest.mark.skipif(not BROWSER, reason="no chromium or Chrome on the PATH (Debian: apt install chromium)"),
-]
+pytestmark = [pytest.mark.notebook, pytest.mark.slow]
+if not BROWSER:
+    pytest.skip("no chromium or Chrome on the PATH (Debian: apt install chromium)", allow_module_level=True)
 
 SECONDS_TO_START = 60
 SECONDS_TO_RUN = 900  # all cells of one notebook

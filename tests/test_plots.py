@@ -1,12 +1,15 @@
 """Figures: the right axes, every text inside the figure, exact colours."""
 
 import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from seaborn.utils import relative_luminance
 
 from lixlib import plots
 from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
@@ -188,6 +191,12 @@ def test_heatmaps_write_numbers_that_can_be_read():
     check(figure, axes=3)
     colours = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
     assert colours["0.00"] == "white" and colours["1.00"] == "black"
+    middling = plots.heatmaps({"": np.linspace(-1, 1, 41)[None]}, cmap="RdBu", numbers="{:+.1f}")
+    for text, cell in zip(middling.axes[0].texts, middling.axes[0].collections[0].get_facecolors(), strict=True):
+        contrast = [relative_luminance(colour) + 0.05 for colour in (text.get_color(), cell)]
+        assert max(contrast) / min(contrast) > 4, "as WCAG asks for large text, and more"
+    short = plots.heatmaps({"": np.eye(3)}, rows=["x1", "x2", "x3"], numbers="{:.0f}", width=5)
+    check(short, axes=2)
     check(plots.heatmaps({"one": np.zeros((64, 64)), "two": np.ones((32, 32))}), axes=3)
 
 
@@ -266,7 +275,13 @@ def test_forest_draws_every_row_and_lets_only_thin_lines_leave():
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["KD", "AT", "LIX"]
 
 
+def test_only_drawing_imports_seaborn():
+    code = "import sys, lixlib.cli; assert not {'seaborn', 'matplotlib', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_heatmaps_leave_what_is_not_there_blank():
+    check(plots.heatmaps({"nothing": np.full((2, 3), np.nan)}, numbers="{:.0f}"), axes=2)
     figure = plots.heatmaps({"": [[1.0, np.nan], [2.0, 3.0]]}, numbers="{:.0f}")
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3"]
 

@@ -19,7 +19,7 @@ from lixlib import data, experiments, results
 from lixlib.distillers import Distiller
 from lixlib.functional import cka, gram, linear_cka
 from lixlib.metrics import confusion_matrix, scores
-from lixlib.nets import Output
+from lixlib.nets import call
 from lixlib.run import Recipe, run
 
 POSITIONS = 64  # of a map, at most
@@ -72,14 +72,14 @@ class Observer:
         self.batch = data.collate([validation[index] for index in range(frames)])
         self.classes = len(validation.classes.names)
         with torch.no_grad():
-            taps = teacher.eval()(self.batch.rgb, self.batch.x).taps
+            taps = call(teacher.eval(), self.batch.rgb, self.batch.x).taps
         self.deepest = min((f.shape[2:] for f in taps.values()), key=math.prod)
         self.teacher = {name: self._features(f) for name, f in taps.items()}
 
     def __call__(self, epoch: int, distiller: Distiller) -> dict:
         if epoch % self.every:
             return {}
-        out: Output = distiller.student(self.batch.rgb)
+        out = call(distiller.student, self.batch.rgb)
         pairs = {name: (self._features(out.taps[name]), t) for name, t in self.teacher.items()}
         found = scores(confusion_matrix(out.logits.argmax(1), self.batch.label, self.classes))
         return {

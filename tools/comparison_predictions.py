@@ -21,6 +21,7 @@ from lixlib import data, results, weights
 from lixlib.data.classes import Classes
 from lixlib.data.sample import Sample
 from lixlib.files import read_json_lines, write_atomically
+from lixlib.nets import call
 from lixlib.run import Recipe, runs_folder
 
 FREE_TRUTH = ("toydrive", "potholes")
@@ -55,7 +56,7 @@ def predict(net: nn.Module, samples: Sequence[Sample]) -> np.ndarray:
     """**Shapes**: N samples of (H, W) -> (N, H, W) uint8."""
     batch = data.collate(list(samples))
     with torch.no_grad():
-        output = net(batch.rgb, *([] if net.x_channels is None else [batch.x]))
+        output = call(net, batch.rgb, batch.x)
     return output.logits.argmax(1).byte().numpy()
 
 

@@ -26,10 +26,10 @@ from torch.nn import functional as F
 from lixlib import experiments, results, weights
 from lixlib.data import Sample, collate
 from lixlib.distillers import Distiller
-from lixlib.distillers.common import call
 from lixlib.files import write_atomically
 from lixlib.functional import confidence
 from lixlib.metrics import confusion_matrix, scores
+from lixlib.nets import call
 from lixlib.run import Recipe, run, runs_folder
 
 # experiment and variant, by the method's name in the files
@@ -101,7 +101,7 @@ class Observer:
         self.folder, self.kept, self.validation, self.teacher = folder, kept, validation, teacher
         self.looks = [epoch for epoch in LOOKS if epoch < epochs] + [epochs]
         with torch.no_grad():
-            self.log_t = teacher(validation.rgb, validation.x).logits.log_softmax(1)
+            self.log_t = call(teacher, validation.rgb, validation.x).logits.log_softmax(1)
 
     def __call__(self, epoch: int, distiller: Distiller) -> dict:
         if epoch in self.looks:
@@ -194,7 +194,7 @@ def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
     validation = collate(list(teacher_recipe.load("val", with_x=True)))
     found = {"frames": frames, "validation": len(validation.label), "edges": EDGES, "runs": {}}
     with torch.no_grad():
-        maps = maps_of(teacher(kept.rgb, kept.x).logits)
+        maps = maps_of(call(teacher, kept.rgb, kept.x).logits)
     _write_looks(folder / "training-teacher.npz", {teacher_recipe.epochs: maps}, [])
     for method in METHODS:
         if method == "teacher":

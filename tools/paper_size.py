@@ -107,7 +107,7 @@ def prepare(case: Case, device: str, precision: str) -> Callable[[], object]:
 
     def forward() -> None:
         with torch.no_grad(), fabric.autocast():
-            net(batch.rgb, None if case.what == "student" else batch.x)
+            nets.call(net, batch.rgb, batch.x)
 
     return forward
 

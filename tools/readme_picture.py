@@ -8,6 +8,7 @@ import torch
 from lixlib import plots, weights
 from lixlib.data import load
 from lixlib.files import write_atomically
+from lixlib.nets import call
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "what_lix_does.png"
@@ -29,7 +30,7 @@ def draw() -> bytes:
     }
     for title, (net, _) in nets.items():
         with torch.no_grad():
-            outputs = [net(s.rgb[None], *([] if net.x_channels is None else [s.x[None]])) for s in samples]
+            outputs = [call(net, s.rgb[None], s.x[None]) for s in samples]
         rows[title] = [plots.colour_labels(output.logits[0].argmax(0), scenes.classes) for output in outputs]
     buffer = io.BytesIO()
     plots.gallery(rows, width=12).savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")

@@ -94,7 +94,8 @@ def tuning_table(lines: list[dict]) -> str:
         cells += [str(recipe["lr"]), f"{line.get('augmentation', {}).get('jitter', '')}", line["method"], options]
         cells += [f"{100 * line['metrics'][metric]:.2f}" for metric in ("mIoU", "fwIoU")]
         rows.append((frames, *cells[1:]))
-    rows.sort(key=lambda cells: (cells[1], cells[2], cells[4], cells[5], list(NAMES).index(cells[6])))
+    order = {method: place for place, method in enumerate(NAMES)}
+    rows.sort(key=lambda cells: (cells[1], cells[2], cells[4], cells[5], order.get(cells[6], len(order))))
     header = ["labelled + unlabelled", "difficulty", "size", "updates", "lr", "jitter", "method", "options"]
     header += ["mIoU", "fwIoU"]
     text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]

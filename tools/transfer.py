@@ -23,9 +23,9 @@ from lixlib import data, experiments, results, weights
 from lixlib.data.sample import IGNORE
 from lixlib.data.toydrive import ToyDrive
 from lixlib.data.toydrive_scene import WEATHERS, make_scene, weather
-from lixlib.distillers.common import call
 from lixlib.files import read_json_lines, write_json_lines
 from lixlib.metrics import confusion_matrix, reliability, scores
+from lixlib.nets import call
 from lixlib.run import runs_folder
 
 DIFFICULTIES = (0.0, 0.2, 0.5, 0.8)

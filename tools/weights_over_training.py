@@ -16,6 +16,7 @@ from lixlib import data, results
 from lixlib.data.sample import IGNORE, Sample
 from lixlib.distillers import Distiller
 from lixlib.functional import confidence
+from lixlib.nets import call
 from lixlib.run import Recipe, run
 
 BINS = 10  # of the confidence
@@ -62,7 +63,7 @@ class Observer:
         if not hasattr(distiller.method, "weights") or (epoch > 10 and epoch % 5):
             return {}
         batch = self.batch
-        student, teacher = distiller.student(batch.rgb), distiller.teacher(batch.rgb, batch.x)
+        student, teacher = (call(net, batch.rgb, batch.x) for net in (distiller.student, distiller.teacher))
         weights = distiller.method.weights(student, teacher, batch.label)
         return {"weights": self._statistics(weights, confidence(student.logits), batch)}
 

@@ -36,7 +36,7 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[i
     Raises:
         ValueError: an unknown name or option, or no root for a data set that is read from files.
     """
-    check_choice("data set", name, DATASETS)
+    check_choice("data set", name, ("toydrive", *READERS))
     reader = READERS.get(name, ToyDrive)
     if name == "toydrive":
         count, eval_count = options.pop("count", None), options.pop("eval_count", None)

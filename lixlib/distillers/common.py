@@ -74,19 +74,6 @@ def check_batch_norm(method: nn.Module, tap: str, f: Tensor) -> None:
         )
 
 
-def call(net: nn.Module, rgb: Tensor, x: Tensor | None) -> Output:
-    """`net(rgb, x)`, or `net(rgb)` if it reads no X.
-
-    Raises:
-        ValueError: a network that reads X, and none is there.
-    """
-    if getattr(net, "x_channels", None) is None:
-        return net(rgb)
-    if x is None:
-        raise ValueError(f"{type(net).__name__} reads X in {net.x_channels} channels, and this batch has none")
-    return net(rgb, x)
-
-
 def targets(label: Tensor, teacher: Output | None) -> Tensor:
     """The labels, or the teacher's classes in an image that has no label at all. **Shapes**: twice (B, H, W)."""
     if teacher is None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.at import AT
-from lixlib.distillers.common import call, check_options, targets
+from lixlib.distillers.common import check_options, targets
 from lixlib.distillers.cwkd import CWKD
 from lixlib.distillers.diffkd import DiffKD
 from lixlib.distillers.dist import DIST
@@ -31,7 +31,7 @@ from lixlib.distillers.sp import SP
 from lixlib.distillers.vid import VID
 from lixlib.distillers.wsld import WSLD
 from lixlib.functional.checks import check_choice, valid_pixels
-from lixlib.nets.output import Output
+from lixlib.nets.output import Output, call
 
 if TYPE_CHECKING:
     from lixlib.data.sample import Sample

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lixlib.distillers.common import call
-from lixlib.nets.output import Output
+from lixlib.nets.output import Output, call
 
 if TYPE_CHECKING:
     from lixlib.data.sample import Sample

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lixlib.distillers.common import call, targets
-from lixlib.nets.output import Output
+from lixlib.distillers.common import targets
+from lixlib.nets.output import Output, call
 
 if TYPE_CHECKING:
     from lixlib.data.sample import Sample

@@ -6,7 +6,7 @@ from torch import nn
 
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
-from lixlib.nets.output import Output
+from lixlib.nets.output import Output, call, x_channels
 from lixlib.nets.sne_roadseg import SNERoadSeg
 
 NETWORKS = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
@@ -48,4 +48,4 @@ def build(
     return net
 
 
-__all__ = ["NETWORKS", "MFNet", "OFFNet", "Output", "SNERoadSeg", "build", "check_options"]
+__all__ = ["NETWORKS", "MFNet", "OFFNet", "Output", "SNERoadSeg", "build", "call", "check_options", "x_channels"]

@@ -34,9 +34,10 @@ def signed(points: float) -> str:
 
 
 def limits_of(arrays) -> tuple[float, float]:
-    """Smallest and largest finite value of all, never equal."""
-    values = np.concatenate([np.ravel(array)[np.isfinite(np.ravel(array))] for array in arrays] or [np.zeros(1)])
-    low, high = float(values.min()), float(values.max())
+    """Smallest and largest finite value of all, never equal; of nothing: 0 and a little more."""
+    values = np.concatenate([np.ravel(array) for array in arrays] or [np.zeros(1)])
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     return low, high if high > low else low + 1e-6
 
 

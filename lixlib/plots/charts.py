@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from seaborn.utils import relative_luminance
 
 from lixlib.data.classes import Classes
 from lixlib.plots.base import limits_of, new_figure, signed, style
@@ -126,21 +128,23 @@ def heatmaps(
     cell = min((width - 1 - left) / len(matrices), 5.0)
     under = 0.075 * max(map(len, columns)) if columns else 0
     with style():
-        figure = new_figure(figsize=(cell * len(matrices) + 1 + left, cell * shape[0] / shape[1] + 0.55 + under))
+        size = cell * len(matrices) + 1 + left, cell * shape[0] / shape[1] + 0.55 + under
+        figure = new_figure(figsize=size, layout="compressed")
         axes = figure.subplots(1, len(matrices), squeeze=False)[0]
         for place, (ax, (title, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
-            image = ax.imshow(matrix, vmin=low, vmax=high, cmap=cmap)
+            written = np.vectorize(numbers.format)(matrix) if numbers else None
+            names = {"xticklabels": columns or False, "yticklabels": False if place else rows or False}
+            look = {"vmin": low, "vmax": high, "cmap": cmap, "square": True, "cbar": False}
+            sns.heatmap(matrix, annot=written, fmt="", annot_kws={"size": 9}, ax=ax, **names, **look)
+            (mesh,) = ax.collections
+            for text, cell in zip(ax.texts, mesh.to_rgba(matrix[np.isfinite(matrix)]), strict=True) if numbers else ():
+                # the one with more contrast; seaborn writes white on middling colours, too
+                text.set_color("white" if relative_luminance(cell) < 0.18 else "black")
             ax.set_title(title)
             ax.grid(visible=False)
-            ax.spines[:].set_visible(False)
-            ax.set_xticks(range(len(columns)) if columns else [], columns or [], rotation=40, ha="right")
-            ax.set_yticks(range(len(rows)) if rows and not place else [], rows if rows and not place else [])
-            for i, j in np.argwhere(np.isfinite(matrix)) if numbers else ():
-                value = matrix[i, j]
-                dark = np.mean(image.cmap(image.norm(value))[:3]) < 0.55
-                colour = "white" if dark else "black"
-                ax.text(j, i, numbers.format(value), ha="center", va="center", fontsize=9, color=colour)
-        figure.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02, label=label)
+            ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=40, ha="right")
+            ax.tick_params(axis="y", rotation=0)
+        figure.colorbar(mesh, ax=list(axes), fraction=0.03, pad=0.02, label=label)
     return figure
 
 

@@ -98,7 +98,8 @@ def test_a_scale_holds_the_colours_whatever_the_values(columns):
     for largest in (0.002, 200.0):
         error = torch.rand(20, 60) * largest
         error[0] = np.nan
-        pictures = {"RGB": torch.rand(3, 20, 60), "error": error, "springs": torch.randn(20, 60), "X": torch.rand(20, 60)}
+        pictures = {"RGB": torch.rand(3, 20, 60), "error": error, "springs": torch.randn(20, 60)}
+        pictures["X"] = torch.rand(20, 60)
         figures.append(plots.panels(pictures, columns=columns, width=9, scales=scales))
         check(figures[-1], axes=3)
     of_error, of_springs = ([figure.axes[0].images[place] for figure in figures] for place in (1, 2))

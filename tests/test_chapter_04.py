@@ -108,3 +108,36 @@ def test_line_up_counts_the_frames_that_find_their_own():
     right, wrong, found = d["line_up"](table)
     assert (round(right, 4), round(wrong, 4), round(found, 4)) == (0.1667, 0.5167, 0.6667)
     assert d["line_up"](-table, best=max)[2] == found
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 3.0])
+def test_the_smoother_with_another_bandwidth_is_the_librarys(factor):
+    arfd = ARFD(*pair(*SHAPES[0]), kernel="laplace", smoother=True, bandwidth_factor=factor)
+    f = features(2, 9, 4)
+    torch.testing.assert_close(d["smooth"](f, factor=factor), arfd._recalibrate(f), rtol=0, atol=1e-9)
+
+
+def test_mean_discrepancy_is_that_of_the_definition_and_blind_to_the_places():
+    t, s = features(5, 3), features(7, 3)
+
+    def mean(a, b):
+        return torch.tensor([(-(x - y).abs().sum() / 2.5).exp() for x in a for y in b]).mean().item()
+
+    assert d["mmd"](t, s, 2.5) == pytest.approx(mean(t, t) + mean(s, s) - 2 * mean(t, s))
+    assert d["mmd"](t, s[torch.randperm(7)], 2.5) == pytest.approx(d["mmd"](t, s, 2.5))
+    assert d["mmd"](t, t[torch.randperm(5)], 2.5) == pytest.approx(0)
+
+
+def test_within_network_blocks_alone_do_not_see_a_discrepancy():
+    t = features(40, 3)
+    far = t + 100  # the same cloud elsewhere: the blocks within are equal, the discrepancy is as large as it gets
+    torch.testing.assert_close(gram(t, kernel="laplace"), gram(far, kernel="laplace"))
+    assert d["mmd"](t, far, 2.5) == pytest.approx(2 * gram(t, kernel="laplace", bandwidth=2.5).mean().item())
+
+
+def test_a_mark_stands_in_the_middle_of_its_class():
+    classes = torch.tensor([0] * 50 + [3] * 2 + [9] * 48)
+    marks = d["marks"](classes, "positions", True)
+    assert list(marks.values()) == ["road", "sky"]
+    assert list(marks) == pytest.approx([24.5 / 99, 75.5 / 99])
+    assert list(d["marks"](classes, "positions", False).values()) == ["top", "bottom"]

@@ -71,3 +71,29 @@ def test_distances_are_those_of_arfd(kernel, measure):
     expected = chapter["distances"](x, y, kernel)[measure]
     loss = arfd(student, teacher, torch.zeros(1, 4, 6, dtype=torch.long))["arfd"]
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "d"), [(200, 50), (100, 400), (300, 300)])
+def test_noise_scores_about_d_by_d_plus_n(n, d):
+    torch.manual_seed(0)
+    k, l = gram(rows(n, d)), gram(rows(n, d))  # noqa: E741
+    assert abs(chapter["floor_of"](k, l) - d / (d + n)) < 0.02
+    assert abs(cka(k, l) - d / (d + n)) < 0.02
+    centred = chapter["centred"](k)
+    assert abs(centred.trace() / (n * d) - 1) < 0.05
+    assert abs(centred.square().sum() / (n * d * (d + n)) - 1) < 0.1
+
+
+def test_the_mean_over_all_orders_of_a_centred_matrix_is_a_multiple_of_h():
+    k = chapter["centred"](gram(rows(4, 3)))
+    orders = [list(order) for order in permutations(range(4))]
+    mean = torch.stack([k[order][:, order] for order in orders]).mean(0)
+    torch.testing.assert_close(mean, k.trace() / 3 * (torch.eye(4, dtype=k.dtype) - 0.25))
+
+
+def test_a_squeeze_is_the_move_that_counts():
+    cloud = rows(30, 2)
+    turned = 1.7 * cloud @ chapter["rotation"](60).to(cloud) + 0.5
+    squeezed = cloud @ torch.tensor([[1.0, 0.8], [0.8, 1.0]], dtype=cloud.dtype)
+    assert chapter["distances"](cloud, turned)["cka"] < 1e-9
+    assert chapter["distances"](cloud, squeezed)["cka"] > 0.1

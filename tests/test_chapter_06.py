@@ -5,6 +5,7 @@ import torch
 from notebook_code import definitions
 from torch import nn
 
+from lixlib import data, weights
 from lixlib.distillers import ARFD
 from lixlib.functional import cka, gram
 from lixlib.nets import Output
@@ -93,3 +94,28 @@ def test_the_unused_adapter_of_the_teacher_is_none():
 
 def run_race(both):
     return CHAPTER["race"](torch.randn(3, 3, 2, 4), torch.randn(3, 4, 2, 4), both, steps=5)
+
+
+def test_balance_tells_more_alike_from_less():
+    balance = CHAPTER["balance"]
+    k = gram(torch.randn(9, 4, dtype=torch.float64), kernel="laplace")
+    target = gram(torch.randn(9, 3, dtype=torch.float64), kernel="laplace")
+    assert balance(CHAPTER["wish"](k, target)).abs().max() < 1e-9
+    assert torch.equal(balance(torch.stack([torch.ones(4), -torch.ones(4)])), torch.tensor([[1.0], [-1.0]]))
+
+
+def test_conv5_is_high_for_the_layout_not_for_few_samples():
+    files = [weights.shipped(f"toydrive-mfnet-{name}") for name in ("student", "teacher")]
+    (student, stored), (teacher, _) = (weights.load(file) for file in files)
+    recipe = stored["recipe"]
+    frames = data.load(
+        "toydrive", "test", eval_count=8, size=tuple(recipe["size"]), difficulty=recipe["data"]["difficulty"]
+    )
+    rgb, x = (torch.stack([getattr(frame, key) for frame in frames]) for key in ("rgb", "x"))
+    with torch.no_grad():
+        s, t = (CHAPTER["sheet"](out.taps["conv5"], (3, 10)) for out in (student(rgb), teacher(rgb, x)))
+    k, target = (gram(f) for f in (s, t))
+    shuffled = [order for order in (torch.randperm(30) for _ in range(200))]
+    floor = torch.stack([cka(k, target[:, order][:, :, order]).mean() for order in shuffled]).mean()
+    right, wrong = (cka(k, other).mean() for other in (target, target.roll(1, 0)))
+    assert floor < 0.35 and wrong > 0.8 and right - wrong < 0.05

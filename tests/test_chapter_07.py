@@ -8,6 +8,7 @@ from torch import nn
 from lixlib.data.normals import Intrinsics, surface_normals
 from lixlib.functional import kd_loss
 from lixlib.nets import Output, build
+from lixlib.nets.off_net import as_colours
 from lixlib.nets.resnet import ResNet
 
 CHAPTER = definitions("07_networks")
@@ -33,9 +34,9 @@ def dyed(dye, *shape):
     return image
 
 
-def traced(name, x_channels):
+def traced(name, x_channels, num_classes=5):
     with torch.device("meta"):
-        net = build(name, num_classes=5, x_channels=x_channels, **OPTIONS.get(name, {}))
+        net = build(name, num_classes=num_classes, x_channels=x_channels, **OPTIONS.get(name, {}))
         return net, CHAPTER["trace"](net, *(torch.empty(1, c, 64, 96) for c in (3, x_channels) if c))
 
 
@@ -159,3 +160,38 @@ def test_the_network_of_ones_own(x_channels):
     net = CHAPTER["Early"](5, x_channels)
     logits, taps = net(*(torch.rand(2, c, 16, 24) for c in (3, x_channels) if c))
     assert logits.shape == (2, 5, 16, 24) and taps["conv3"].shape == (2, 64, 4, 6)
+
+
+def test_three_copies_are_blind_to_a_flat_patch_only_without_biases(monkeypatch):
+    near_and_far = CHAPTER["near_and_far"]
+    monkeypatch.setitem(near_and_far.__globals__, "seed", 0)
+
+    def copies(x):
+        return x.expand(-1, 3, -1, -1)
+
+    assert near_and_far(copies) < 0.1 < 1 < near_and_far(copies, tilt=0.05) < 10 < near_and_far(copies, bias=0.08)
+    assert near_and_far(as_colours) > 50
+
+
+def test_a_student_of_mfnet_saves_30_percent():
+    costs = [traced("mfnet", x_channels, 15)[1][3]["Global"] for x_channels in (None, 1)]
+    assert 1 - costs[0] / costs[1] == pytest.approx(0.30, abs=0.01)
+
+
+def test_normals_have_the_same_colours_here_and_in_chapter_08():
+    normals = torch.nn.functional.normalize(torch.randn(3, 5, 7), dim=0)
+    normals[:, 0] = 0  # unknown
+    pictures = [definitions(chapter)["drawn"](normals) for chapter in ("07_networks", "08_data")]
+    assert torch.equal(*pictures) and (pictures[0][:, 0] == 1).all()
+    up = torch.tensor([0.0, -1.0, 0.0])[:, None, None]
+    assert torch.equal(CHAPTER["drawn"](up)[:, 0, 0], torch.tensor([0.5, 1.0, 0.5]))
+    depth = torch.rand(1, 4, 6)
+    maps = [definitions(chapter)["drawn"](depth) for chapter in ("07_networks", "08_data")]
+    assert maps[0].shape == (4, 6, 3) and (maps[0] == maps[1]).all()
+    assert (CHAPTER["drawn"](depth[..., :2]) == maps[0][:, :2]).all()  # whatever else is in the picture
+
+
+@pytest.mark.parametrize("size", [(96, 320), (250, 371), (10, 20), (7, 3)])
+def test_framed_pictures_have_one_shape(size):
+    framed = CHAPTER["framed"](torch.zeros(3, *size))
+    assert framed.shape[2] == 2 * framed.shape[1] and (framed == 0).sum() == 3 * size[0] * size[1]

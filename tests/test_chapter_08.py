@@ -1,6 +1,7 @@
 """Chapter 08 reads files, makes normals and mirrors samples by hand: as the library does, on random input."""
 
 import base64
+from dataclasses import replace
 
 import kornia.augmentation as K
 import numpy as np
@@ -139,3 +140,20 @@ def test_weather_is_the_librarys(difficulty):
     scenes = [make_scene(0, index, difficulty) for index in range(40)]
     kinds = [CHAPTER["weather"](scene) for scene in scenes]
     assert kinds == [weather(scene) for scene in scenes] and set(kinds) == set(WEATHERS)
+
+
+def test_untranslated_ids_stop_a_loss_of_19_outputs_and_not_one_of_34():
+    ids = torch.tensor([7, 8, 11, 26])
+    with pytest.raises(IndexError, match="Target 26"):
+        torch.nn.functional.cross_entropy(torch.zeros(4, 19), ids)
+    assert torch.nn.functional.cross_entropy(torch.zeros(4, 34), ids).isfinite()
+    sample = data.load("toydrive", "train", size=(24, 40), count=1)[0]
+    with pytest.raises(ValueError, match="26"):
+        replace(sample, label=torch.full_like(sample.label, 26)).check(19)
+
+
+def test_half_a_pixel_is_256_times_the_largest_rounding():
+    file = CHAPTER["Disparities"](384.4)
+    Z = np.random.default_rng(2).uniform(20, 60, 20_000)
+    off_by = np.abs(file.fB / file.read(file.write(Z)) - file.fB / Z).max()  # in pixels
+    assert 0.5 / off_by == pytest.approx(256, rel=0.01)

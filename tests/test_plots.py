@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm, Normalize
 from seaborn.utils import relative_luminance
 
 from lixlib import plots
@@ -91,6 +92,33 @@ def test_panels(count):
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     sides = {round(box.width / box.height, 2) for box in boxes[:count]}
     assert sides == {round(208 / 64, 2)}
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_a_scale_holds_the_colours_whatever_the_values(columns):
+    scales = {"error": plots.Scale(LogNorm(0.001, 10), "m"), "springs": plots.Scale(Normalize(-1, 1), cmap="RdBu_r")}
+    figures = []
+    for largest in (0.002, 200.0):
+        error = torch.rand(20, 60) * largest
+        error[0] = np.nan
+        pictures = {"RGB": torch.rand(3, 20, 60), "error": error, "springs": torch.randn(20, 60)}
+        pictures["X"] = torch.rand(20, 60)
+        figures.append(plots.panels(pictures, columns=columns, width=9, scales=scales))
+        check(figures[-1], axes=3)
+    of_error, of_springs = ([figure.axes[0].images[place] for figure in figures] for place in (1, 2))
+    assert [image.get_clim() for image in of_error] == [(0.001, 10)] * 2
+    assert [image.get_clim() for image in of_springs] == [(-1, 1)] * 2
+    assert figures[0].axes[1].get_ylabel() == "m"
+    assert {tuple(figure.get_size_inches()) for figure in figures} == {tuple(figures[0].get_size_inches())}
+    boxes = [[image.get_window_extent().bounds for image in figure.axes[0].images] for figure in figures]
+    assert boxes[0] == boxes[1]
+
+
+@pytest.mark.parametrize("name", ["eror", "RGB"])
+def test_a_scale_is_of_a_map(name):
+    pictures = {"RGB": torch.rand(3, 20, 60), "error": torch.rand(20, 60)}
+    with pytest.raises(ValueError, match=f"scale for {name!r}: expected one of the maps, 'error'"):
+        plots.panels(pictures, scales={name: plots.Scale(Normalize(0, 1))})
 
 
 @pytest.mark.parametrize("classes", [POTHOLES, CAMVID, TOYDRIVE])

@@ -1,9 +1,11 @@
 """Images, label maps and maps of numbers."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.colors import PowerNorm
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -13,6 +15,14 @@ from lixlib.plots.base import new_figure, style
 
 # who_is_right: a pixel where both, the first alone, the second alone, or neither is right
 BOTH, FIRST, SECOND, NEITHER = (236, 236, 236), (0, 114, 178), (213, 94, 0), (60, 60, 60)
+
+
+class Scale(NamedTuple):
+    """The colours of a map that is compared with others: `norm` says which value has which colour, `label` the unit."""
+
+    norm: Normalize
+    label: str = ""
+    cmap: str = "viridis"
 
 
 def colour_labels(label: ArrayLike, classes: Classes) -> np.ndarray:
@@ -92,18 +102,33 @@ def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (),
     return figure
 
 
-def panels(pictures: Mapping[str, ArrayLike], *, columns: int = 2, width: float = 11.0) -> Figure:
+def panels(
+    pictures: Mapping[str, ArrayLike],
+    *,
+    columns: int = 2,
+    width: float = 11.0,
+    scales: Mapping[str, Scale] | None = None,
+) -> Figure:
     """Pictures with their names above them, row by row; drawn as in `gallery`.
 
     Args:
         columns: pictures in a row.
         width: of the figure, in inches.
+        scales: by the name of a map: its colours, whatever its values are, and a colour bar beside it; NaN is white.
+
+    Raises:
+        ValueError: a scale for something that is not one of the maps.
     """
-    images = {name: _picture(picture) for name, picture in pictures.items()}
+    images, scales = {name: _picture(picture) for name, picture in pictures.items()}, scales or {}
+    for name in scales:
+        if name not in images or images[name].ndim == 3:
+            known = ", ".join(repr(known) for known, image in images.items() if image.ndim == 2) or "none"
+            raise ValueError(f"scale for {name!r}: expected one of the maps, {known}")
     rows = -(-len(images) // columns)
     height, across = next(iter(images.values())).shape[:2]
-    title, gap = 0.3, 0.08
-    cell = (width - gap) / columns - gap
+    title, gap, beside = 0.3, 0.08, 0.8  # inches
+    barred = {place % columns for place, name in enumerate(images) if name in scales}
+    cell = (width - gap - beside * len(barred)) / columns - gap
     cell_height = cell * height / across
     total = rows * (cell_height + title) + gap
     with style():
@@ -112,8 +137,16 @@ def panels(pictures: Mapping[str, ArrayLike], *, columns: int = 2, width: float 
         ax.set_axis_off()
         for number, (name, picture) in enumerate(images.items()):
             row, column = divmod(number, columns)
-            left, bottom = gap + column * (cell + gap), total - (row + 1) * (cell_height + title)
-            _image(ax, picture, extent=(left, left + cell, bottom, bottom + cell_height), aspect="auto")
+            left = gap + column * (cell + gap) + beside * sum(other < column for other in barred)
+            bottom = total - (row + 1) * (cell_height + title)
+            extent = (left, left + cell, bottom, bottom + cell_height)
+            if name in scales:
+                norm, label, cmap = scales[name]
+                ax.imshow(picture, norm=norm, cmap=cmap, extent=extent, aspect="auto")
+                place = ((left + cell + 0.06) / width, bottom / total, 0.1 / width, cell_height / total)
+                figure.colorbar(ScalarMappable(norm, cmap), cax=figure.add_axes(place), label=label)
+            else:
+                _image(ax, picture, extent=extent, aspect="auto")
             ax.text(left + cell / 2, bottom + cell_height + 0.06, name, ha="center")
         ax.set(xlim=(0, width), ylim=(0, total))
     return figure

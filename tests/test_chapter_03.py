@@ -6,6 +6,7 @@ import pytest
 import torch
 from notebook_code import definitions
 
+from lixlib import data, weights
 from lixlib.functional import dkd_loss, dwld_loss
 
 CHAPTER = "03_dwld_loss"
@@ -103,3 +104,48 @@ def test_with_bregman_weights_only_fall_and_the_student_ends_at_the_teacher(chap
     w, q = chapter["play"](teacher, start, "bregman", 500)
     assert (w.diff(dim=0) <= 1e-12).all()
     torch.testing.assert_close(q[-1], teacher)
+
+
+def test_a_calibrated_student_leaves_no_class_to_turn_up(chapter):
+    """The argument of section 6: Jensen's inequality over the pixels that look alike to a controller."""
+    generator = torch.Generator().manual_seed(0)
+    teachers = (2 * torch.randn(3000, 5, dtype=torch.float64, generator=generator)).softmax(1)
+    average = teachers.mean(0)
+    terms = chapter["elements"](teachers, average)
+    assert (terms < 0).any(1).double().mean() > 0.9, "in a single pixel, a class is overstated"
+    assert (terms.mean(0) > 0).all(), "on average, none is"
+    student = (average.log() + torch.tensor([2.0, 0, 0, 0, 0])).softmax(0)
+    mean = chapter["elements"](teachers, student).mean(0)
+    assert mean[0] < 0 and (mean >= chapter["elements"](average, student) - 1e-12).all()
+
+
+@pytest.mark.parametrize("lead", [-20.0, 0.0, 30.0, 100.0])
+def test_delta_must_exceed_the_lead_of_the_target_by_17(chapter, lead):
+    others = torch.tensor([0.0, 1.0, -2.0, 0.5])
+    z = torch.cat([others.logsumexp(0, keepdim=True) + lead, others])[None]
+    g = torch.tensor([[1.0, 0, 0, 0, 0]])
+    exact = others.double().softmax(0)
+
+    def error(delta):
+        return ((z - delta * g).softmax(1)[0, 1:].double() - exact).abs().max()
+
+    assert error(lead + 17) < 1e-6 < error(lead + 10)
+    if lead > 20:
+        assert error(z.max() + 5) > 1e-4, "larger than any logit is not enough"
+
+
+def test_the_first_choice_of_a_student_is_overstated_where_its_weight_counts(chapter):
+    """The rule of section 9 lowers the loss of frames that it has not been made for, without teacher or label."""
+    nets = [weights.load(weights.shipped(f"toydrive-mfnet-{role}")) for role in ("student", "teacher")]
+    recipe = nets[0][1]["recipe"]
+    frames = data.load("toydrive", "test", size=recipe["size"], eval_count=4, difficulty=recipe["data"]["difficulty"])
+    batch = data.collate(list(frames))
+    with torch.no_grad():
+        z_s, z_t = nets[0][0](batch.rgb).logits.double(), nets[1][0](batch.rgb, batch.x).logits.double()
+    is_target = torch.zeros_like(z_s, dtype=torch.bool).scatter(1, batch.label[:, None], True)
+    log_s, log_t = (chapter["split"](z, is_target)[2] for z in (z_s, z_t))
+    d = (log_t.exp() * (log_t - log_s)).masked_fill(is_target, 0)
+    first = torch.zeros_like(is_target).scatter(1, z_s.argmax(1, keepdim=True), True)
+    assert d[first & ~is_target].mean() < -0.03 and d[~first & ~is_target].mean() > 0.02
+    for frame, own in zip(d, first, strict=True):
+        assert (frame * (1 + 9 * own)).sum(0).mean() < frame.sum(0).mean()

@@ -7,7 +7,7 @@ import torch
 from lixlib.data import thermal
 from lixlib.data.classes import TOYDRIVE
 from lixlib.data.faults import FAULTS, corrupt
-from lixlib.data.toydrive import FIRST_FRAME, ToyDrive, render
+from lixlib.data.toydrive import FIRST_FRAME, ToyDrive, paint_mask, render
 from lixlib.data.toydrive_render import FOCAL
 from lixlib.data.toydrive_scene import make_scene
 
@@ -207,3 +207,17 @@ def test_cache_folder_from_the_environment(tmp_path, monkeypatch):
 def test_bad_requests(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         ToyDrive(**({"split": "val", "count": 1, "cache": tmp_path} | options))
+
+
+def test_paint_covers_no_other_depth_and_none_is_there_at_difficulty_0(frames):
+    index = FIRST_FRAME["test"] + 25  # the frame of chapter 00: a car is painted on its road
+    paint = paint_mask(0, index, SMALL, 1.0)
+    assert paint.shape == SMALL and paint.dtype == bool
+    plain, full = render(0, index, SMALL, 0.0), render(0, index, SMALL, 1.0)
+    on_road = paint & (full.label == ROAD)
+    assert on_road.sum() > 200 and np.array_equal(plain.depth, full.depth)
+    rows = np.flatnonzero(on_road.any(1))
+    beside = (full.label == ROAD) & ~paint & np.isin(np.arange(SMALL[0]), rows)[:, None]
+    blue = full.rgb[..., 2].astype(int) - full.rgb[..., 0]
+    assert blue[on_road].mean() > blue[beside].mean() + 20, "the paint is a blue car, the road beside it is not"
+    assert not any(paint_mask(0, i, SMALL, 0.0).any() for i in range(4))

@@ -16,12 +16,12 @@ from lixlib.data.classes import TOYDRIVE
 from lixlib.data.faults import FAULTS, corrupt
 from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import Sample
-from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, check_request, render
+from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, check_request, paint_mask, render
 from lixlib.data.x import UNITS, channels, encode_depth
 from lixlib.files import write_atomically
 from lixlib.functional.checks import check_choice
 
-__all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "camera", "encode_depth", "render"]
+__all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "camera", "encode_depth", "paint_mask", "render"]
 
 FIRST_FRAME = {"train": 0, "unlabelled": 500_000, "val": 1_000_000, "test": 2_000_000}
 DEFAULT_COUNT = {"train": 240, "unlabelled": 240, "val": 100, "test": 300}

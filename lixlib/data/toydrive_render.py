@@ -610,13 +610,9 @@ def render(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty:
     Raises:
         ValueError: a negative seed or index, a size that is not two positive numbers, a difficulty outside [0, 1].
     """
-    check_request(seed, index, size, difficulty)
-    height, width = size
-    scene = make_scene(seed, index, difficulty)
-    solids = scene.solids()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        rays = _Rays(scene, height, width)
-        depth, labels, painted, ids, across, curb = _cast(scene, rays, solids)
+        scene, solids, rays, (depth, labels, painted, ids, across, curb) = _look(seed, index, size, difficulty)
+        height, width = size
         light = _Lighting(scene, solids)
         ids, t, across, curb = ids.ravel(), painted.ravel(), across.ravel(), curb.ravel()
         image = np.empty((3, ids.size), dtype=np.float32)
@@ -636,6 +632,28 @@ def render(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty:
             image[k, n] += (np.float32(scene.horizon[k]) - image[k, n]) * veil
     rgb = _develop(scene, image.reshape(3, height, width, SAMPLES).mean(3), seed, index)
     return Frame(rgb, np.ascontiguousarray(depth[:, ::SAMPLES]), np.ascontiguousarray(labels[:, ::SAMPLES]))
+
+
+def paint_mask(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty: float = 0.5) -> np.ndarray:
+    """Where a frame of `render` shows paint, a car on the asphalt or a poster on a wall, that its depth and labels
+    do not know.
+
+    **Shapes**: -> (H, W), bool.
+
+    Raises:
+        ValueError: as `render`.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        *_, (depth, _, painted, *_) = _look(seed, index, size, difficulty)
+    return (painted < depth)[:, ::SAMPLES]
+
+
+def _look(seed: int, index: int, size: tuple[int, int], difficulty: float) -> tuple:
+    """The scene, its solids, the rays of its camera, and what these meet."""
+    check_request(seed, index, size, difficulty)
+    scene = make_scene(seed, index, difficulty)
+    solids, rays = scene.solids(), _Rays(scene, *size)
+    return scene, solids, rays, _cast(scene, rays, solids)
 
 
 def _develop(scene: Scene, image: np.ndarray, seed: int, index: int) -> np.ndarray:

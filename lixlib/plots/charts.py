@@ -27,7 +27,8 @@ def class_shares(shares: Sequence[float], classes: Classes) -> Figure:
         figure = new_figure(figsize=(7.5, 0.6 + 0.27 * len(classes)))
         ax = figure.subplots()
         names = [classes.names[i] for i in order]
-        ax.barh(names, shares[order], color=classes.colours[order] / 255, edgecolor="#555555", linewidth=0.5)
+        colours = {"color": classes.colours[order] / 255, "edgecolor": "#555555", "linewidth": 0.5}
+        ax.barh(names, (shares[order] - smallest).clip(0), left=smallest, **colours)  # 0 has no place on a log scale
         for y, share in enumerate(shares[order]):
             ax.text(max(share, smallest) * 1.08, y, f"{share:.2g} %", va="center", fontsize=9, color="#333333")
         ax.set_xscale("log")

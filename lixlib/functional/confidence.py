@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 from lixlib.functional.checks import check_choice, full_precision, shape
@@ -30,5 +31,5 @@ def confidence(logits: Tensor, *, kind: str = "negentropy") -> Tensor:
         return p.amax(1)
     if kind == "squares":
         return p.square().sum(1)
-    entropy = -(p * log_p).sum(1)
+    entropy = -(p * log_p.clamp(min=torch.finfo(p.dtype).min)).sum(1)  # 0 log 0 = 0
     return entropy if kind == "entropy" else 1 - entropy / math.log(logits.shape[1])

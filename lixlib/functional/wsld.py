@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
-from lixlib.functional.kd import soften
+from lixlib.functional.softmax import cross_entropy, soften, softmax
 
 
 @full_precision
@@ -15,7 +15,8 @@ def wsld_loss(
     """T^2 w (-sum_c p_c^T log p_c^S), mean over valid pixels: a cross-entropy, more than 0 where student is teacher.
 
     w = 1 - exp(-CE_S / CE_T), of the cross-entropies of both with the label at temperature 1, is a constant to the
-    gradient: near 1 where the teacher is surer of the label than the student, near 0 where the student is better.
+    gradient: near 1 where the teacher is surer of the label than the student, near 0 where the student is better. A class
+    that is switched off, its logit -inf, costs 0 if it is so in the teacher, and inf if in the student alone.
 
     **Shapes**: student and teacher logits (B, C, H, W) or (N, C); target (B, H, W) or (N,) -> ().
 
@@ -29,6 +30,9 @@ def wsld_loss(
     with torch.no_grad():
         index = target.where(valid, 0).long()  # ignored pixels are computed as class 0, then dropped
         ce_s, ce_t = (F.cross_entropy(logits, index, reduction="none") for logits in (student, teacher))
-        weight = -torch.expm1(-ce_s / (ce_t + 1e-7))
-    soft = -(soften(teacher, temperature).softmax(1) * soften(student, temperature).log_softmax(1)).sum(1)
+        # finite, also where the label is a class that is switched off
+        ce_s, ce_t = (ce.clamp(max=torch.finfo(ce.dtype).max) for ce in (ce_s, ce_t))
+        weight = -torch.expm1(-ce_s / (ce_t + 1e-7)).where(valid, 0)
+    p_t = softmax(soften(teacher, temperature), valid)
+    soft = cross_entropy(softmax(soften(student, temperature), valid, log=True), p_t)
     return temperature**2 * mean_over(weight * soft, valid)

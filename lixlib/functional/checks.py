@@ -8,11 +8,14 @@ from torch import Tensor
 
 
 def full_precision(function: Callable) -> Callable:
-    """Run a function of tensors outside autocast, half-precision tensors cast to float32; float64 stays float64."""
+    """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64."""
 
     def upcast(value):
-        half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
-        return value.float() if half else value
+        if not isinstance(value, Tensor):
+            return value
+        if value.dtype in (torch.float16, torch.bfloat16):
+            return value.float()
+        return value.long() if is_whole(value) else value
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
@@ -23,6 +26,41 @@ def full_precision(function: Callable) -> Callable:
             return function(*args, **kwargs)
 
     return wrapper
+
+
+def is_whole(values: Tensor) -> bool:
+    """Whether a tensor is of an integer type, of any width; bool is none."""
+    return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
+
+
+def check_labels(target: Tensor, classes: int, ignore_index: int = 255, what: str = "label") -> Tensor:
+    """Return the labels as int64.
+
+    On a GPU a wrong value is asserted asynchronously: the stream never waits for the check.
+
+    Raises:
+        ValueError: labels of a type that is not integer, or one outside 0..classes-1 that is not `ignore_index`; the
+            message names its value and place.
+    """
+    if not is_whole(target):
+        raise ValueError(f"integer {what}s are needed, found {target.dtype}")
+    target = target.long()
+    good = ((target >= 0) & (target < classes)) | (target == ignore_index)
+    if target.device.type == "cuda":
+        torch._assert_async(good.all(), f"a {what} is outside 0..{classes - 1} and not {ignore_index}")
+    elif not good.all():
+        at = tuple((~good).nonzero()[0].tolist())
+        raise ValueError(
+            f"{what} {target[at].item()} at {place(at)}: {what}s must be 0..{classes - 1}, "
+            f"or {ignore_index} where the pixel is ignored"
+        )
+    return target
+
+
+def place(at: tuple[int, ...]) -> str:
+    """An index into (N,), (H, W) or (B, H, W), in words."""
+    names = {1: ["row"], 2: ["row", "column"], 3: ["image", "row", "column"]}.get(len(at), ["index"] * len(at))
+    return ", ".join(f"{name} {i}" for name, i in zip(names, at, strict=True))
 
 
 def check_same_shape(student: Tensor, teacher: Tensor) -> None:
@@ -54,35 +92,20 @@ def check_temperature(temperature: float) -> None:
 def valid_pixels(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
     """The mask of the pixels that carry a label.
 
-    On a GPU a wrong label is asserted asynchronously: the stream never waits for the check.
-
     **Shapes**: logits (B, C, H, W) or (N, C); target and the result (B, H, W) or (N,).
 
     Raises:
-        ValueError: target does not fit the logits, is not of an integer type, or holds a label outside 0..C-1 that is
-            not `ignore_index`.
+        ValueError: target does not fit the logits, is on another device, is not of an integer type, or holds a label
+            outside 0..C-1 that is not `ignore_index`.
     """
     if logits.dim() < 2 or target.shape != logits.shape[:1] + logits.shape[2:]:
         raise ValueError(
             f"target must be (B, H, W) for logits (B, C, H, W), or (N,) for (N, C): "
             f"found target {shape(target)} and logits {shape(logits)}"
         )
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise ValueError(f"target must hold integer labels, found {target.dtype}")
-    classes = logits.shape[1]
-    valid = target != ignore_index
-    good = ((target >= 0) & (target < classes)) | ~valid
-    if target.device.type == "cuda":
-        torch._assert_async(good.all(), f"target holds a label outside 0..{classes - 1} that is not {ignore_index}")
-    elif not good.all():
-        place = (~good).nonzero()[0].tolist()
-        names = {1: ["row"], 3: ["image", "row", "column"]}.get(len(place), ["index"] * len(place))
-        where = ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=True))
-        raise ValueError(
-            f"label {target[tuple(place)].item()} at {where}: "
-            f"labels must be 0..{classes - 1}, or {ignore_index} where the pixel is ignored"
-        )
-    return valid
+    if target.device != logits.device:
+        raise ValueError(f"target is on {target.device} and logits on {logits.device}: move them to one device")
+    return check_labels(target, logits.shape[1], ignore_index) != ignore_index
 
 
 def mean_over(values: Tensor, valid: Tensor | None) -> Tensor:

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from lixlib.functional.checks import check_choice, full_precision, mean_over, shape
-from lixlib.functional.dkd import non_target_terms, split, target_divergence
+from lixlib.functional.dkd import Split, non_target_terms, split, target_divergence
+from lixlib.functional.softmax import blank_
 
 DIVERGENCES = ("kl", "bregman")
 
@@ -37,11 +37,13 @@ def dwld_loss(
     check_choice("divergence", divergence, DIVERGENCES)
     if isinstance(ncld_weight, Tensor) and ncld_weight.dim() and ncld_weight.shape != student.shape:
         raise ValueError(f"ncld_weight must be shaped like the logits {shape(student)}, found {shape(ncld_weight)}")
+    if not isinstance(ncld_weight, Tensor):
+        ncld_weight = torch.tensor(ncld_weight, dtype=student.dtype)
     return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index)
 
 
 class _DWLD(torch.autograd.Function):
-    """The loss with its gradient in closed form, made in the forward pass: one map is kept for the backward pass.
+    """The loss with its gradient in closed form, made in the forward pass: one more map is kept for the backward pass.
 
     With z = logits / T, q = 0 at the target class t, and W the weights, the gradient at one pixel is
 
@@ -50,36 +52,56 @@ class _DWLD(torch.autograd.Function):
                  ... + (W_j - sum_k W_k q_k^S) q_j^S                            more for "bregman"
         d/dW_j = D_j
 
-    Chapter 03 derives it.
+    Chapter 03 derives it. A gradient that is to be differentiated again comes from autograd instead.
     """
 
     @staticmethod
     def forward(ctx, student, weight, teacher, target, temperature, divergence, ignore_index) -> Tensor:
         valid, index, s, t = split(student, teacher, target, temperature, ignore_index)
-        q_s, q_t = s.log_q.exp(), t.log_q.exp()
-        terms = non_target_terms(s, t)
-        if divergence == "bregman":
-            terms += q_s - q_t
-        loss = mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid)
-        share = (valid.to(q_s.dtype) / valid.sum().clamp(min=1)).unsqueeze(1)  # of each pixel in the mean
+        loss, terms = _loss(valid, s, t, weight, temperature, divergence)
+        count = valid.sum().clamp(min=1).to(student.dtype)
         slope = None
         if ctx.needs_input_grad[0]:
+            q_s = s.log_q.exp()
             gap = (s.margin.sigmoid() - t.margin.sigmoid()).unsqueeze(1)
-            pull = weight * q_t
-            slope = q_s * (pull.sum(1, keepdim=True) - gap) - pull
+            pull = t.log_q.exp().mul_(weight)
+            slope = (q_s * (pull.sum(1, keepdim=True) - gap)).sub_(pull)
             if divergence == "bregman":
                 push = weight * q_s
                 slope += push - q_s * push.sum(1, keepdim=True)
-            slope = slope.scatter_(1, index, gap) * (temperature * share)
-        if ctx.needs_input_grad[1]:
-            terms = terms * (temperature**2 * share)
-            ctx.save_for_backward(slope, terms if weight.dim() else terms.sum())
+            slope = blank_(slope.scatter_(1, index, gap).mul_(temperature / count), valid)
+        if ctx.needs_input_grad[1]:  # the terms are 0 where a pixel is not valid
+            terms = terms * (temperature**2 / count)
+            terms = terms if weight.dim() else terms.sum()
         else:
-            ctx.save_for_backward(slope, None)
-        return temperature**2 * loss
+            terms = None
+        ctx.save_for_backward(slope, terms, student, weight, teacher, target)
+        ctx.options = temperature, divergence, ignore_index
+        return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, gradient: Tensor):
-        slope, terms = ctx.saved_tensors
+        slope, terms, student, weight, teacher, target = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            slope, terms = _differentiable_gradient(ctx.needs_input_grad, student, weight, teacher, target, *ctx.options)
         return *(None if d is None else gradient * d for d in (slope, terms)), None, None, None, None, None
+
+
+def _loss(
+    valid: Tensor, s: Split, t: Split, weight: Tensor, temperature: float, divergence: str
+) -> tuple[Tensor, Tensor]:
+    """The loss, and D_j of every class, 0 at the target. **Shapes**: -> (), (B, C, ...)."""
+    terms = non_target_terms(s, t)
+    if divergence == "bregman":
+        terms = terms + (s.log_q.exp() - t.log_q.exp())
+    return temperature**2 * mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid), terms
+
+
+def _differentiable_gradient(needed, student, weight, teacher, target, temperature, divergence, ignore_index):
+    """What the closed form gives, with a graph of its own."""
+    valid, _, s, t = split(student, teacher, target, temperature, ignore_index)
+    used = weight.where(valid.unsqueeze(1), 0) if weight.dim() else weight
+    loss, _ = _loss(valid, s, t, used, temperature, divergence)
+    inputs = [tensor for tensor, is_needed in zip((student, weight), needed, strict=False) if is_needed]
+    found = iter(torch.autograd.grad(loss, inputs, create_graph=True))
+    return [next(found) if is_needed else None for is_needed in needed[:2]]

@@ -57,26 +57,32 @@ def divergence_terms(log_s: Tensor, log_t: Tensor) -> Tensor:
 
     **Shapes**: (B, C, ...), (B, C, ...) -> (B, C, ...).
     """
-    return -_Products.apply(log_s, log_t.exp(), log_t)
+    return -_Products.apply(log_s, log_t, log_t.exp())
 
 
 def kl_divergence(log_s: Tensor, log_t: Tensor) -> Tensor:
-    """KL(p^T || p^S) over dimension 1, as `divergence_terms`. **Shapes**: (B, C, ...), (B, C, ...) -> (B, ...)."""
-    return -_Products.apply(log_s, log_t.exp(), log_t).sum(1)
+    """KL(p^T || p^S) over dimension 1, as `divergence_terms`. **Shapes**: (B, C, ...), (B, C, ...) -> (B, ...).
+
+    `log_t` is overwritten: what a CPU saves on memory for one more map pays for the care that is taken here.
+    """
+    return -_Products.apply(log_s, log_t, None).sum(1)
 
 
 def cross_entropy(log_s: Tensor, p_t: Tensor) -> Tensor:
     """-sum_c p_c^T log p_c^S, 0 where p^T = 0. **Shapes**: (B, C, ...), (B, C, ...) -> (B, ...)."""
-    return -_Products.apply(log_s, p_t, None).sum(1)
+    return -_Products.apply(log_s, None, p_t).sum(1)
 
 
 class _Products(Function):
-    """p^T (log p^S - log p^T), or p^T log p^S, with 0 log 0 = 0; the gradient is p^T."""
+    """p^T (log p^S - log p^T), without log p^T where that is None, with 0 log 0 = 0. The gradient is p^T."""
 
     @staticmethod
-    def forward(ctx, log_s: Tensor, p_t: Tensor, log_t: Tensor | None) -> Tensor:
+    def forward(ctx, log_s: Tensor, log_t: Tensor | None, p_t: Tensor | None) -> Tensor:
+        terms = None if log_t is None else log_s - log_t
+        if p_t is None:
+            p_t = log_t.exp_()
+        terms = log_s * p_t if terms is None else terms.mul_(p_t)
         ctx.save_for_backward(p_t)
-        terms = p_t * log_s if log_t is None else (log_s - log_t).mul_(p_t)
         # NaN is 0 * inf or inf - inf of a class that is switched off ...
         terms.nan_to_num_(nan=0, posinf=math.inf, neginf=-math.inf)
         # ... unless all classes of the pixel are NaN: that must be seen
@@ -87,3 +93,30 @@ class _Products(Function):
     def backward(ctx, gradient: Tensor):
         (p_t,) = ctx.saved_tensors
         return gradient * p_t, None, None
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """-sum_c p_c log p_c of the softmax over dimension 1, in nats. **Shapes**: (B, C, ...) -> (B, ...)."""
+    return -_Weighed.apply(logits.log_softmax(1)).sum(1)
+
+
+class _Weighed(Function):
+    """p log p from log p, with 0 log 0 = 0.
+
+    What is called its gradient lacks a summand p: the gradient of `log_softmax` takes that away, whatever it is.
+    """
+
+    @staticmethod
+    def forward(ctx, log_p: Tensor) -> Tensor:
+        terms = _finite(log_p).mul_(log_p.exp())
+        ctx.save_for_backward(log_p, terms)
+        return terms
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        log_p, terms = ctx.saved_tensors
+        return gradient * (log_p.exp() * _finite(log_p) if torch.is_grad_enabled() else terms)
+
+
+def _finite(log_p: Tensor) -> Tensor:
+    return log_p.clamp(min=torch.finfo(log_p.dtype).min)

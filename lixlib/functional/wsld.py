@@ -1,7 +1,6 @@
 """Weighted soft label distillation (Zhou et al., ICLR 2021)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
@@ -26,13 +25,13 @@ def wsld_loss(
     check_same_shape(student, teacher)
     check_temperature(temperature)
     valid = valid_pixels(student, target, ignore_index)
-    teacher = teacher.detach()
+    index = target.where(valid, 0).unsqueeze(1)  # ignored pixels are computed as class 0, then dropped
     with torch.no_grad():
-        index = target.where(valid, 0).long()  # ignored pixels are computed as class 0, then dropped
-        ce_s, ce_t = (F.cross_entropy(logits, index, reduction="none") for logits in (student, teacher))
+        log_s, log_t = (logits.log_softmax(1) for logits in (student, teacher))
         # finite, also where the label is a class that is switched off
-        ce_s, ce_t = (ce.clamp(max=torch.finfo(ce.dtype).max) for ce in (ce_s, ce_t))
+        lowest = torch.finfo(log_s.dtype).min
+        ce_s, ce_t = (-log_p.gather(1, index).squeeze(1).clamp(min=lowest) for log_p in (log_s, log_t))
         weight = -torch.expm1(-ce_s / (ce_t + 1e-7)).where(valid, 0)
-    p_t = softmax(soften(teacher, temperature), valid)
+        p_t = softmax(log_t.div_(temperature).contiguous(), valid)  # the same as of the logits
     soft = cross_entropy(softmax(soften(student, temperature), valid, log=True), p_t)
     return temperature**2 * mean_over(weight * soft, valid)

@@ -33,28 +33,30 @@ def is_whole(values: Tensor) -> bool:
     return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
 
 
-def check_labels(target: Tensor, classes: int, ignore_index: int = 255, what: str = "label") -> Tensor:
-    """Return the labels as int64.
+def whole(values: Tensor, what: str = "label") -> Tensor:
+    """The values as int64; a ValueError names their type if it is not an integer one."""
+    if not is_whole(values):
+        raise ValueError(f"integer {what}s are needed, found {values.dtype}")
+    return values.long()
 
-    On a GPU a wrong value is asserted asynchronously: the stream never waits for the check.
 
-    Raises:
-        ValueError: labels of a type that is not integer, or one outside 0..classes-1 that is not `ignore_index`; the
-            message names its value and place.
+def check_classes(
+    values: Tensor, classes: int, ignore_index: int | None = 255, what: str = "label", *, waits: bool = False
+) -> None:
+    """Raise a ValueError that names value and place if one is neither in 0..classes-1 nor `ignore_index`.
+
+    Without `waits` a wrong value on a GPU is asserted asynchronously: the stream never waits for the check.
     """
-    if not is_whole(target):
-        raise ValueError(f"integer {what}s are needed, found {target.dtype}")
-    target = target.long()
-    good = ((target >= 0) & (target < classes)) | (target == ignore_index)
-    if target.device.type == "cuda":
-        torch._assert_async(good.all(), f"a {what} is outside 0..{classes - 1} and not {ignore_index}")
+    good = (values >= 0) & (values < classes)
+    ignored = ""
+    if ignore_index is not None:
+        good |= values == ignore_index
+        ignored = f", or {ignore_index} where the pixel is ignored"
+    if values.device.type == "cuda" and not waits:
+        torch._assert_async(good.all(), f"{what}s must be 0..{classes - 1}{ignored}")
     elif not good.all():
         at = tuple((~good).nonzero()[0].tolist())
-        raise ValueError(
-            f"{what} {target[at].item()} at {place(at)}: {what}s must be 0..{classes - 1}, "
-            f"or {ignore_index} where the pixel is ignored"
-        )
-    return target
+        raise ValueError(f"{what} {values[at].item()} at {place(at)}: {what}s must be 0..{classes - 1}{ignored}")
 
 
 def place(at: tuple[int, ...]) -> str:
@@ -75,6 +77,13 @@ def check_same_batch(student: Tensor, teacher: Tensor) -> None:
         raise ValueError(
             f"student and teacher must be (B, ...) with one B, found {shape(student)} and {shape(teacher)}"
         )
+
+
+def check_one_device(**tensors: Tensor) -> None:
+    """Raise a ValueError that names the devices of the tensors unless they are on one."""
+    if len({tensor.device for tensor in tensors.values()}) > 1:
+        found = " and ".join(f"{name} on {tensor.device}" for name, tensor in tensors.items())
+        raise ValueError(f"{found}: move them to one device")
 
 
 def check_choice(what: str, value: str, allowed) -> None:
@@ -103,9 +112,10 @@ def valid_pixels(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Ten
             f"target must be (B, H, W) for logits (B, C, H, W), or (N,) for (N, C): "
             f"found target {shape(target)} and logits {shape(logits)}"
         )
-    if target.device != logits.device:
-        raise ValueError(f"target is on {target.device} and logits on {logits.device}: move them to one device")
-    return check_labels(target, logits.shape[1], ignore_index) != ignore_index
+    check_one_device(target=target, logits=logits)
+    target = whole(target)
+    check_classes(target, logits.shape[1], ignore_index)
+    return target != ignore_index
 
 
 def mean_over(values: Tensor, valid: Tensor | None) -> Tensor:

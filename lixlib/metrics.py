@@ -86,10 +86,10 @@ def reliability(probability: Tensor, label: Tensor, *, bins: int = 15, ignore_in
         at = tuple(wrong.nonzero()[0].tolist())
         raise ValueError(f"probability {confidence[at].item():.4g} at {place(at)}: give the softmax, in [0, 1]")
     edges = torch.arange(1, bins, dtype=torch.float64, device=label.device) / bins
-    place = torch.bucketize(confidence[valid], edges)  # an upper edge belongs to the bin below it
+    bin_of = torch.bucketize(confidence[valid], edges)  # an upper edge belongs to the bin below it
     right = (prediction == label)[valid].double()
     rows = (torch.ones_like(right), confidence[valid], right)
-    return torch.stack([torch.bincount(place, weights=row, minlength=bins) for row in rows])
+    return torch.stack([torch.bincount(bin_of, weights=row, minlength=bins) for row in rows])
 
 
 def calibration_error(reliability: Tensor) -> float:

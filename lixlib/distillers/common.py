@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lixlib.functional.checks import shape
+from lixlib.functional.checks import shape, whole
 from lixlib.nets.output import Output
 
 
@@ -89,6 +89,7 @@ def call(net: nn.Module, rgb: Tensor, x: Tensor | None) -> Output:
 
 def targets(label: Tensor, teacher: Output | None) -> Tensor:
     """The labels, or the teacher's classes in an image that has no label at all. **Shapes**: twice (B, H, W)."""
+    label = whole(label)
     if teacher is None:
         return label
     unlabelled = (label == 255).flatten(1).all(1)

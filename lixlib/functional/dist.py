@@ -35,7 +35,7 @@ def dist_loss(
     check_temperature(temperature)
     valid = None if target is None else valid_pixels(student, target, ignore_index)
     p_s, p_t = (softmax(soften(logits, temperature), valid) for logits in (student, teacher.detach()))
-    share = 1 / p_s.shape[1]  # the mean of a pixel's probabilities, and the sum of the squares that subtracting it takes
+    share = 1 / p_s.shape[1]  # the mean of a pixel's probabilities, and what subtracting it takes from their squares
     inter = mean_over(1 - _correlation((p_s - share, share), (p_t - share, share), 1), valid)
     pixels = (0, *range(2, p_s.dim()))
     intra = (1 - _correlation(_centre(p_s, pixels, valid), _centre(p_t, pixels, valid), pixels)).mean()

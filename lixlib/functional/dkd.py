@@ -15,7 +15,7 @@ from lixlib.functional.softmax import BACKWARD, blank_, divergence_terms, kl_div
 class Split(NamedTuple):
     """One network's softmax, split at the target class t.
 
-    **Shapes**: log_q (B, C, ...), -inf in the target's slot; margin (B, ...). Where a pixel is not valid they mean nothing.
+    **Shapes**: log_q (B, C, ...), -inf in the target's slot; margin (B, ...). At an ignored pixel both mean nothing.
     """
 
     log_q: Tensor  # log of q_j = p_j / (1 - p_t)
@@ -83,9 +83,8 @@ def split(
     if classes < 2:
         raise ValueError(f"non-target classes need at least 2 classes, found logits {shape(student)}")
     index = target.where(valid, 0).long().unsqueeze(1)  # ignored pixels are computed as class 0, then dropped
-    return valid, index, *(
-        Split(*_Split.apply(soften(logits, temperature), index, valid)) for logits in (student, teacher.detach())
-    )
+    s, t = (_Split.apply(soften(logits, temperature), index, valid) for logits in (student, teacher.detach()))
+    return valid, index, Split(*s), Split(*t)
 
 
 class _Split(Function):

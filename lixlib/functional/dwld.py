@@ -83,7 +83,8 @@ class _DWLD(torch.autograd.Function):
     def backward(ctx, gradient: Tensor):
         slope, terms, student, weight, teacher, target = ctx.saved_tensors
         if torch.is_grad_enabled():
-            slope, terms = _differentiable_gradient(ctx.needs_input_grad, student, weight, teacher, target, *ctx.options)
+            inputs = student, weight, teacher, target
+            slope, terms = _differentiable_gradient(ctx.needs_input_grad, *inputs, *ctx.options)
         return *(None if d is None else gradient * d for d in (slope, terms)), None, None, None, None, None
 
 

@@ -19,5 +19,6 @@ def unit(x: Tensor, dim: int | tuple[int, ...], *, floor: float = FLOOR, uncentr
     """
     length = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
     if uncentred is not None:
-        floor = ROUNDING * torch.finfo(x.dtype).eps * torch.linalg.vector_norm(uncentred.detach(), dim=dim, keepdim=True)
+        scale = torch.linalg.vector_norm(uncentred.detach(), dim=dim, keepdim=True)
+        floor = ROUNDING * torch.finfo(x.dtype).eps * scale
     return x / length.masked_fill(length <= floor, math.inf)  # neither value nor gradient; no pass over all of x

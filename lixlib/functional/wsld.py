@@ -14,8 +14,9 @@ def wsld_loss(
     """T^2 w (-sum_c p_c^T log p_c^S), mean over valid pixels: a cross-entropy, more than 0 where student is teacher.
 
     w = 1 - exp(-CE_S / CE_T), of the cross-entropies of both with the label at temperature 1, is a constant to the
-    gradient: near 1 where the teacher is surer of the label than the student, near 0 where the student is better. A class
-    that is switched off, its logit -inf, costs 0 if it is so in the teacher, and inf if in the student alone.
+    gradient: near 1 where the teacher is surer of the label than the student, near 0 where the student is better.
+
+    A class that is switched off, its logit -inf, costs 0 if it is so in the teacher, and inf if in the student alone.
 
     **Shapes**: student and teacher logits (B, C, H, W) or (N, C); target (B, H, W) or (N,) -> ().
 

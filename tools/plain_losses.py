@@ -116,7 +116,7 @@ def confidence(logits: Tensor, *, kind: str = "negentropy") -> Tensor:
     if kind == "squares":
         return (p * p).sum(1)
     if kind == "max":
-        return p.max(1).values
+        return p.amax(1)
     entropy = -(p * p.log()).sum(1)
     return entropy if kind == "entropy" else 1 - entropy / math.log(p.shape[1])
 

@@ -161,6 +161,22 @@ def test_the_backward_pass_of_dwld_is_the_gradient_of_equation_9(divergence, tem
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("divergence", ["kl", "bregman"])
+def test_dwld_can_be_differentiated_twice(divergence):
+    student, teacher, target = make((2, 4, 2, 2))
+    weight = torch.rand_like(student).requires_grad_()
+
+    def loss(s, w):
+        return dwld_loss(s, teacher, target, w, temperature=2.0, divergence=divergence)
+
+    assert torch.autograd.gradgradcheck(loss, (student, weight))
+    assert torch.autograd.gradgradcheck(lambda s: loss(s, 3.0), student)
+    once, twice = (
+        torch.autograd.grad(loss(student, weight), student, create_graph=graph)[0] for graph in (False, True)
+    )
+    torch.testing.assert_close(once, twice, rtol=0, atol=1e-14)
+
+
 def test_gradient_reaches_the_weights():
     student, teacher, target = make()
     weight = torch.rand_like(student).requires_grad_()
@@ -260,6 +276,55 @@ def test_ignored_pixels_do_not_count(loss):
     changed[:, :, 2:] += 7
     assert loss(changed, teacher, target) == value
     assert (student.grad[:, :, 2:] == 0).all()
+
+
+@losses
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["student", "teacher"])
+def test_nothing_of_an_ignored_pixel_is_used(loss, bad, where):
+    student, teacher, target = make((1, C, 4, 9), ignored=0)
+    target[:, 2:] = 255
+    expected = loss(student, teacher, target)
+    expected.backward()
+    kept, student.grad = student.grad, None
+    with torch.no_grad():
+        {"student": student, "teacher": teacher}[where][:, :, 2:] = bad
+    value = loss(student, teacher, target)
+    value.backward()
+    assert torch.equal(value, expected) and torch.equal(student.grad, kept)
+
+
+@pytest.mark.parametrize("loss", [kd_loss, dkd_loss, lambda s, t, y: dwld_loss(s, t, y, 8.0)])
+def test_a_class_that_is_switched_off_costs_nothing(loss):
+    student, teacher, target = make(ignored=0)
+    target = target.clamp(max=C - 2)
+    with torch.no_grad():
+        student[:, -1], teacher[:, -1] = -math.inf, -math.inf
+    value = loss(student, teacher, target)
+    value.backward()
+    rest = student.detach()[:, :-1].requires_grad_()
+    expected = loss(rest, teacher[:, :-1], target)
+    expected.backward()
+    torch.testing.assert_close(value, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(student.grad[:, :-1], rest.grad, rtol=0, atol=1e-12)
+    assert (student.grad[:, -1] == 0).all()
+
+
+@losses
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_nan_at_a_labelled_pixel_is_seen(loss, scale):
+    for which in (0, 1):
+        inputs = make(scale=scale, ignored=0)
+        with torch.no_grad():
+            inputs[which][0, :, 1, 2] = math.nan
+        assert loss(*inputs).isnan()
+
+
+@losses
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32])
+def test_labels_of_any_integer_type(loss, dtype):
+    student, teacher, target = make()
+    assert torch.equal(loss(student, teacher, target.to(dtype)), loss(student, teacher, target))
 
 
 def test_ignore_index_may_be_a_class():

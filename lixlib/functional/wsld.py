@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
-from lixlib.functional.softmax import cross_entropy, soften, softmax
+from lixlib.functional.softmax import blank_, cross_entropy, soften, softmax
 
 
 @full_precision
@@ -28,11 +28,12 @@ def wsld_loss(
     valid = valid_pixels(student, target, ignore_index)
     index = target.where(valid, 0).unsqueeze(1)  # ignored pixels are computed as class 0, then dropped
     with torch.no_grad():
-        log_s, log_t = (logits.log_softmax(1) for logits in (student, teacher))
+        log_s, log_t = (logits.contiguous().log_softmax(1) for logits in (student, teacher))
         # finite, also where the label is a class that is switched off
         lowest = torch.finfo(log_s.dtype).min
         ce_s, ce_t = (-log_p.gather(1, index).squeeze(1).clamp(min=lowest) for log_p in (log_s, log_t))
         weight = -torch.expm1(-ce_s / (ce_t + 1e-7)).where(valid, 0)
-        p_t = softmax(log_t.div_(temperature).contiguous(), valid)  # the same as of the logits
+        # the same as of the logits; in the place of log_s, which saves a map
+        p_t = blank_(torch.softmax(log_t.div_(temperature), 1, out=log_s), valid)
     soft = cross_entropy(softmax(soften(student, temperature), valid, log=True), p_t)
     return temperature**2 * mean_over(weight * soft, valid)

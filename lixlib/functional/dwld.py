@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lixlib.functional.checks import check_choice, full_precision, mean_over, shape
-from lixlib.functional.dkd import Split, non_target_terms, split, target_divergence
+from lixlib.functional.dkd import non_target_terms, split, target_divergence
 from lixlib.functional.softmax import blank_
 
 DIVERGENCES = ("kl", "bregman")
@@ -33,17 +33,20 @@ def dwld_loss(
     Raises:
         ValueError: unequal shapes, C < 2, an unknown divergence, or a label that is neither in 0..C-1 nor
             `ignore_index`.
+        RuntimeError: a second derivative is asked for.
     """
     check_choice("divergence", divergence, DIVERGENCES)
     if isinstance(ncld_weight, Tensor) and ncld_weight.dim() and ncld_weight.shape != student.shape:
         raise ValueError(f"ncld_weight must be shaped like the logits {shape(student)}, found {shape(ncld_weight)}")
     if not isinstance(ncld_weight, Tensor):
         ncld_weight = torch.tensor(ncld_weight, dtype=student.dtype)
-    return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index)
+    # a number that knows where both come from, so that a second derivative is noticed without keeping either
+    origins = [values[(0,) * values.dim()] for values in (student, ncld_weight) if values.requires_grad]
+    return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index, sum(origins))
 
 
 class _DWLD(torch.autograd.Function):
-    """The loss with its gradient in closed form, made in the forward pass: one more map is kept for the backward pass.
+    """The loss with its gradient in closed form, made in the forward pass: one map is kept for the backward pass.
 
     With z = logits / T, q = 0 at the target class t, and W the weights, the gradient at one pixel is
 
@@ -52,13 +55,16 @@ class _DWLD(torch.autograd.Function):
                  ... + (W_j - sum_k W_k q_k^S) q_j^S                            more for "bregman"
         d/dW_j = D_j
 
-    Chapter 03 derives it. A gradient that is to be differentiated again comes from autograd instead.
+    Chapter 03 derives it. It cannot be differentiated again: that would take the maps that are not kept.
     """
 
     @staticmethod
-    def forward(ctx, student, weight, teacher, target, temperature, divergence, ignore_index) -> Tensor:
+    def forward(ctx, student, weight, teacher, target, temperature, divergence, ignore_index, origin) -> Tensor:
         valid, index, s, t = split(student, teacher, target, temperature, ignore_index)
-        loss, terms = _loss(valid, s, t, weight, temperature, divergence)
+        terms = non_target_terms(s, t)
+        if divergence == "bregman":
+            terms += s.log_q.exp() - t.log_q.exp()
+        loss = mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid)
         count = valid.sum().clamp(min=1).to(student.dtype)
         slope = None
         if ctx.needs_input_grad[0]:
@@ -75,34 +81,28 @@ class _DWLD(torch.autograd.Function):
             terms = terms if weight.dim() else terms.sum()
         else:
             terms = None
-        ctx.save_for_backward(slope, terms, student, weight, teacher, target)
-        ctx.options = temperature, divergence, ignore_index
-        return loss
+        ctx.save_for_backward(slope, terms)
+        ctx.origin = origin
+        return temperature**2 * loss
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        slope, terms, student, weight, teacher, target = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            inputs = student, weight, teacher, target
-            slope, terms = _differentiable_gradient(ctx.needs_input_grad, *inputs, *ctx.options)
-        return *(None if d is None else gradient * d for d in (slope, terms)), None, None, None, None, None
+        found = (None if d is None else gradient * d for d in ctx.saved_tensors)
+        if torch.is_grad_enabled():  # create_graph
+            found = (None if d is None else _Once.apply(d, ctx.origin) for d in found)
+        return *found, None, None, None, None, None, None
 
 
-def _loss(
-    valid: Tensor, s: Split, t: Split, weight: Tensor, temperature: float, divergence: str
-) -> tuple[Tensor, Tensor]:
-    """The loss, and D_j of every class, 0 at the target. **Shapes**: -> (), (B, C, ...)."""
-    terms = non_target_terms(s, t)
-    if divergence == "bregman":
-        terms = terms + (s.log_q.exp() - t.log_q.exp())
-    return temperature**2 * mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid), terms
+class _Once(torch.autograd.Function):
+    """The identity, which refuses to be differentiated."""
 
+    @staticmethod
+    def forward(ctx, gradient: Tensor, origin: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
 
-def _differentiable_gradient(needed, student, weight, teacher, target, temperature, divergence, ignore_index):
-    """What the closed form gives, with a graph of its own."""
-    valid, _, s, t = split(student, teacher, target, temperature, ignore_index)
-    used = weight.where(valid.unsqueeze(1), 0) if weight.dim() else weight
-    loss, _ = _loss(valid, s, t, used, temperature, divergence)
-    inputs = [tensor for tensor, is_needed in zip((student, weight), needed, strict=False) if is_needed]
-    found = iter(torch.autograd.grad(loss, inputs, create_graph=True))
-    return [next(found) if is_needed else None for is_needed in needed[:2]]
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        raise RuntimeError(
+            "dwld_loss (DWLD) has no second derivative: its gradient is a closed form. "
+            "Build the loss from lixlib.functional.decouple, or take dkd_loss"
+        )

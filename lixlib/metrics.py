@@ -4,19 +4,27 @@ import torch
 from torch import Tensor
 
 from lixlib.data.sample import IGNORE
+from lixlib.functional.checks import check_classes, check_one_device, place, shape, whole
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:
     """Count (truth, prediction) pairs over the valid pixels.
 
-    **Shapes**: prediction and label of one shape, int64 -> (C, C) int64, rows are the truth.
+    **Shapes**: prediction and label of one shape, of any integer types -> (C, C) int64, rows are the truth.
 
     Raises:
-        ValueError: the two shapes differ.
+        ValueError: the two differ in shape or device, are not of an integer type, or hold what is no class: the label
+            besides `ignore_index`, the prediction at a valid pixel.
     """
+    prediction, label = torch.as_tensor(prediction), torch.as_tensor(label)
     if prediction.shape != label.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and label {tuple(label.shape)} differ in shape")
+        raise ValueError(f"prediction {shape(prediction)} and label {shape(label)} differ in shape")
+    check_one_device(prediction=prediction, label=label)
+    label = whole(label)
+    check_classes(label, num_classes, ignore_index, waits=True)
     valid = label != ignore_index
+    prediction = whole(prediction, "prediction").where(valid, 0)
+    check_classes(prediction, num_classes, None, "prediction", waits=True)
     pairs = label[valid] * num_classes + prediction[valid]
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
@@ -56,23 +64,32 @@ def reliability(probability: Tensor, label: Tensor, *, bins: int = 15, ignore_in
 
     Bin m of M holds the confidences in ((m - 1) / M, m / M].
 
-    **Shapes**: probability (B, C, H, W), label (B, H, W) int64 -> (3, bins) float64; rows: the number of pixels, the
-    sum of their confidences, the number of those that are right.
+    **Shapes**: probability (B, C, H, W), label (B, H, W) of an integer type -> (3, bins) float64; rows: the number of
+    pixels, the sum of their confidences, the number of those that are right.
 
     Raises:
-        ValueError: no bin, or shapes that do not fit together.
+        ValueError: no bin; shapes or devices that do not fit together; a label that is no class and not `ignore_index`;
+            at a valid pixel, a largest probability outside [0, 1], as logits have.
     """
+    probability, label = torch.as_tensor(probability), torch.as_tensor(label)
     if bins < 1:
         raise ValueError(f"bins is {bins}: give at least 1")
     if probability.dim() != 4 or probability[:, 0].shape != label.shape:
-        raise ValueError(f"probability {tuple(probability.shape)} does not fit label {tuple(label.shape)}")
-    confidence, prediction = probability.double().max(1)
+        raise ValueError(f"probability {shape(probability)} does not fit label {shape(label)}")
+    check_one_device(probability=probability, label=label)
+    label = whole(label)
+    check_classes(label, probability.shape[1], ignore_index, waits=True)
     valid = label != ignore_index
+    confidence, prediction = probability.double().max(1)
+    wrong = valid & ~((confidence >= 0) & (confidence <= 1 + 1e-2))  # of half precision, 1 may be a little more
+    if wrong.any():
+        at = tuple(wrong.nonzero()[0].tolist())
+        raise ValueError(f"probability {confidence[at].item():.4g} at {place(at)}: give the softmax, in [0, 1]")
     edges = torch.arange(1, bins, dtype=torch.float64, device=label.device) / bins
-    place = torch.bucketize(confidence[valid], edges)  # an upper edge belongs to the bin below it
+    bin_of = torch.bucketize(confidence[valid], edges)  # an upper edge belongs to the bin below it
     right = (prediction == label)[valid].double()
     rows = (torch.ones_like(right), confidence[valid], right)
-    return torch.stack([torch.bincount(place, weights=row, minlength=bins) for row in rows])
+    return torch.stack([torch.bincount(bin_of, weights=row, minlength=bins) for row in rows])
 
 
 def calibration_error(reliability: Tensor) -> float:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,7 +109,7 @@ def fit(
     Raises:
         ValueError: fewer images than one batch, a batch that N processes cannot share, or patience without a
             validation set.
-        TrainingFailed: the loss is not finite; the message names the step, the term and the batch's images.
+        TrainingFailed: the loss is not finite; the message names the step, the term and the images that caused it.
     """
     if len(train) < schedule.batch:
         raise ValueError(f"{len(train)} training images do not fill a batch of {schedule.batch}: lower the batch size")
@@ -130,7 +131,10 @@ def fit(
     run = _Checkpoint(folder, distiller, optimizer, decay, writes=is_first)
     silent = not (progress and is_first)
 
-    with tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=silent) as bar:
+    with (
+        tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=silent) as bar,
+        _Seen(distiller) as seen,
+    ):
         while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
             start = time.perf_counter()
             torch.manual_seed(schedule.seed * 100_003 + run.epoch)
@@ -146,7 +150,7 @@ def fit(
                 for name, term in terms.items():
                     sums[name] = sums.get(name, 0) + term.detach()
                 _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
-                previous = (step, terms, batch.name)
+                previous = (step, terms, batch.name, seen.totals(batch))
                 bar.update()
             _check_finite(previous)
             sums = {name: fabric.all_reduce(total, reduce_op="mean") for name, total in sums.items()}
@@ -201,12 +205,17 @@ def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **option
 
 @torch.no_grad()
 def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
-    """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode."""
+    """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode.
+
+    Raises:
+        ValueError: a sample whose RGB or X is not finite, or whose labels are not classes of the data set.
+    """
     was_training = net.training
     net.to(device).eval()
     num_classes = len(dataset.classes.names)
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     for samples in DataLoader(dataset, batch, collate_fn=collate):
+        samples.check_finite()  # before it goes to a GPU, which would have to wait for the answer
         samples = samples.to(device)
         output = call(net, samples.rgb, samples.x)
         confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)
@@ -277,14 +286,52 @@ class _Checkpoint:
         self.distiller.student.load_state_dict(self.best["student"])
 
 
-def _check_finite(step: tuple[int, dict[str, Tensor], tuple[str, ...]] | None) -> None:
+class _Seen:
+    """Sums over each image of a batch, and of the logits for it: one that is not finite tells which image is at fault.
+
+    Sums, because they are small and no GPU waits for them: they are read if a loss is not finite.
+    """
+
+    def __init__(self, distiller: nn.Module):
+        nets = {name: getattr(distiller, name, None) for name in ("teacher", "student")}
+        self.hooks = [net.register_forward_hook(partial(self._see, name)) for name, net in nets.items() if net]
+        self.logits: dict[str, Tensor] = {}
+
+    def __enter__(self) -> "_Seen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def _see(self, name: str, net: nn.Module, inputs: tuple, output) -> None:
+        self.logits[f"the {name}'s logits"] = _totals(output.logits)
+
+    def totals(self, batch: Sample) -> dict[str, Tensor]:
+        """By what was summed, what comes first in the computation first. **Shapes**: each (B,)."""
+        return {"rgb": _totals(batch.rgb), "x": _totals(batch.x), **self.logits}
+
+
+def _totals(values: Tensor) -> Tensor:
+    return values.detach().flatten(1).sum(1, dtype=torch.float32)
+
+
+def _check_finite(step: tuple[int, dict[str, Tensor], tuple[str, ...], dict[str, Tensor]] | None) -> None:
     if step is None:
         return
-    number, terms, names = step
+    number, terms, names, totals = step
     terms = {name: term.detach() for name, term in terms.items()}
-    if not torch.isfinite(torch.stack(list(terms.values()))).all():
-        wrong = ", ".join(f"{name} = {float(term)}" for name, term in terms.items() if not torch.isfinite(term))
-        raise TrainingFailed(
-            f"step {number}: {wrong} is not finite; images of the batch: {', '.join(names)}. "
-            "Lower the learning rate or that term's lambda, and look at these images."
-        )
+    if torch.isfinite(torch.stack(list(terms.values()))).all():
+        return
+    wrong = ", ".join(f"{name} = {float(term)}" for name, term in terms.items() if not torch.isfinite(term))
+    culprits, advice = ", ".join(names), "Lower the learning rate or that term's lambda, and look at these images."
+    for what, total in totals.items():
+        finite = total.isfinite().tolist()
+        # all of several: weights that are not finite, or batch norm, which mixes the images, rather than one of them
+        if not all(finite) and (what in ("rgb", "x") or any(finite)):
+            culprits = ", ".join(name for name, is_fine in zip(names, finite, strict=True) if not is_fine)
+            culprits += f", of which {what} {'is' if what in ('rgb', 'x') else 'are'} not finite"
+            if what in ("rgb", "x"):
+                advice = "Mend these images or leave them out."
+            break
+    raise TrainingFailed(f"step {number}: {wrong} is not finite; images of the batch: {culprits}. {advice}")

@@ -55,6 +55,25 @@ def test_a_label_that_is_no_class_is_named(wrong):
     assert bad.check(5) is bad
 
 
+@pytest.mark.parametrize("field", ["rgb", "x"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_value_that_is_not_finite_is_named(field, value):
+    bad, good = sample(name="bad"), sample(name="good")
+    getattr(bad, field)[0, 3, 7] = value
+    for broken in (bad, collate([good, bad])):
+        with pytest.raises(ValueError, match=f"bad: {field} is {value} at channel 0, row 3, column 7"):
+            broken.check(5)
+
+
+@pytest.mark.parametrize(
+    ("field", "dtype"), [("label", torch.float32), ("label", torch.bool), ("x", torch.uint8), ("valid", torch.uint8)]
+)
+def test_types_that_do_not_fit(field, dtype):
+    with pytest.raises(ValueError, match=f"one: .*{dtype}"):
+        replace(sample(), **{field: torch.zeros_like(getattr(sample(), field), dtype=dtype)}).check(5)
+    assert replace(sample(), label=sample().label.to(torch.uint8)).check(5)
+
+
 @pytest.mark.parametrize("change", [{"x": torch.zeros(2, *SIZE)}, {"rgb": torch.zeros(3, 32, 40)}])
 def test_shapes_that_do_not_fit_together(change):
     with pytest.raises(ValueError, match=f"one: {next(iter(change))} is .* but its label is"):

@@ -159,6 +159,47 @@ def test_ignored_pixels_do_not_count(method, weighting):
     assert torch.equal(term(student, teacher, target)[method], expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_labels_of_any_integer_type(dtype):
+    batch = make_batch()
+    distiller = make("lix", batch)
+    expected = distiller(batch)
+    found = distiller(replace(batch, label=batch.label.to(dtype)))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("method", ["none", "lix"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda y: y.float(), "integer labels are needed, found torch.float32"),
+        (lambda y: y > 2, "integer labels are needed, found torch.bool"),
+        (lambda y: y[:, 1:], r"found target \(2, 11, 20\) and logits \(2, 4, 12, 20\)"),
+        (lambda y: y.clone().fill_(C), "label 4 at image 0, row 0, column 0"),
+        (lambda y: y.clone().fill_(-1), "label -1 at image 0, row 0, column 0"),
+    ],
+)
+def test_labels_that_cannot_be_used(method, change, message):
+    batch = make_batch()
+    distiller = make(method, batch)
+    with pytest.raises(ValueError, match=message):
+        distiller(replace(batch, label=change(batch.label)))
+
+
+@pytest.mark.parametrize("method", ["kd", "dkd", "dist", "wsld", "dwld"])
+def test_a_teacher_that_fails_at_ignored_pixels_does_no_harm(method):
+    batch = make_batch(ignored=0)
+    batch.label[:, 6:] = 255
+    distiller = make(method, batch, input="teacher") if method == "dwld" else make(method, batch)
+
+    def fails_below(net, inputs, output):
+        output.logits[:, :, 6:] = torch.nan
+
+    distiller.teacher.register_forward_hook(fails_below)
+    sum(distiller(batch).values()).backward()
+    assert all(p.grad.isfinite().all() for p in distiller.parameters() if p.grad is not None)
+
+
 # the others have a weight for each of their terms
 @pytest.mark.parametrize("method", [name for name in ALL if "weight" in default_options(METHODS[name])])
 def test_the_weight_multiplies(method):
@@ -373,6 +414,17 @@ def test_arfd_adapts_only_the_student_and_survives_dead_features():
     value = arfd(student, dead, target)["arfd"]
     value.backward()
     assert value == 1 and (student.taps["tap"].grad == 0).all()
+
+
+@pytest.mark.parametrize("measure", ["cka", "cosine", "pearson"])
+@pytest.mark.parametrize("kernel", ["none", "laplace", "linear"])
+def test_arfd_of_a_dead_map_gives_no_gradient(measure, kernel):
+    student, teacher, target = outputs()
+    student.taps["tap"] = torch.zeros_like(student.taps["tap"], requires_grad=True)
+    arfd = build("arfd", student, teacher, measure=measure, kernel=kernel)
+    nn.init.ones_(arfd.adapters[0].bias)  # constant above 0: the ReLU lets the gradient through
+    arfd(student, teacher, target)["arfd"].backward()
+    assert (student.taps["tap"].grad.abs() < 1e-3).all() and arfd.adapters[0].weight.grad.abs().max() < 1e-3
 
 
 def test_arfd_needs_two_samples():

@@ -229,6 +229,53 @@ def test_dist_by_definition():
     assert abs(dist_loss(student, teacher) - dist_loss(student, teacher, everything)) < 1e-12
 
 
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("logit", [0.0, 5.3])
+def test_dist_of_constant_probabilities_gives_no_gradient(logit, temperature):
+    """As a last layer that starts at zero has them: the quotient of two norms has a gradient of 4e6 there."""
+    _, teacher, target = make("dist", dtype=torch.float32)
+    student = torch.full_like(teacher, logit).requires_grad_()
+    value = dist_loss(student, teacher, target, temperature=temperature)
+    value.backward()
+    assert value.item() == pytest.approx(2 * temperature**2) and (student.grad == 0).all()
+    student = (logit + 1e-3 * torch.randn_like(teacher)).requires_grad_()
+    dist_loss(student, teacher, target, temperature=temperature).backward()
+    assert 0 < student.grad.abs().max() < 1e3
+
+
+@pytest.mark.parametrize("loss", [cwkd_loss, dist_loss])
+def test_a_class_that_is_switched_off_in_both(loss):
+    student, teacher, _ = make("dist")
+    with torch.no_grad():
+        student[:, -1], teacher[:, -1] = -torch.inf, -torch.inf
+    value = loss(student, teacher)
+    value.backward()
+    assert value.isfinite() and student.grad.isfinite().all() and (student.grad[:, -1] == 0).all()
+    if loss is cwkd_loss:
+        assert abs(value - (C - 1) / C * loss(student[:, :-1], teacher[:, :-1])) < 1e-12
+
+
+def test_wsld_of_a_class_that_is_switched_off():
+    student, teacher, target = make("wsld", ignored=0)
+    target = target.clamp(max=C - 2)
+    with torch.no_grad():
+        student[:, -1], teacher[:, -1] = -torch.inf, -torch.inf
+    value = wsld_loss(student, teacher, target)
+    assert abs(value - wsld_loss(student[:, :-1], teacher[:, :-1], target)) < 1e-12
+    assert wsld_loss(student, teacher, target.fill_(C - 1)).isfinite()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@labelled
+def test_nothing_of_an_ignored_pixel_is_used(loss, bad):
+    student, teacher, target = make("dist", h=4, ignored=0)
+    target[:, 2:] = 255
+    expected = torch.autograd.grad(loss(student, teacher, target), student)[0]
+    with torch.no_grad():
+        student[:, :, 2:], teacher[:, :, 2:] = bad, bad
+    assert torch.equal(torch.autograd.grad(loss(student, teacher, target), student)[0], expected)
+
+
 def test_wsld_is_kd_where_the_student_is_far_worse():
     student = torch.tensor([[0.0, 50.0, 0.0]], dtype=torch.float64)
     teacher = torch.tensor([[5.0, 0.0, 0.0]], dtype=torch.float64)

@@ -151,6 +151,31 @@ def test_the_backward_pass_of_dwld_is_the_gradient_of_equation_9(divergence, tem
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("loss", [kd_loss, dkd_loss])
+def test_second_derivatives(loss):
+    student, teacher, target = make((2, 4, 2, 2))
+    assert torch.autograd.gradgradcheck(lambda s: loss(s, teacher, target, temperature=2.0), student)
+
+
+@pytest.mark.parametrize("divergence", ["kl", "bregman"])
+@pytest.mark.parametrize("learnt", ["student", "weight"])
+def test_dwld_refuses_a_second_derivative(learnt, divergence):
+    student, teacher, target = make()
+    scale = torch.ones((), dtype=torch.float64, requires_grad=True)  # where student or weight comes from
+    weight = 1 + torch.rand_like(student)
+    inputs = (scale * student.detach(), weight) if learnt == "student" else (student.detach(), scale * weight)
+    loss = dwld_loss(inputs[0], teacher, target, inputs[1], divergence=divergence)
+    (first,) = torch.autograd.grad(loss, scale, retain_graph=True)
+    (again,) = torch.autograd.grad(loss, scale, create_graph=True)
+    assert first == again
+    with pytest.raises(RuntimeError, match="DWLD.* has no second derivative"):
+        torch.autograd.grad(again, scale, retain_graph=True)
+    # also as one term of several, where the others have one
+    (again,) = torch.autograd.grad(loss + scale**3, scale, create_graph=True)
+    with pytest.raises(RuntimeError, match="DWLD"):
+        torch.autograd.grad(again, scale)
+
+
 def test_gradient_reaches_the_weights():
     student, teacher, target = make()
     weight = torch.rand_like(student).requires_grad_()
@@ -250,6 +275,55 @@ def test_ignored_pixels_do_not_count(loss):
     changed[:, :, 2:] += 7
     assert loss(changed, teacher, target) == value
     assert (student.grad[:, :, 2:] == 0).all()
+
+
+@losses
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["student", "teacher"])
+def test_nothing_of_an_ignored_pixel_is_used(loss, bad, where):
+    student, teacher, target = make((1, C, 4, 9), ignored=0)
+    target[:, 2:] = 255
+    expected = loss(student, teacher, target)
+    expected.backward()
+    kept, student.grad = student.grad, None
+    with torch.no_grad():
+        {"student": student, "teacher": teacher}[where][:, :, 2:] = bad
+    value = loss(student, teacher, target)
+    value.backward()
+    assert torch.equal(value, expected) and torch.equal(student.grad, kept)
+
+
+@pytest.mark.parametrize("loss", [kd_loss, dkd_loss, lambda s, t, y: dwld_loss(s, t, y, 8.0)])
+def test_a_class_that_is_switched_off_costs_nothing(loss):
+    student, teacher, target = make(ignored=0)
+    target = target.clamp(max=C - 2)
+    with torch.no_grad():
+        student[:, -1], teacher[:, -1] = -math.inf, -math.inf
+    value = loss(student, teacher, target)
+    value.backward()
+    rest = student.detach()[:, :-1].requires_grad_()
+    expected = loss(rest, teacher[:, :-1], target)
+    expected.backward()
+    torch.testing.assert_close(value, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(student.grad[:, :-1], rest.grad, rtol=0, atol=1e-12)
+    assert (student.grad[:, -1] == 0).all()
+
+
+@losses
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_nan_at_a_labelled_pixel_is_seen(loss, scale):
+    for which in (0, 1):
+        inputs = make(scale=scale, ignored=0)
+        with torch.no_grad():
+            inputs[which][0, :, 1, 2] = math.nan
+        assert loss(*inputs).isnan()
+
+
+@losses
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32])
+def test_labels_of_any_integer_type(loss, dtype):
+    student, teacher, target = make()
+    assert torch.equal(loss(student, teacher, target.to(dtype)), loss(student, teacher, target))
 
 
 def test_ignore_index_may_be_a_class():

@@ -177,6 +177,16 @@ def test_factor_transfer_reference_values(golden):
     assert_reference(factor_transfer_loss(g["student"], g["teacher"]), g)
 
 
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("size", [0.0, 1e-7])
+def test_a_factor_without_length_gives_no_gradient(p, size):
+    student = torch.randn(3, C, 2, 2)
+    student[1] = size
+    student.requires_grad_()
+    factor_transfer_loss(student, torch.randn(3, C, 2, 2), p=p).backward()
+    assert (student.grad[1] == 0).all() and 0 < student.grad.abs().max() < 1
+
+
 def test_factor_transfer_compares_directions():
     student, teacher = features(2, C, 3, 5), features(2, C, 3, 5)
     for p in (1, 2):
@@ -236,6 +246,10 @@ def test_maskd_diversity_of_equal_single_and_blind_tokens():
     value = maskd_diversity(torch.ones(1, C, 2, 2), blind)
     value.backward()
     assert value == 0 and (blind.grad == 0).all()
+    for logit in (-30.0, -50.0, -60.0):  # squares that float32 can hardly hold
+        blind = torch.full((2, C), logit / C, requires_grad=True)
+        maskd_diversity(torch.ones(1, C, 2, 2), blind).backward()
+        assert blind.grad.isfinite().all() and blind.grad.abs().max() < 10
 
 
 def test_maskd_needs_tokens_of_the_same_channels():

@@ -42,6 +42,66 @@ def test_unequal_shapes_are_named():
         confusion_matrix(torch.zeros(2, dtype=torch.long), torch.zeros(3, dtype=torch.long), 2)
 
 
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.int64]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_labels_and_predictions_of_any_integer_type(dtype):
+    label = torch.arange(19).repeat(20)
+    found = confusion_matrix(label.to(dtype), label.to(dtype), 19)
+    assert torch.equal(found, 20 * torch.eye(19, dtype=torch.int64))
+    assert torch.equal(confusion_matrix(label.numpy(), label.numpy().astype("uint8"), 19), found)
+    probability = torch.eye(19)[label.view(4, 5, 19)].movedim(-1, 1)
+    assert calibration_error(reliability(probability, label.view(4, 5, 19).to(dtype))) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
+def test_what_is_no_integer_is_no_label(dtype):
+    whole, other = torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2, dtype=dtype)
+    for call, what in (
+        (lambda: confusion_matrix(whole, other, 2), "labels"),
+        (lambda: confusion_matrix(other, whole, 2), "predictions"),
+        (lambda: reliability(torch.full((1, 2, 2, 2), 0.5), other), "labels"),
+    ):
+        with pytest.raises(ValueError, match=f"integer {what} are needed, found {dtype}"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 254])
+def test_what_is_no_class_is_named_with_its_place(wrong):
+    right = torch.zeros(2, 4, 4, dtype=torch.int64)
+    bad = right.clone()
+    bad[1, 2, 3] = wrong
+    place = f"{wrong} at image 1, row 2, column 3: .* must be 0..2"
+    with pytest.raises(ValueError, match=f"label {place}, or 255"):
+        confusion_matrix(right, bad, 3)
+    with pytest.raises(ValueError, match=f"prediction {place}$"):
+        confusion_matrix(bad, right, 3)
+    with pytest.raises(ValueError, match=f"label {place}, or 255"):
+        reliability(torch.full((2, 3, 4, 4), 1 / 3), bad)
+    with pytest.raises(ValueError, match="prediction 255 at"):
+        confusion_matrix(bad.where(bad != wrong, 255), right, 3)
+    right[1, 2, 3] = 255  # an ignored pixel may be called anything
+    assert confusion_matrix(bad, right, 3).sum() == 31
+
+
+@pytest.mark.parametrize("value", [-3.0, 1.5, math.nan])
+def test_logits_are_no_probabilities(value):
+    probability = torch.full((1, 2, 3, 3), 0.5)
+    probability[0, :, 1, 2] = value
+    label = torch.zeros(1, 3, 3, dtype=torch.int64)
+    with pytest.raises(ValueError, match="probability .* at image 0, row 1, column 2: give the softmax"):
+        reliability(probability, label)
+    label[0, 1, 2] = 255
+    assert reliability(probability, label)[0].sum() == 8
+
+
+def test_two_devices_are_named():
+    here, there = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64, device="meta")
+    with pytest.raises(ValueError, match="prediction on cpu and label on meta: move them to one device"):
+        confusion_matrix(here, there, 2)
+
+
 def plain_calibration_error(probability, label, bins):
     """Guo et al., ICML 2017, Eq. (5), pixel by pixel."""
     inside = [[] for _ in range(bins)]

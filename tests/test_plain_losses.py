@@ -50,6 +50,8 @@ for shape in ((2, 5, 3, 7), (1, 2, 4, 9), (11, 6)):
         for name in ("kd_loss", "dist_loss", *(["cwkd_loss"] if len(shape) == 4 else [])):
             case(name, logits, *shape, inputs={"ignored": None}, temperature=temperature)
         case("dwld_loss", weighted, *shape, temperature=temperature)
+for kind in ("negentropy", "entropy", "squares", "max"):
+    case("confidence", dense, (2, 5, 3, 7), kind=kind)
 case("dkd_loss", logits, 2, 5, 3, 7, alpha=0.5, beta=2.0)
 case("dist_loss", logits, 2, 5, 3, 7, beta=2.0, gamma=0.5)
 
@@ -123,4 +125,4 @@ def test_equals_the_plain_transcription(name, make, options):
 
 
 def test_every_function_is_compared():
-    assert {param.values[0] for param in CASES} == set(functional.__all__) - {"confidence"}
+    assert {param.values[0] for param in CASES} == set(functional.__all__)

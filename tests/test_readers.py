@@ -97,7 +97,27 @@ def test_an_id_that_is_no_class_is_named_with_its_place(number, dtype):
     assert (from_ids(image, classes.CITYSCAPES_IDS)[3] == [18, 255, 255, 255, 255, 255]).all()
 
 
+@pytest.mark.parametrize("number", [-1, -300, 2**31 + 1, 2**32])
+def test_an_id_of_any_size_is_named(number):
+    with pytest.raises(ValueError, match=f"id {number} at row 0, column 1 is in no class"):
+        from_ids(np.array([[0, number]]), {0: 0, 255: 255})
+
+
+@pytest.mark.parametrize("colour", [[0, 258, 3], [0, 0, 66051], [-1, 2, 3], [2**32 + 1, 2, 3]])
+def test_a_colour_beyond_a_byte_is_named(colour):
+    with pytest.raises(ValueError, match=re.escape(f"colour {colour} at row 0, column 0")):
+        from_colours(np.array([[colour]]), np.array([[0, 0, 0], [1, 2, 3]], dtype=np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "uint32", "int64", "uint64", "bool"])
+def test_ids_of_any_integer_type(dtype):
+    assert from_ids(np.array([[0, 1]]).astype(dtype), {0: 5, 1: 6, 255: 255}).tolist() == [[5, 6]]
+
+
 def test_labels_of_the_wrong_kind():
+    for read in (from_ids, from_colours):
+        with pytest.raises(ValueError, match="labels must be of an integer type, found float32"):
+            read(np.zeros((4, 6), dtype=np.float32), classes.VKITTI2.colours)
     with pytest.raises(ValueError, match="this is a colour image, and ids are needed"):
         from_ids(np.zeros((4, 6, 3), dtype=np.uint8), classes.CITYSCAPES_IDS)
     with pytest.raises(ValueError, match=r"this image is \(4, 6\), and class colours are needed"):

@@ -31,6 +31,7 @@ class Scenes(Dataset):
         self.label = blocks.repeat_interleave(8, 1).repeat_interleave(8, 2)
         noise = torch.rand(count, 3, *SIZE, generator=generator)
         self.rgb = self.label[:, None] * 0.3 + noise * 0.3
+        self.x = self.label[:, None] / 2
         self.reads, self.stops_at = 0, stops_at
 
     def __len__(self):
@@ -40,7 +41,7 @@ class Scenes(Dataset):
         self.reads += 1
         if self.reads == self.stops_at:
             raise KeyboardInterrupt
-        x = self.label[i][None] / 2
+        x = self.x[i]
         return Sample(self.rgb[i], x, torch.ones_like(x, dtype=torch.bool), self.label[i], f"scene{i}")
 
 
@@ -154,6 +155,37 @@ def test_a_loss_that_is_not_finite_names_step_term_and_images(tmp_path, silent):
     with pytest.raises(TrainingFailed, match=r"step 2: ce = nan is not finite; images of the batch: .*scene3"):
         train(tmp_path, data=data, progress=not silent)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["log"] == log
+
+
+@pytest.mark.parametrize("field", ["rgb", "x"])
+def test_the_image_that_is_not_finite_is_named_alone(tmp_path, field):
+    data = Scenes(4)
+    getattr(data, field)[2, 0, 5, 5] = torch.inf
+    with pytest.raises(TrainingFailed, match=f"images of the batch: scene2, of which {field} is not finite. Mend"):
+        train(tmp_path, distiller("kd"), data=data, augment=None)
+
+
+def test_the_image_for_which_the_teacher_fails_is_named_alone(tmp_path):
+    model, data = distiller("kd"), Scenes(4)
+    forward = model.teacher.forward
+
+    def overflows(rgb, x):
+        output = forward(rgb, x)
+        output.logits[(rgb == data.rgb[1]).flatten(1).all(1)] = torch.inf
+        return output
+
+    model.teacher.forward = overflows
+    with pytest.raises(TrainingFailed, match="step 1: kd = nan .* scene1, of which the teacher's logits are not"):
+        train(tmp_path, model, data=data, augment=None)
+    assert not model.teacher._forward_hooks and not model.student._forward_hooks
+
+
+@pytest.mark.parametrize("field", ["rgb", "x"])
+def test_evaluation_refuses_what_is_not_finite(field):
+    data = Scenes(4)
+    getattr(data, field)[2, 0, 5, 6] = torch.nan
+    with pytest.raises(ValueError, match=f"scene2: {field} is nan at channel 0, row 5, column 6"):
+        evaluate(distiller().student, data, batch=2)
 
 
 def test_a_learning_rate_that_explodes_is_noticed(tmp_path):

@@ -8,6 +8,8 @@ Names and arguments are those of lixlib.functional. The teacher is a constant; 2
 one pixel has another.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -107,6 +109,16 @@ def wsld_loss(student: Tensor, teacher: Tensor, target: Tensor, *, temperature: 
     weight = 1 - (-(ce_s / (ce_t + 1e-7)).clamp(min=0)).exp()
     soft = -((t / temperature).softmax(1) * (s / temperature).log_softmax(1)).sum(1)
     return temperature**2 * (weight * soft).mean()
+
+
+def confidence(logits: Tensor, *, kind: str = "negentropy") -> Tensor:
+    p = logits.softmax(1)
+    if kind == "squares":
+        return (p * p).sum(1)
+    if kind == "max":
+        return p.amax(1)
+    entropy = -(p * p.log()).sum(1)
+    return entropy if kind == "entropy" else 1 - entropy / math.log(p.shape[1])
 
 
 # Feature maps (B, C, H, W)

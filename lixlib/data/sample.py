@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lixlib.functional.checks import is_whole
+
 IGNORE = 255
 
 
@@ -35,19 +37,41 @@ class Sample:
         """Return the sample itself if it keeps the type's promises.
 
         Raises:
-            ValueError: shapes that do not fit together, or a label that is neither a class nor 255.
+            ValueError: shapes or types that do not fit, RGB or X that is not finite, or a label that is neither a class
+                nor 255.
         """
         height, width = self.label.shape[-2:]
         for field, channels in (("rgb", (3,)), ("x", (1, 3)), ("valid", (1,))):
             shape = tuple(getattr(self, field).shape)
             if shape[-2:] != (height, width) or shape[-3] not in channels:
                 raise ValueError(f"{self.name}: {field} is {shape}, but its label is {tuple(self.label.shape)}")
+        if self.valid.dtype != torch.bool:
+            raise ValueError(f"{self.name}: valid is {self.valid.dtype}, and bool is needed")
+        self.check_finite()
         check_label(self.label, num_classes, self.name)
         return self
+
+    def check_finite(self) -> None:
+        """Raise a ValueError that names sample, value and place if RGB or X holds NaN or an infinite value."""
+        for field in ("rgb", "x"):
+            values = getattr(self, field)
+            if not values.is_floating_point():
+                raise ValueError(f"{self.name}: {field} is {values.dtype}, and a float type is needed")
+            finite = values.isfinite()
+            if not finite.all():
+                *image, channel, row, column = at = tuple((~finite).nonzero()[0].tolist())
+                name = self.name[image[0]] if image else self.name
+                raise ValueError(
+                    f"{name}: {field} is {values[at].item()} at channel {channel}, row {row}, column {column}: "
+                    "numbers are needed, and 0 where x is not valid"
+                )
 
 
 def check_label(label: Tensor, num_classes: int, name: object) -> None:
     """Raise a ValueError that names the place and the value if a label is neither a class nor 255."""
+    if not is_whole(label):
+        raise ValueError(f"{name}: integer labels are needed, found {label.dtype}")
+    label = label.long()
     wrong = (label != IGNORE) & ((label < 0) | (label >= num_classes))
     if wrong.any():
         where = wrong.nonzero()[0].tolist()

@@ -10,6 +10,7 @@ from lixlib.distillers.common import tap_pairs
 from lixlib.functional import cka, gram
 from lixlib.functional.checks import check_choice
 from lixlib.functional.cka import KERNELS
+from lixlib.functional.norms import unit
 from lixlib.nets.output import Output
 
 MEASURES = ("cka", "cosine", "euclidean", "pearson")
@@ -144,5 +145,7 @@ class ARFD(nn.Module):
         if self.measure == "euclidean":
             return F.mse_loss(s, t)
         if self.measure == "pearson":
-            s, t = s - s.mean(1, keepdim=True), t - t.mean(1, keepdim=True)
-        return 1 - F.cosine_similarity(s, t).mean()
+            s, t = (unit(f - f.mean(1, keepdim=True), 1, uncentred=f) for f in (s, t))
+        else:
+            s, t = unit(s, 1), unit(t, 1)
+        return 1 - (s * t).sum(1).mean()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lixlib.functional.checks import shape
+from lixlib.functional.checks import shape, whole
 from lixlib.nets.output import Output
 
 
@@ -76,6 +76,7 @@ def check_batch_norm(method: nn.Module, tap: str, f: Tensor) -> None:
 
 def targets(label: Tensor, teacher: Output | None) -> Tensor:
     """The labels, or the teacher's classes in an image that has no label at all. **Shapes**: twice (B, H, W)."""
+    label = whole(label)
     if teacher is None:
         return label
     unlabelled = (label == 255).flatten(1).all(1)

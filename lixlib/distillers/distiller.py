@@ -30,7 +30,8 @@ from lixlib.distillers.rkd import RKD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.vid import VID
 from lixlib.distillers.wsld import WSLD
-from lixlib.functional.checks import check_choice, valid_pixels
+from lixlib.functional.checks import check_choice, valid_pixels, whole
+from lixlib.functional.softmax import softmax
 from lixlib.nets.output import Output, call
 
 if TYPE_CHECKING:
@@ -129,17 +130,22 @@ class Distiller(nn.Module):
         """The loss terms by name, "ce" first; the loss is their sum. Each is a mean over valid pixels, label != 255.
 
         In an image with no label at all, the method takes the class that the teacher sees for the target.
+
+        Raises:
+            ValueError: labels that do not fit the logits, are not of an integer type, or are no class and not 255.
         """
         student, teacher = call(self.student, batch.rgb, batch.x), None
-        valid = valid_pixels(student.logits, batch.label)
-        total = F.cross_entropy(student.logits.float(), batch.label, ignore_index=255, reduction="sum")
+        label = whole(batch.label)
+        valid = valid_pixels(student.logits, label)
+        log_p = softmax(student.logits.float(), valid, log=True)
+        total = F.nll_loss(log_p, label, ignore_index=255, reduction="sum")
         if self.teacher is not None:
             with torch.no_grad():
                 teacher = call(self.teacher, batch.rgb, batch.x)
         terms = {"ce": total / valid.sum().clamp(min=1)}
         if self.x_head is not None:
             terms["x"] = self.auxiliary * self.x_head(student, batch)
-        return {**terms, **self.method(student, teacher, targets(batch.label, teacher))}
+        return {**terms, **self.method(student, teacher, targets(label, teacher))}
 
 
 @torch.no_grad()

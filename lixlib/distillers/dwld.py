@@ -166,6 +166,8 @@ class DWLD(nn.Module):
         logits = {"student": student, "teacher": teacher}[self.input].logits.detach()
         if self.weighting == "closed-form":
             return self._spread(1 - confidence(logits, kind=self.kind), logits)
+        if target is not None:  # no NaN of an ignored pixel may reach the controller's gradient
+            logits = logits.where((target != 255).unsqueeze(1), 0)
         weights = self.controller(logits).float()
         if self.weighting == "normalised":
             # The target class has no say: its entry is not used by the loss, so a controller could hide weight there.

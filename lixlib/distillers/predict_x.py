@@ -29,7 +29,7 @@ class XHead(nn.Module):
     def forward(self, student: Output, batch: Sample) -> Tensor:
         predicted = F.interpolate(self.head(student.taps[self.tap]).float(), size=batch.x.shape[-2:], mode="bilinear")
         valid = batch.valid.expand_as(batch.x)
-        return (predicted - batch.x).abs().where(valid, 0).sum() / valid.sum().clamp(min=1)
+        return (predicted - batch.x.where(valid, 0)).abs().where(valid, 0).sum() / valid.sum().clamp(min=1)
 
 
 class PredictX(nn.Module):

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import full_precision
+from lixlib.functional.norms import FLOOR, unit
 from lixlib.functional.pooling import pool_to_smaller
 
 
@@ -31,4 +32,4 @@ def attention_map(features: Tensor, p: float = 2) -> Tensor:
     """Mean over channels of |f|^p, with L2 norm 1; a map of zeros stays 0. **Shapes**: (B, C, H, W) -> (B, H W)."""
     # neither a product nor a norm keeps |f|^p for the backward pass; the product takes a third of the norm's time
     sums = (features * features).sum(1) if p == 2 else torch.linalg.vector_norm(features, p, dim=1).pow(p)
-    return F.normalize(sums.flatten(1) / features.shape[1])
+    return unit(sums.flatten(1) / features.shape[1], 1, floor=FLOOR**p)

@@ -8,11 +8,14 @@ from torch import Tensor
 
 
 def full_precision(function: Callable) -> Callable:
-    """Run a function of tensors outside autocast, half-precision tensors cast to float32; float64 stays float64."""
+    """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64."""
 
     def upcast(value):
-        half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
-        return value.float() if half else value
+        if not isinstance(value, Tensor):
+            return value
+        if value.dtype in (torch.float16, torch.bfloat16):
+            return value.float()
+        return value.long() if is_whole(value) else value
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
@@ -23,6 +26,43 @@ def full_precision(function: Callable) -> Callable:
             return function(*args, **kwargs)
 
     return wrapper
+
+
+def is_whole(values: Tensor) -> bool:
+    """Whether a tensor is of an integer type, of any width; bool is none."""
+    return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
+
+
+def whole(values: Tensor, what: str = "label") -> Tensor:
+    """The values as int64; a ValueError names their type if it is not an integer one."""
+    if not is_whole(values):
+        raise ValueError(f"integer {what}s are needed, found {values.dtype}")
+    return values.long()
+
+
+def check_classes(
+    values: Tensor, classes: int, ignore_index: int | None = 255, what: str = "label", *, waits: bool = False
+) -> None:
+    """Raise a ValueError that names value and place if one is neither in 0..classes-1 nor `ignore_index`.
+
+    Without `waits` a wrong value on a GPU is asserted asynchronously: the stream never waits for the check.
+    """
+    good = (values >= 0) & (values < classes)
+    ignored = ""
+    if ignore_index is not None:
+        good |= values == ignore_index
+        ignored = f", or {ignore_index} where the pixel is ignored"
+    if values.device.type == "cuda" and not waits:
+        torch._assert_async(good.all(), f"{what}s must be 0..{classes - 1}{ignored}")
+    elif not good.all():
+        at = tuple((~good).nonzero()[0].tolist())
+        raise ValueError(f"{what} {values[at].item()} at {place(at)}: {what}s must be 0..{classes - 1}{ignored}")
+
+
+def place(at: tuple[int, ...]) -> str:
+    """An index into (N,), (H, W) or (B, H, W), in words."""
+    names = {1: ["row"], 2: ["row", "column"], 3: ["image", "row", "column"]}.get(len(at), ["index"] * len(at))
+    return ", ".join(f"{name} {i}" for name, i in zip(names, at, strict=True))
 
 
 def check_same_shape(student: Tensor, teacher: Tensor) -> None:
@@ -37,6 +77,13 @@ def check_same_batch(student: Tensor, teacher: Tensor) -> None:
         raise ValueError(
             f"student and teacher must be (B, ...) with one B, found {shape(student)} and {shape(teacher)}"
         )
+
+
+def check_one_device(**tensors: Tensor) -> None:
+    """Raise a ValueError that names the devices of the tensors unless they are on one."""
+    if len({tensor.device for tensor in tensors.values()}) > 1:
+        found = " and ".join(f"{name} on {tensor.device}" for name, tensor in tensors.items())
+        raise ValueError(f"{found}: move them to one device")
 
 
 def check_choice(what: str, value: str, allowed) -> None:
@@ -54,35 +101,21 @@ def check_temperature(temperature: float) -> None:
 def valid_pixels(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
     """The mask of the pixels that carry a label.
 
-    On a GPU a wrong label is asserted asynchronously: the stream never waits for the check.
-
     **Shapes**: logits (B, C, H, W) or (N, C); target and the result (B, H, W) or (N,).
 
     Raises:
-        ValueError: target does not fit the logits, is not of an integer type, or holds a label outside 0..C-1 that is
-            not `ignore_index`.
+        ValueError: target does not fit the logits, is on another device, is not of an integer type, or holds a label
+            outside 0..C-1 that is not `ignore_index`.
     """
     if logits.dim() < 2 or target.shape != logits.shape[:1] + logits.shape[2:]:
         raise ValueError(
             f"target must be (B, H, W) for logits (B, C, H, W), or (N,) for (N, C): "
             f"found target {shape(target)} and logits {shape(logits)}"
         )
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise ValueError(f"target must hold integer labels, found {target.dtype}")
-    classes = logits.shape[1]
-    valid = target != ignore_index
-    good = ((target >= 0) & (target < classes)) | ~valid
-    if target.device.type == "cuda":
-        torch._assert_async(good.all(), f"target holds a label outside 0..{classes - 1} that is not {ignore_index}")
-    elif not good.all():
-        place = (~good).nonzero()[0].tolist()
-        names = {1: ["row"], 3: ["image", "row", "column"]}.get(len(place), ["index"] * len(place))
-        where = ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=True))
-        raise ValueError(
-            f"label {target[tuple(place)].item()} at {where}: "
-            f"labels must be 0..{classes - 1}, or {ignore_index} where the pixel is ignored"
-        )
-    return valid
+    check_one_device(target=target, logits=logits)
+    target = whole(target)
+    check_classes(target, logits.shape[1], ignore_index)
+    return target != ignore_index
 
 
 def mean_over(values: Tensor, valid: Tensor | None) -> Tensor:

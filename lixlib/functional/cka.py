@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import check_choice, full_precision, shape
+from lixlib.functional.norms import unit
 
 KERNELS = ("linear", "gaussian", "laplace")
 
@@ -78,7 +79,8 @@ def cka(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
         ValueError: unequal or not square Grams, or fewer than 2 samples.
     """
     _check_grams(k, l)
-    return (_unit(centre(k), k) * _unit(centre(l), l)).sum((-2, -1))
+    k, l = (unit(centre(gram), (-2, -1), uncentred=gram) for gram in (k, l))  # noqa: E741
+    return (k * l).sum((-2, -1))
 
 
 @full_precision
@@ -92,7 +94,7 @@ def linear_cka(x: Tensor, y: Tensor) -> Tensor:
     """
     if x.dim() < 2 or y.dim() < 2 or x.shape[-2] != y.shape[-2] or x.shape[-2] < 2:
         raise ValueError(f"x and y must be (..., n, d1) and (..., n, d2), n >= 2: found {shape(x)} and {shape(y)}")
-    x, y = (_unit(v - v.mean(-2, keepdim=True), v) for v in (x, y))
+    x, y = (unit(v - v.mean(-2, keepdim=True), (-2, -1), uncentred=v) for v in (x, y))
     xy, xx, yy = (torch.linalg.matrix_norm(a.mT @ b) for a, b in ((x, y), (x, x), (y, y)))
     return xy / xx.where(xx > 0, 1) * (xy / yy.where(yy > 0, 1))
 
@@ -100,14 +102,6 @@ def linear_cka(x: Tensor, y: Tensor) -> Tensor:
 def centre(k: Tensor) -> Tensor:
     """H K H, by subtracting row and column means. **Shapes**: (..., n, n) -> the same."""
     return k - k.mean(-1, keepdim=True) - k.mean(-2, keepdim=True) + k.mean((-2, -1), keepdim=True)
-
-
-def _unit(centred: Tensor, raw: Tensor) -> Tensor:
-    """Divide by the Frobenius norm; 0 where centring left only the rounding of a constant."""
-    norm = torch.linalg.matrix_norm(centred, keepdim=True)
-    floor = 32 * torch.finfo(raw.dtype).eps * torch.linalg.matrix_norm(raw.detach(), keepdim=True)
-    constant = norm <= floor
-    return (centred / norm.where(~constant, 1)).where(~constant, 0)
 
 
 def _check_grams(k: Tensor, l: Tensor) -> int:  # noqa: E741

@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from lixlib.functional.checks import check_choice, full_precision, shape
+from lixlib.functional.softmax import entropy
 
 KINDS = ("negentropy", "entropy", "squares", "max")
 
@@ -24,11 +25,8 @@ def confidence(logits: Tensor, *, kind: str = "negentropy") -> Tensor:
     check_choice("confidence", kind, KINDS)
     if logits.dim() < 2 or logits.shape[1] < 2:
         raise ValueError(f"confidence needs logits (B, C, H, W) or (N, C) of at least 2 classes, found {shape(logits)}")
-    log_p = logits.log_softmax(1)
-    p = log_p.exp()
-    if kind == "max":
-        return p.amax(1)
-    if kind == "squares":
-        return p.square().sum(1)
-    entropy = -(p * log_p).sum(1)
-    return entropy if kind == "entropy" else 1 - entropy / math.log(logits.shape[1])
+    if kind in ("max", "squares"):
+        p = logits.softmax(1)
+        return p.amax(1) if kind == "max" else p.square().sum(1)
+    found = entropy(logits)
+    return found if kind == "entropy" else 1 - found / math.log(logits.shape[1])

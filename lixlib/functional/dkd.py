@@ -5,15 +5,17 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
 
 from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, shape, valid_pixels
-from lixlib.functional.kd import kl_divergence, soften
+from lixlib.functional.kd import pixel_divergence
+from lixlib.functional.softmax import BACKWARD, blank_, divergence_terms, kl_divergence, soften
 
 
 class Split(NamedTuple):
     """One network's softmax, split at the target class t.
 
-    **Shapes**: log_q (B, C, ...), so low in the target's slot that q_t = 0; margin (B, ...).
+    **Shapes**: log_q (B, C, ...), -inf in the target's slot; margin (B, ...). At an ignored pixel both mean nothing.
     """
 
     log_q: Tensor  # log of q_j = p_j / (1 - p_t)
@@ -34,7 +36,11 @@ def decouple(
         ValueError: unequal shapes, C < 2, or a label that is neither in 0..C-1 nor `ignore_index`.
     """
     valid, _, s, t = split(student, teacher, target, temperature, ignore_index)
-    maps = target_divergence(s, t), non_target_terms(s, t).sum(1), kl_divergence(student, teacher.detach(), temperature)
+    maps = (
+        target_divergence(s, t),
+        kl_divergence(s.log_q, t.log_q),
+        pixel_divergence(student, teacher, temperature, valid),
+    )
     return tuple(values.where(valid, 0) for values in maps)
 
 
@@ -51,13 +57,15 @@ def dkd_loss(
 ) -> Tensor:
     """T^2 (alpha TCLD + beta NCLD), mean over valid pixels: LIX Eq. (4).
 
+    A class that is switched off, its logit -inf, costs 0 if it is so in the teacher, and inf if in the student alone.
+
     **Shapes**: student and teacher logits (B, C, H, W) or (N, C); target (B, H, W) or (N,) -> ().
 
     Raises:
         ValueError: unequal shapes, C < 2, or a label that is neither in 0..C-1 nor `ignore_index`.
     """
     valid, _, s, t = split(student, teacher, target, temperature, ignore_index)
-    per_pixel = alpha * target_divergence(s, t) + beta * non_target_terms(s, t).sum(1)
+    per_pixel = alpha * target_divergence(s, t) + beta * kl_divergence(s.log_q, t.log_q)
     return temperature**2 * mean_over(per_pixel, valid)
 
 
@@ -75,25 +83,40 @@ def split(
     if classes < 2:
         raise ValueError(f"non-target classes need at least 2 classes, found logits {shape(student)}")
     index = target.where(valid, 0).long().unsqueeze(1)  # ignored pixels are computed as class 0, then dropped
-    return valid, index, *(_split(soften(logits, temperature), index) for logits in (student, teacher.detach()))
+    s, t = (_Split.apply(soften(logits, temperature), index, valid) for logits in (student, teacher.detach()))
+    return valid, index, Split(*s), Split(*t)
 
 
-def _split(logits: Tensor, index: Tensor) -> Split:
-    # Finite, where minus infinity would give 0 * (-inf + inf) = NaN in the divergence.
-    lowest = torch.finfo(logits.dtype).min / 4
-    log_q = logits.scatter(1, index, lowest).log_softmax(1)
-    other = (index + 1) % logits.shape[1]  # any j != t will do: log(p_t / (1 - p_t)) = z_t - z_j + log q_j
-    pair = logits.gather(1, torch.cat([index, other], dim=1))
-    return Split(log_q, pair[:, 0] - pair[:, 1] + log_q.gather(1, other).squeeze(1))
+class _Split(Function):
+    """The two fields of `Split`, and their gradient in one step.
+
+    With z the logits, log q_j = z_j - l for j != t and the margin is z_t - l, where l = log sum over j != t of exp z_j.
+    """
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, index: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        # finite, so that it is left where all other classes are switched off
+        lowest = torch.finfo(logits.dtype).min / 4
+        others = logits.scatter(1, index, lowest)
+        log_q = blank_(others.log_softmax(1), valid)
+        log_sum = others.amax(1) - log_q.amax(1)
+        log_q.scatter_(1, index, -torch.inf)
+        ctx.save_for_backward(log_q, index)
+        return log_q, (logits.gather(1, index).squeeze(1) - log_sum).where(valid, 0)
+
+    @staticmethod
+    def backward(ctx, of_log_q: Tensor, of_margin: Tensor):
+        log_q, index = ctx.saved_tensors
+        gradient = of_log_q.scatter(1, index, of_margin.unsqueeze(1))
+        return BACKWARD[True](gradient, log_q, 1, log_q.dtype), None, None
 
 
 def target_divergence(s: Split, t: Split) -> Tensor:
     """TCLD = KL(b^T || b^S) per pixel. **Shapes**: -> (B, ...)."""
-    hit_s, hit_t = F.logsigmoid(s.margin), F.logsigmoid(t.margin)  # log p_t
-    miss_s, miss_t = F.logsigmoid(-s.margin), F.logsigmoid(-t.margin)  # log(1 - p_t)
-    return hit_t.exp() * (hit_t - hit_s) + miss_t.exp() * (miss_t - miss_s)
+    # log p_t and log(1 - p_t)
+    return kl_divergence(*(torch.stack([F.logsigmoid(x.margin), F.logsigmoid(-x.margin)], dim=1) for x in (s, t)))
 
 
 def non_target_terms(s: Split, t: Split) -> Tensor:
     """q_j^T log(q_j^T / q_j^S) per class, 0 in the target's slot; NCLD is their sum. **Shapes**: -> (B, C, ...)."""
-    return F.kl_div(s.log_q, t.log_q, reduction="none", log_target=True)
+    return divergence_terms(s.log_q, t.log_q)

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from lixlib.functional.checks import check_choice, full_precision, mean_over, shape
 from lixlib.functional.dkd import non_target_terms, split, target_divergence
+from lixlib.functional.softmax import blank_
 
 DIVERGENCES = ("kl", "bregman")
 
@@ -33,11 +33,16 @@ def dwld_loss(
     Raises:
         ValueError: unequal shapes, C < 2, an unknown divergence, or a label that is neither in 0..C-1 nor
             `ignore_index`.
+        RuntimeError: a second derivative is asked for.
     """
     check_choice("divergence", divergence, DIVERGENCES)
     if isinstance(ncld_weight, Tensor) and ncld_weight.dim() and ncld_weight.shape != student.shape:
         raise ValueError(f"ncld_weight must be shaped like the logits {shape(student)}, found {shape(ncld_weight)}")
-    return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index)
+    if not isinstance(ncld_weight, Tensor):
+        ncld_weight = torch.tensor(ncld_weight, dtype=student.dtype)
+    # a number that knows where both come from, so that a second derivative is noticed without keeping either
+    origins = [values[(0,) * values.dim()] for values in (student, ncld_weight) if values.requires_grad]
+    return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index, sum(origins))
 
 
 class _DWLD(torch.autograd.Function):
@@ -50,36 +55,54 @@ class _DWLD(torch.autograd.Function):
                  ... + (W_j - sum_k W_k q_k^S) q_j^S                            more for "bregman"
         d/dW_j = D_j
 
-    Chapter 03 derives it.
+    Chapter 03 derives it. It cannot be differentiated again: that would take the maps that are not kept.
     """
 
     @staticmethod
-    def forward(ctx, student, weight, teacher, target, temperature, divergence, ignore_index) -> Tensor:
+    def forward(ctx, student, weight, teacher, target, temperature, divergence, ignore_index, origin) -> Tensor:
         valid, index, s, t = split(student, teacher, target, temperature, ignore_index)
-        q_s, q_t = s.log_q.exp(), t.log_q.exp()
         terms = non_target_terms(s, t)
         if divergence == "bregman":
-            terms += q_s - q_t
+            terms += s.log_q.exp() - t.log_q.exp()
         loss = mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid)
-        share = (valid.to(q_s.dtype) / valid.sum().clamp(min=1)).unsqueeze(1)  # of each pixel in the mean
+        count = valid.sum().clamp(min=1).to(student.dtype)
         slope = None
         if ctx.needs_input_grad[0]:
+            q_s = s.log_q.exp()
             gap = (s.margin.sigmoid() - t.margin.sigmoid()).unsqueeze(1)
-            pull = weight * q_t
-            slope = q_s * (pull.sum(1, keepdim=True) - gap) - pull
+            pull = t.log_q.exp().mul_(weight)
+            slope = (q_s * (pull.sum(1, keepdim=True) - gap)).sub_(pull)
             if divergence == "bregman":
                 push = weight * q_s
                 slope += push - q_s * push.sum(1, keepdim=True)
-            slope = slope.scatter_(1, index, gap) * (temperature * share)
-        if ctx.needs_input_grad[1]:
-            terms = terms * (temperature**2 * share)
-            ctx.save_for_backward(slope, terms if weight.dim() else terms.sum())
+            slope = blank_(slope.scatter_(1, index, gap).mul_(temperature / count), valid)
+        if ctx.needs_input_grad[1]:  # the terms are 0 where a pixel is not valid
+            terms = terms * (temperature**2 / count)
+            terms = terms if weight.dim() else terms.sum()
         else:
-            ctx.save_for_backward(slope, None)
+            terms = None
+        ctx.save_for_backward(slope, terms)
+        ctx.origin = origin
         return temperature**2 * loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, gradient: Tensor):
-        slope, terms = ctx.saved_tensors
-        return *(None if d is None else gradient * d for d in (slope, terms)), None, None, None, None, None
+        found = (None if d is None else gradient * d for d in ctx.saved_tensors)
+        if torch.is_grad_enabled():  # create_graph
+            found = (None if d is None else _Once.apply(d, ctx.origin) for d in found)
+        return *found, None, None, None, None, None, None
+
+
+class _Once(torch.autograd.Function):
+    """The identity, which refuses to be differentiated."""
+
+    @staticmethod
+    def forward(ctx, gradient: Tensor, origin: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        raise RuntimeError(
+            "dwld_loss (DWLD) has no second derivative: its gradient is a closed form. "
+            "Build the loss from lixlib.functional.decouple, or take dkd_loss"
+        )

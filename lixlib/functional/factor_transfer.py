@@ -1,9 +1,9 @@
 """Factor transfer (Kim et al., NeurIPS 2018)."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, full_precision
+from lixlib.functional.norms import unit
 
 
 @full_precision
@@ -12,7 +12,8 @@ def factor_transfer_loss(student: Tensor, teacher: Tensor, *, p: int = 1) -> Ten
 
     p = 1: mean |F_s - F_t| over all entries; p = 2: ||F_s - F_t||_2, mean over the images. This is the paper's form
     (Eq. (3)); RepDistiller's code under the same name compares attention maps. The entries of a vector of length 1
-    shrink as it grows: p = 1 falls as 1 / sqrt(C H W), and its gradient as 1 / (C H W).
+    shrink as it grows: p = 1 falls as 1 / sqrt(C H W), and its gradient as 1 / (C H W). A factor of
+    norm 1e-6 or less counts as 0, without gradient.
 
     **Shapes**: student and teacher factors (B, ...), the same -> ().
 
@@ -22,5 +23,5 @@ def factor_transfer_loss(student: Tensor, teacher: Tensor, *, p: int = 1) -> Ten
     check_same_shape(student, teacher)
     if p not in (1, 2):
         raise ValueError(f"p must be 1 or 2, found {p}")
-    s, t = (F.normalize(factor.flatten(1), dim=1) for factor in (student, teacher.detach()))
+    s, t = (unit(factor.flatten(1), 1) for factor in (student, teacher.detach()))
     return (s - t).abs().mean() if p == 1 else (s - t).norm(dim=1).mean()

@@ -1,9 +1,9 @@
 """Knowledge distillation on logits (Hinton et al., 2015; LIX Eq. (1))."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.functional.softmax import kl_divergence, soften, softmax
 
 
 @full_precision
@@ -11,6 +11,8 @@ def kd_loss(
     student: Tensor, teacher: Tensor, target: Tensor | None = None, *, temperature: float = 1.0, ignore_index: int = 255
 ) -> Tensor:
     """T^2 KL(p^T || p^S) of the softmax at temperature T, mean over valid pixels: LIX Eq. (1).
+
+    A class that is switched off, its logit -inf, costs 0 if it is so in the teacher, and inf if in the student alone.
 
     **Shapes**: student and teacher logits (B, C, H, W) or (N, C); target (B, H, W) or (N,), None for all pixels -> ().
 
@@ -20,15 +22,10 @@ def kd_loss(
     check_same_shape(student, teacher)
     check_temperature(temperature)
     valid = None if target is None else valid_pixels(student, target, ignore_index)
-    return temperature**2 * mean_over(kl_divergence(student, teacher.detach(), temperature), valid)
+    return temperature**2 * mean_over(pixel_divergence(student, teacher, temperature, valid), valid)
 
 
-def kl_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """KL(p^T || p^S) per pixel, from log-probabilities. **Shapes**: (B, C, ...) -> (B, ...)."""
-    log_s, log_t = (soften(logits, temperature).log_softmax(1) for logits in (student, teacher))
-    return F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(1)
-
-
-def soften(logits: Tensor, temperature: float) -> Tensor:
-    """z / T, with a class's pixels side by side in memory: a softmax over classes is then faster."""
-    return (logits if temperature == 1 else logits / temperature).contiguous()
+def pixel_divergence(student: Tensor, teacher: Tensor, temperature: float, valid: Tensor | None) -> Tensor:
+    """KL(p^T || p^S) per pixel, 0 where it is not valid. **Shapes**: (B, C, ...), valid (B, ...) -> (B, ...)."""
+    logits = (soften(z, temperature) for z in (student, teacher.detach()))
+    return kl_divergence(*(softmax(z, valid, log=True) for z in logits))

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from lixlib.functional.checks import check_same_shape, full_precision, shape
 
+BLIND = 1e-24  # a sum of two squared masks that see nothing: below it, a quotient has no digits
+
 
 @full_precision
 def maskd_loss(student: Tensor, teacher: Tensor, tokens: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ def maskd_diversity(teacher: Tensor, tokens: Tensor) -> Tensor:
     products = masks @ masks.mT
     squares = products.diagonal(dim1=1, dim2=2)
     total = squares.unsqueeze(1) + squares.unsqueeze(2)
-    overlap = 2 * products / total.where(total > 0, 1)
+    overlap = 2 * products / total.where(total > BLIND, torch.inf)
     k = len(tokens)
     return overlap.masked_fill(torch.eye(k, dtype=torch.bool, device=masks.device), 0).sum() / max(
         len(teacher) * k * (k - 1), 1

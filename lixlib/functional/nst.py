@@ -1,9 +1,9 @@
 """Neuron selectivity transfer (Huang and Wang, 2017)."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from lixlib.functional.checks import full_precision
+from lixlib.functional.norms import unit
 from lixlib.functional.pooling import pool_to_smaller
 
 
@@ -20,6 +20,6 @@ def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Raises:
         ValueError: maps that are not (B, C, H, W), or of different B.
     """
-    s, t = (F.normalize(f.flatten(2), dim=2) for f in pool_to_smaller(student, teacher.detach()))
+    s, t = (unit(f.flatten(2), 2) for f in pool_to_smaller(student, teacher.detach()))
     tt, ss, st = ((a @ b.mT).square().mean() for a, b in ((t, t), (s, s), (s, t)))
     return tt + ss - 2 * st

@@ -1,9 +1,12 @@
 """Similarity-preserving distillation (Tung and Mori, ICCV 2019)."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from lixlib.functional.checks import check_same_batch, full_precision
+from lixlib.functional.norms import FLOOR
 
 
 @full_precision
@@ -29,4 +32,4 @@ def _similarity(features: Tensor) -> Tensor:
     g = f @ f.mT
     norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
     # an image without any feature: 0, as its gradient, which would be 1 / norm times the other images
-    return (g / norm.clamp(min=1e-12)).where(norm > 1e-12, 0)
+    return g / norm.masked_fill(g.diagonal().unsqueeze(1) <= FLOOR**2, math.inf)

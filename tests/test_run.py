@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import lixlib.checkpoint
 import lixlib.run
-import lixlib.train
 from lixlib import results, weights
 from lixlib.data.unlabelled import WithUnlabelled
 from lixlib.files import write_json_lines
@@ -23,6 +23,7 @@ from lixlib.run import CHOSEN, Recipe, line_of, run, trio
 SPECIFIED = {
     *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
     *("per_class", "teacher", "seconds", "device", "versions", "commit", "command", "reduced"),
+    "data_digest",
 }
 
 
@@ -268,7 +269,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
     recipe = Recipe(method="student", pretrain=3, **SMALL)
     monkeypatch.setitem(lixlib.run.DEFAULTS["toydrive"], "unlabelled", 4)
     whole = run(recipe, device="cpu", progress=False)
-    rows, save = [], lixlib.train._Checkpoint.save
+    rows, save = [], lixlib.checkpoint.Checkpoint.save
 
     def killed(checkpoint, row):
         save(checkpoint, row)
@@ -278,7 +279,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
 
     monkeypatch.setenv("LIX_RUNS", str(runs.with_name("killed")))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(lixlib.train._Checkpoint, "save", killed)
+        patch.setattr(lixlib.checkpoint.Checkpoint, "save", killed)
         run(recipe, device="cpu", progress=False)
     log = runs.with_name("killed") / recipe.pretraining_folder / "log.jsonl"
     assert len(log.read_text().splitlines()) == 2, "in the middle"

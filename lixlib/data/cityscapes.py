@@ -71,7 +71,7 @@ def cityscapes(
         return root / (f"disparity/{split}/{name}_disparity.png" if is_stereo else f"{DISPARITY}/{split}/{name}.png")
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics]:
-        camera, baseline = read_camera(root / "camera" / split / f"{item.name}_camera.json")
+        camera, baseline = read_camera(item.camera)
         stored = open_map(item.x, bits=16)
         return depth_of(((stored - 1) / 256).clamp(min=0), camera.fx, baseline), camera
 
@@ -81,6 +81,7 @@ def cityscapes(
             rgb / f"{name}_leftImg8bit.png",
             disparity(name) if with_x else None,
             label / f"{name}_gtFine_labelIds.png",
+            root / "camera" / split / f"{name}_camera.json" if with_x and is_stereo else None,
         )
         for name in names
     ]

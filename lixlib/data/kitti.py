@@ -52,12 +52,18 @@ def kitti(
     images, semantic = (require_folder(training / kind, LAYOUT, SOURCE) for kind in ("image_2", "semantic"))
     disparity = require_folder(training / DISPARITY.format(source=source), LAYOUT, SOURCE) if with_x else None
     items = [
-        Item(name, images / f"{name}_10.png", disparity and disparity / f"{name}_10.png", semantic / f"{name}_10.png")
+        Item(
+            name,
+            images / f"{name}_10.png",
+            disparity and disparity / f"{name}_10.png",
+            semantic / f"{name}_10.png",
+            training / "calib_cam_to_cam" / f"{name}.txt" if with_x else None,
+        )
         for name in names
     ]
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics]:
-        camera, baseline = read_calibration(training / "calib_cam_to_cam" / f"{item.name}.txt")
+        camera, baseline = read_calibration(item.camera)
         return depth_of(open_map(item.x, bits=16) / 256, camera.fx, baseline), camera
 
     return Triplets("kitti", split, CITYSCAPES, items, size=size, read_label=read_label, read_depth=read_depth, x=x)

@@ -56,7 +56,7 @@ def vkitti2(
     """
     root = Path(root)
     names = read_list("vkitti2", root, split)
-    items = [_item(root, name, with_x) for name in names]
+    items = [_item(root, name, with_x, with_camera=with_x and x == "normals") for name in names]
     require_folder(items[0].rgb.parent, LAYOUT, SOURCE)
     if with_x:
         require_folder(items[0].x.parent, LAYOUT, SOURCE)
@@ -68,7 +68,7 @@ def vkitti2(
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics | None]:
         depth = open_map(item.x, bits=16)
-        return depth.where(depth < FAR, 0) / 100, _camera(root, item.name) if x == "normals" else None
+        return depth.where(depth < FAR, 0) / 100, _camera(item) if x == "normals" else None
 
     classes = VKITTI2_DEFINED if ignore_undefined else VKITTI2
     return Triplets("vkitti2", split, classes, items, size=size, read_label=read_label, read_depth=read_depth, x=x)
@@ -85,7 +85,7 @@ def part(root: Path, kind: str) -> Path:
     return own if own.is_dir() else root
 
 
-def _item(root: Path, name: str, with_x: bool) -> Item:
+def _item(root: Path, name: str, with_x: bool, with_camera: bool) -> Item:
     where, _, number = name.rpartition("/")
     rgb, depth, label = (
         part(root, kind) / where / "frames" / kind / f"Camera_{CAMERA}" / f"{stem}_{number}{suffix}"
@@ -95,15 +95,15 @@ def _item(root: Path, name: str, with_x: bool) -> Item:
             ("classSegmentation", "classgt", ".png"),
         )
     )
-    return Item(name, rgb, depth if with_x else None, label)
+    camera = part(root, "textgt") / where / "intrinsic.txt" if with_camera else None
+    return Item(name, rgb, depth if with_x else None, label, camera)
 
 
-def _camera(root: Path, name: str) -> Intrinsics:
-    where, _, number = name.rpartition("/")
-    path = part(root, "textgt") / where / "intrinsic.txt"
-    cameras = _read_intrinsics(path)
+def _camera(item: Item) -> Intrinsics:
+    number = item.name.rpartition("/")[2]
+    cameras = _read_intrinsics(item.camera)
     if int(number) not in cameras:
-        raise ValueError(f"{path} has no line for frame {int(number)} of camera {CAMERA}: unpack it again")
+        raise ValueError(f"{item.camera} has no line for frame {int(number)} of camera {CAMERA}: unpack it again")
     return cameras[int(number)]
 
 

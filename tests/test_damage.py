@@ -13,21 +13,14 @@ from test_train import SCHEDULE, Scenes, distiller, train
 import lixlib.run
 from lixlib import nets
 from lixlib.checkpoint import finite
-from lixlib.data import collate
 from lixlib.distillers import Distiller
 from lixlib.files import read_json_lines
 from lixlib.run import Recipe, run
 from lixlib.train import Schedule, fit
 
 ONE = Schedule(epochs=1, batch=4)
-RECIPE = Recipe(
-    method="student",
-    size=(16, 32),
-    epochs=2,
-    batch=2,
-    data={"count": 4, "eval_count": 2},
-    splits=("train", None, "test"),
-)
+SMALL = {"size": (16, 32), "batch": 2, "data": {"count": 4, "eval_count": 2}, "splits": ("train", None, "test")}
+RECIPE = Recipe(method="student", epochs=2, **SMALL)
 FILES = ("result.jsonl", "log.jsonl", "weights.safetensors")
 
 
@@ -102,7 +95,6 @@ def folder_instead(path):
 
 DAMAGES = [(name, damage) for name in FILES for damage in (lose, empty, cut, double, blur, number, null, array)]
 DAMAGES += [("result.jsonl", other_types), ("log.jsonl", folder_instead), ("result.jsonl", folder_instead)]
-DAMAGES.remove(("weights.safetensors", double))  # safetensors reads what it knows the length of, or says so
 
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGES)
@@ -310,9 +302,8 @@ def test_a_checkpoint_of_other_images_is_refused(tmp_path, one_epoch):
 def test_a_checkpoint_of_an_earlier_version_goes_on_where_its_tensors_fit(tmp_path, one_epoch):
     log, _, source = one_epoch
     folder = shutil.copytree(source, tmp_path / "run")
-    forge(lambda s: {name: s[name] for name in ("weights", "optimizer", "decay", "log", "best")})(
-        folder / "checkpoint.pt"
-    )
+    parts = ("weights", "optimizer", "decay", "log", "best")
+    forge(lambda stored: {name: stored[name] for name in parts})(folder / "checkpoint.pt")
     data = Scenes()
     assert train(folder, data=data, schedule=ONE)[0] == log and data.reads == 0
     with pytest.raises(ValueError, match="it lacks method"):
@@ -361,12 +352,11 @@ def test_a_plain_module_of_ones_own_is_resumed(tmp_path):
         def __init__(self):
             super().__init__()
             torch.manual_seed(0)
-            self.student, self.scale, self.calls = nets.build("mfnet", num_classes=3), 2.0, []
+            self.student, self.scale = nets.build("mfnet", num_classes=3), 2.0
 
         def forward(self, batch):
             logits = self.student(batch.rgb).logits
             return {"ce": self.scale * torch.nn.functional.cross_entropy(logits, batch.label)}
 
     log = fit(Own(), Scenes(), ONE, folder=tmp_path)
-    assert collate([Scenes()[0]]).label.shape[0] == 1
     assert fit(Own(), Scenes(), ONE, folder=tmp_path) == log

@@ -102,8 +102,8 @@ def train(
 ) -> None:
     """Train one network: a teacher, a student alone, or a student distilled by a method (its teacher is trained first).
 
-    A finished run is loaded, an interrupted one goes on. Runs are kept in runs/ of the clone, or in the folder that
-    the environment variable LIX_RUNS names.
+    A finished run is loaded, an interrupted one goes on; other data make another run. Runs are kept in runs/ of the
+    clone, or in the folder that the environment variable LIX_RUNS names.
 
     Example: lix train --method student --seed 1
 
@@ -152,7 +152,8 @@ def compare(
 ) -> None:
     """Train every method on every data set with every seed, several runs at a time, and collect the result lines.
 
-    A run whose line is in the results is not repeated, and a killed one goes on when the same command is given again.
+    A run whose line is in the results is not repeated, unless it was of other data, and a killed one goes on when the
+    same command is given again.
     A run that fails does not stop the others; it is listed at the end, and the exit code is then 1.
 
     Example: lix compare --seeds 0 1 2 --epochs 50 --teacher '{"epochs": 100}'

@@ -17,7 +17,7 @@ from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
 from lixlib.files import without_folders
 from lixlib.predict import class_table, colour, pair, say
-from lixlib.run import DATA, Recipe, run, runs_folder, trio
+from lixlib.run import DATA, Recipe, Run, run, runs_folder, trio
 from lixlib.train import TrainingFailed, evaluate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -79,7 +79,9 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     parameters = _notebook_parameters(DEMO) | {"quick": quick}
     device = parameters.pop("device")
     # trained here, where the terminal shows the bars; the notebook finds the finished runs
-    teacher, student, distilled = (run(recipe, device=device, command=_command()) for recipe in trio(**parameters))
+    runs = [run(recipe, device=device, command=_command()) for recipe in trio(**parameters)]
+    teacher, student, distilled = runs
+    print(*map(_origin, runs), sep="\n")
     executed = _execute(DEMO, runs_folder().resolve() / "demo" / DEMO.name, quick=quick)
     metrics = (each.line["metrics"] for each in (teacher, student, distilled))
     print(metric_table(*metrics, name=distilled.recipe.method))
@@ -94,8 +96,8 @@ def train(
 ) -> None:
     """Train one network: a teacher, a student alone, or a student distilled by a method (its teacher is trained first).
 
-    A finished run is loaded, an interrupted one goes on. Runs are kept in runs/ of the clone, or in the folder that
-    the environment variable LIX_RUNS names.
+    A finished run is loaded, an interrupted one goes on; other data make another run. Runs are kept in runs/ of the
+    clone, or in the folder that the environment variable LIX_RUNS names.
 
     Example: lix train --method student --seed 1
 
@@ -112,6 +114,7 @@ def train(
     finished = run(recipe, device=device, command=_command())
     if is_torchelastic_launched() and os.environ["RANK"] != "0":  # of several processes the first one tells
         return
+    print(*(_origin(each) for each in (finished.teacher, finished) if each), sep="\n")
     print(_metrics_table([finished.line]))
     print(f"weights: {finished.folder / 'weights.safetensors'}")
     if results_dir is not None:
@@ -143,7 +146,8 @@ def compare(
 ) -> None:
     """Train every method on every data set with every seed, several runs at a time, and collect the result lines.
 
-    A run whose line is in the results is not repeated, and a killed one goes on when the same command is given again.
+    A run whose line is in the results is not repeated, unless it was of other data, and a killed one goes on when the
+    same command is given again.
     A run that fails does not stop the others; it is listed at the end, and the exit code is then 1.
 
     Example: lix compare --seeds 0 1 2 --epochs 50 --teacher '{"epochs": 100}'
@@ -232,7 +236,10 @@ def experiment(
 
 def _compare(recipes: list[Recipe], results_dir: Path, **options) -> None:
     report = compare_recipes(recipes, results_dir=results_dir, **options)
-    print(f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} trained now")
+    print(
+        f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} trained now, "
+        f"{report.loaded} loaded from {runs_folder()}, {report.written} already in {results_dir}"
+    )
     for failure in report.failures:
         print(f"failed: {failure.command}\n    {failure.error}", file=sys.stderr)
     if report.failures:
@@ -347,7 +354,8 @@ def _command() -> str:
         if "--root" in (flag, words[-1]):
             value = "ROOT"
         elif value.startswith("{"):
-            value = json.dumps(without_folders(_read_object(value)))
+            options = {name: each for name, each in _read_object(value).items() if name != "cache"}
+            value = json.dumps(without_folders(options))
         else:
             value = without_folders(value)
         words.append(f"{flag}{equals}{value}")
@@ -397,6 +405,10 @@ def _execute(notebook: Path, executed: Path, **parameters) -> Path:
         extra_arguments=["--log-level=ERROR"],  # of the kernel: no warning that it talks to us unencrypted
     )
     return executed
+
+
+def _origin(finished: Run) -> str:
+    return f"{finished.recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
 
 
 def _metrics_table(lines: list[dict]) -> str:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from multiprocessing.connection import Connection
@@ -20,8 +21,7 @@ from tqdm import tqdm
 
 from lixlib import results
 from lixlib.distillers import METHODS
-from lixlib.files import read_json_lines
-from lixlib.run import Recipe, line_of, run, runs_folder
+from lixlib.run import LOG, Recipe, finished_line, line_of, run, runs_folder
 from lixlib.train import TrainingFailed
 
 if TYPE_CHECKING:
@@ -45,10 +45,12 @@ class Failure:
 
 @dataclass
 class Report:
-    """What became of a grid: the result lines of its finished runs, how many runs were trained, and what failed."""
+    """What became of a grid: the result lines of its finished runs, where they came from, and what failed."""
 
     lines: list[dict] = field(default_factory=list)
     trained: int = 0
+    loaded: int = 0  # finished runs of the runs folder
+    written: int = 0  # lines that were in the results
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -83,19 +85,20 @@ def grid(
             recipe = Recipe(**{**shared, "teacher": {}}, method="student")
         else:
             recipe = Recipe(**shared, method=method)
-        recipes[recipe.folder] = recipe
+        recipes[json.dumps([recipe.described, str(recipe.root)], sort_keys=True)] = recipe
     return list(recipes.values())
 
 
 def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = None, root: str = "ROOT") -> str:
     """The `lix train` line that makes this run; `root` stands for the folder of its data."""
     words = ["lix", "train", "--dataset", recipe.dataset, "--method", recipe.method, "--seed", str(recipe.seed)]
-    default = Recipe(recipe.dataset, method=recipe.method, seed=recipe.seed)
+    default = Recipe(recipe.dataset, method=recipe.method, seed=recipe.seed).told()
+    told = recipe.told(by_name=True)
     for option in fields(recipe):
-        value = recipe.described.get(option.name)
+        value = told.get(option.name)
         if option.name == "root":
             words += ["--root", root] if recipe.root else []
-        elif value != default.described.get(option.name):
+        elif value != default[option.name]:
             values = value if isinstance(value, tuple | list) else [value]
             words += [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
     words += [] if device == "auto" else ["--device", device]
@@ -125,18 +128,20 @@ def compare(
     Raises:
         ValueError: no job, or a scheduler without Dask.
     """
-    recipes, results_dir = list(recipes), Path(results_dir)
-    lines = dict.fromkeys((recipe.folder for recipe in recipes), None) | lines_of(recipes, results_dir)
-    for recipe in recipes:
-        if lines[recipe.folder] is None and _result_file(recipe).exists():
-            (lines[recipe.folder],) = read_json_lines(_result_file(recipe))
-            results.append(lines[recipe.folder], results_dir)
-    report = Report()
-    todo = _with_teachers([recipe for recipe in recipes if lines[recipe.folder] is None])
+    asked, results_dir = {recipe.folder: recipe for recipe in recipes}, Path(results_dir)
+    lines = dict.fromkeys(asked) | lines_of(asked.values(), results_dir)
+    report = Report(written=sum(line is not None for line in lines.values()))
+    for folder, recipe in asked.items():
+        if lines[folder] is None and (line := finished_line(recipe)):
+            lines[folder] = line
+            report.loaded += 1
+            results.append(line, results_dir)
+    todo = _with_teachers({folder: recipe for folder, recipe in asked.items() if lines[folder] is None})
     if todo:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
-            for folder, line in _train_all(todo, workers, report):
-                report.trained += 1
+            for folder, line, trained in _train_all(todo, workers, report):
+                report.trained += trained
+                report.loaded += not trained
                 if folder in lines:  # not a teacher that nobody asked for
                     results.append(line, results_dir)
                     lines[folder] = line
@@ -146,16 +151,23 @@ def compare(
 
 def _key(line: dict) -> str:
     recipe = {name: value for name, value in line.get("recipe", {}).items() if name not in ("hyper", "root")}
-    return json.dumps([*(line.get(name) for name in TOLD_APART), recipe], sort_keys=True)
+    return json.dumps([*(line.get(name) for name in TOLD_APART), recipe, results.data_digest(line)], sort_keys=True)
 
 
 def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, dict]:
-    """The result lines that are there already, by the folder of their recipe."""
+    """The result lines that are there already, by the folder of their recipe.
+
+    Raises:
+        ValueError: a file holds something else; the message names file and line.
+    """
     recipes = list(recipes)
     names = {(recipe.dataset, recipe.network) for recipe in recipes}
     paths = (Path(results_dir) / dataset / f"{network}.jsonl" for dataset, network in names)
-    written = {_key(line): line for path in paths if path.exists() for line in read_json_lines(path)}
-    found = {recipe.folder: written.get(_key(line_of(recipe))) for recipe in recipes}
+    written = {_key(line): line for path in paths if path.exists() for line in results.read_lines(path)}
+    found = {}
+    for recipe in recipes if written else ():
+        with suppress(OSError, ValueError):  # of data that cannot be read there is no line, and the run says why
+            found[recipe.folder] = written.get(_key(line_of(recipe)))
     return {folder: line for folder, line in found.items() if line}
 
 
@@ -163,60 +175,64 @@ def _teacher_of(recipe: Recipe) -> Recipe | None:
     return None if recipe.method in ("teacher", "student") else recipe.of_teacher()
 
 
-def _with_teachers(recipes: list[Recipe]) -> dict[Path, Recipe]:
+def _with_teachers(recipes: dict[Path, Recipe]) -> dict[Path, Recipe]:
     """The recipes by their folder, each after its teacher, also where only the teacher's line is there and no run."""
     todo = {}
-    for recipe in recipes:
+    for folder, recipe in recipes.items():
         teacher = _teacher_of(recipe)
-        if teacher and not _result_file(teacher).exists():
+        if teacher and not finished_line(teacher):
             todo.setdefault(teacher.folder, teacher)
-        todo.setdefault(recipe.folder, recipe)
+        todo.setdefault(folder, recipe)
     return todo
-
-
-def _result_file(recipe: Recipe) -> Path:
-    return runs_folder() / recipe.folder / "result.jsonl"
 
 
 def _train_all(
     todo: dict[Path, Recipe], workers: "_Processes | _Cluster", report: Report
-) -> Iterator[tuple[Path, dict]]:
-    """Folder and line of each run when it ends; the failures go into the report."""
+) -> Iterator[tuple[Path, dict, bool]]:
+    """Folder and line of each run when it ends, and whether it was trained; the failures go into the report."""
     waiting, running, failed = dict(todo), {}, {}
     updates = _updates(todo)
-    before = sum(_progress(todo[folder]) * count for folder, count in updates.items())
+    before = sum(_progress(folder, todo[folder]) * count for folder, count in updates.items())
+    teachers = {folder: teacher.folder for folder, recipe in todo.items() if (teacher := _teacher_of(recipe))}
     # the mean rate since the start: runs end their epochs at odd moments
     bar = tqdm(total=sum(updates.values()), initial=round(before), unit="update", smoothing=0, mininterval=1)
 
-    def fail(recipe: Recipe, error: str) -> None:
-        failed[recipe.folder] = error
+    def fail(folder: Path, error: str) -> None:
+        failed[folder], recipe = error, todo[folder]
         report.failures.append(Failure(recipe, error, workers.command_of(recipe, root=recipe.root)))
         bar.write(f"{_name(recipe)}: FAILED, {error}")
 
     with bar:
         while waiting or running:
-            for folder, recipe in list(waiting.items()):
-                teacher = _teacher_of(recipe)
-                if teacher and teacher.folder in failed:
-                    fail(waiting.pop(folder), f"its teacher failed: {failed[teacher.folder]}")
-                elif len(running) < workers.jobs and not (
-                    teacher and (teacher.folder in waiting or teacher.folder in running)
-                ):
+            for folder in list(waiting):
+                teacher = teachers.get(folder)
+                if teacher in failed:
+                    del waiting[folder]
+                    fail(folder, f"its teacher failed: {failed[teacher]}")
+                elif len(running) < workers.jobs and teacher not in waiting and teacher not in running:
                     running[folder] = workers.start(waiting.pop(folder))
             for folder in [folder for folder, task in running.items() if task.done()]:
                 recipe = todo[folder]
                 try:
-                    line = running.pop(folder).result()
+                    line, trained = running.pop(folder).result()
                 except Exception as error:  # whatever it is, the other runs go on
-                    fail(recipe, _one_line(error))
+                    fail(folder, _one_line(error))
                     continue
-                yield folder, line
-                bar.write(f"{_name(recipe)}: mIoU {100 * line['metrics']['mIoU']:.2f}, {line['seconds']:.0f} s")
+                yield folder, line, trained
+                bar.write(f"{_name(recipe)}: {_outcome(line, trained)}")
             ended = todo.keys() - waiting.keys() - running.keys()
-            now = sum(count * (1 if folder in ended else _progress(todo[folder])) for folder, count in updates.items())
+            now = sum(
+                count * (1 if folder in ended else _progress(folder, todo[folder])) for folder, count in updates.items()
+            )
             bar.update(round(now) - bar.n)
             if running:
                 time.sleep(POLL)
+
+
+def _outcome(line: dict, trained: bool) -> str:
+    miou = line["metrics"]["mIoU"]
+    score = "no mIoU" if miou is None else f"mIoU {100 * miou:.2f}"
+    return f"{score}, {line['seconds']:.0f} s" if trained else f"{score}, loaded"
 
 
 def _name(recipe: Recipe) -> str:
@@ -228,7 +244,8 @@ def _updates(todo: dict[Path, Recipe]) -> dict[Path, int]:
     per_epoch: dict[str, int] = {}
     updates = {}
     for folder, recipe in todo.items():
-        seen = str((recipe.dataset, recipe.size, recipe.batch, recipe.splits, recipe.data, recipe.unlabelled))
+        deciding = ("dataset", "root", "size", "batch", "splits", "data", "unlabelled")
+        seen = str([getattr(recipe, name) for name in deciding])
         if seen not in per_epoch:
             per_epoch[seen] = _updates_an_epoch(recipe)
         updates[folder] = per_epoch[seen] * recipe.epochs
@@ -250,9 +267,9 @@ def _updates_an_epoch(recipe: Recipe) -> int:
         return 1
 
 
-def _progress(recipe: Recipe) -> float:
+def _progress(folder: Path, recipe: Recipe) -> float:
     """The share of its epochs that a run has finished, as its log says."""
-    log = runs_folder() / recipe.folder / "log.jsonl"
+    log = runs_folder() / folder / LOG
     try:
         return min(1, log.read_bytes().count(b"\n") / recipe.epochs)
     except OSError:
@@ -265,16 +282,17 @@ def _one_line(error: Exception) -> str:
     return text if text and expected else f"{type(error).__name__}: {text}"
 
 
-def _work(recipe: Recipe, runs: str, device: str, command: str) -> dict:
-    """One run, wherever that is; its result line."""
+def _work(recipe: Recipe, runs: str, device: str, command: str) -> tuple[dict, bool]:
+    """One run, wherever that is; its result line, and whether it was trained."""
     with _alone:
         os.environ["LIX_RUNS"] = runs
-        return run(recipe, device=device, command=command, progress=False).line
+        finished = run(recipe, device=device, command=command, progress=False)
+        return finished.line, finished.trained
 
 
 def _work_of(recipe: Recipe, workers: "_Processes | _Cluster") -> tuple[Recipe, str, str, str]:
     """The arguments of `_work`, with folders that are right in any working directory."""
-    root = recipe.root and str(Path(recipe.root).absolute())
+    root = recipe.root and str(Path(recipe.root).expanduser().absolute())
     return replace(recipe, root=root), str(runs_folder().absolute()), workers.device, workers.command_of(recipe)
 
 
@@ -345,9 +363,9 @@ class _Process:
     def done(self) -> bool:
         return self.answer.poll() or not self.process.is_alive()
 
-    def result(self) -> dict:
+    def result(self) -> tuple[dict, bool]:
         try:
-            line, error = self.answer.recv()
+            found, error = self.answer.recv()
         except EOFError:
             self.process.join()
             code = self.process.exitcode
@@ -355,7 +373,7 @@ class _Process:
         self.process.join()
         if error:
             raise RunFailed(error)
-        return line
+        return found
 
     def stop(self) -> None:
         self.process.terminate()

@@ -1,8 +1,7 @@
 """One run of the paper's experiment: data, teacher, student, method, schedule -> weights, log and a result line."""
 
-import hashlib
-import json
 import os
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
@@ -15,10 +14,19 @@ from torch.utils.data import Dataset
 
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
+from lixlib.data.toydrive_render import RENDERER_VERSION
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
+from lixlib.digests import digest, digest_of_file
 from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
-from lixlib.files import one_at_a_time, read_json_lines, without_folders, write_json_lines
+from lixlib.files import (
+    one_at_a_time,
+    read_json_lines,
+    remove_leftovers,
+    set_aside,
+    without_folders,
+    write_json_lines,
+)
 from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
 
 if TYPE_CHECKING:
@@ -29,12 +37,14 @@ DEFAULTS = {
     "toydrive": {"size": (48, 160), "epochs": 100, "splits": ("train", "val", "test"), "unlabelled": 240},
     "camvid": {"size": (96, 128), "epochs": 15, "splits": ("train", None, "val"), "unlabelled": 0},
     "potholes": {"size": (96, 160), "epochs": 60, "splits": ("train", None, "test"), "unlabelled": 0},
-    # The paper's data sets, with its epochs. Its sizes are not known: these are SNE-RoadSeg's for KITTI, and what the
-    # same group takes for images of 16:9 and of 2:1; all are for a GPU.
-    "vkitti2": {"size": (384, 1248), "epochs": 500, "splits": ("train", None, "val"), "unlabelled": 0},
-    "kitti": {"size": (384, 1248), "epochs": 500, "splits": ("train", None, "val"), "unlabelled": 0},
-    "nuimages": {"size": (352, 640), "epochs": 500, "splits": ("train", None, "val"), "unlabelled": 0},
-    "cityscapes": {"size": (512, 1024), "epochs": 500, "splits": ("train", None, "val"), "unlabelled": 0},
+    # the paper's data sets, with its schedule, for a GPU
+    **{
+        name: {
+            **{"size": results.PAPER_SIZE[name], "epochs": results.PAPER_EPOCHS},
+            **{"splits": ("train", None, "val"), "unlabelled": 0},
+        }
+        for name in ("vkitti2", "kitti", "nuimages", "cityscapes")
+    },
 }
 DATA = {"toydrive": {"count": 64, "difficulty": 0.2}}
 # The options that won on validation images (results/README.md says how); what is not here is the method's own default.
@@ -69,6 +79,7 @@ LABELLED_ALONE = {
     "afdcd": {"kd_weight": 0.1},
     "lix": {"lambda_l": 0.1},
 }
+WEIGHTS, RESULT, LOG = "weights.safetensors", "result.jsonl", "log.jsonl"  # of a run's folder
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "net", "data", "seed", "epochs", "batch", "lr", "patience", "precision")
 
@@ -162,15 +173,26 @@ class Recipe:
 
     @property
     def described(self) -> dict:
-        """The recipe as a result line tells it: no folder of this machine, and of the rarer options those in use."""
-        told = {option.name: getattr(self, option.name) for option in fields(self) if option.name != "root"}
-        told["net"] = without_folders(told["net"])
+        """The recipe as a result line tells it: no folder of this machine, and of the rarer options those in use.
+
+        Weights that a network starts from are told by their contents.
+        """
+        told = self.told()
         return {name: value for name, value in told.items() if value or name not in ("net", "auxiliary", "pretrain")}
+
+    def told(self, *, by_name: bool = False) -> dict:
+        """All options but `root`, without what only this machine knows.
+
+        Args:
+            by_name: files are told by their names, as in a command line, and not by their contents.
+        """
+        options = {option.name: getattr(self, option.name) for option in fields(self) if option.name != "root"}
+        return _without_places(options, by_name) | {"teacher": _without_places(self.teacher, by_name)}
 
     @property
     def folder(self) -> Path:
         """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
-        identity = {**self.described, "hyper": self.options}
+        identity = {**self.described, "hyper": self.options, **_of_data(lambda: self.data_digest)}
         return Path(self.dataset, self.network, f"{self.method}-seed{self.seed}-{_digest(identity)}")
 
     @property
@@ -180,9 +202,10 @@ class Recipe:
         Its name changes with the teacher and with everything else that decides the stage.
         """
         options = {**default_options(METHODS[self.method]), **self.options}
-        deciding = ("network", "net", "seed", "batch", "precision", "unlabelled")
+        deciding = ("network", "net", "seed", "batch", "precision", "unlabelled", "data")
         identity = {name: value for name, value in self.described.items() if name in deciding}
-        identity["teacher"] = str(self.of_teacher().folder)
+        identity |= _of_data(self._digest_of_training)
+        identity["teacher"] = self.of_teacher().folder.as_posix()
         identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
         return Path(self.dataset, self.network, f"{self.method}-stage-seed{self.seed}-{_digest(identity)}")
 
@@ -191,8 +214,32 @@ class Recipe:
         """Where the student's pretraining lives; the methods that start from it share it."""
         deciding = ("network", "net", "seed", "size", "batch", "lr", "precision", "splits", "data", "pretrain")
         identity = {name: value for name, value in self.described.items() if name in deciding}
+        identity |= _of_data(self._digest_of_training)
         identity["unlabelled"] = self._unlabelled_of_pretraining
         return Path(self.dataset, self.network, f"pretraining-seed{self.seed}-{_digest(identity)}")
+
+    @property
+    def data_digest(self) -> str:
+        """What the recipe does not say about the data that decide the run's numbers.
+
+        Of files it is a digest of names and contents: all that the run and its teacher read, in every split. ToyDrive's
+        frames follow from the recipe and the version of its renderer.
+
+        Raises:
+            ValueError, FileNotFoundError: the data cannot be read.
+        """
+        if self.dataset == "toydrive":
+            return f"renderer {RENDERER_VERSION}"
+        distils, is_teacher = self.method not in ("teacher", "student"), self.method == "teacher"
+        training = self._digest_of_training() if self.pretrain else self.load_training().digest
+        scored = [self.load(split, with_x=is_teacher).digest for split in self.splits[1:] if split]
+        return digest([training, *scored, self.of_teacher().data_digest if distils else None])
+
+    def _digest_of_training(self) -> str:
+        """Of the images and X that a stage or a pretraining learns from."""
+        if self.dataset == "toydrive":
+            return self.data_digest
+        return self.load(self.splits[0], with_x=True).digest
 
     @property
     def _unlabelled_of_pretraining(self) -> int:
@@ -228,7 +275,26 @@ class Recipe:
 
 
 def _digest(identity: dict) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    return digest(identity)[:8]
+
+
+def _of_data(found: Callable[[], str]) -> dict:
+    """The data's part of an identity; there is none where a digest is that of the runs of before it was told."""
+    try:
+        told = found()
+    except (OSError, ValueError):
+        told = None  # there can be no such run, and `run` says why
+    return {} if told == results.RENDERED_BEFORE else {"data_digest": told}
+
+
+def _without_places(options: dict, by_name: bool) -> dict:
+    told = dict(options)
+    if "data" in told:  # where frames are kept decides nothing
+        told["data"] = {name: value for name, value in told["data"].items() if name != "cache"}
+    source = told.get("net", {}).get("pretrained")
+    if not by_name and isinstance(source, str) and Path(source).is_file():
+        told["net"] = {**told["net"], "pretrained": f"sha256:{digest_of_file(Path(source))[:16]}"}
+    return without_folders(told)
 
 
 def trio(
@@ -276,24 +342,34 @@ def trio(
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its network in eval mode, its result line, its log."""
+    """A finished run: its network in eval mode, its result line, its log.
+
+    `trained` says whether this call trained it, or loaded what was there; `teacher` is the run that it learnt from,
+    where this call needed it.
+    """
 
     recipe: Recipe
     net: nn.Module
     line: dict
     log: list[dict]
     folder: Path
+    trained: bool
+    teacher: "Run | None" = None
 
 
 def runs_folder() -> Path:
     """Where runs are kept: the environment variable LIX_RUNS, or runs/ of the clone, or ./runs where there is none."""
     clone = Path(__file__).resolve().parents[1]
     default = clone / "runs" if (clone / "pyproject.toml").is_file() else Path("runs")
-    return Path(os.environ.get("LIX_RUNS") or default)
+    return Path(os.environ.get("LIX_RUNS") or default).expanduser()
 
 
 def line_of(recipe: Recipe) -> dict:
-    """What the result line of a recipe says before anything is trained: all that tells one run from another."""
+    """What the result line of a recipe says before anything is trained: all that tells one run from another.
+
+    Raises:
+        ValueError, FileNotFoundError: the data cannot be read.
+    """
     distils = recipe.method not in ("teacher", "student")
     return {
         "dataset": recipe.dataset,
@@ -313,6 +389,8 @@ def line_of(recipe: Recipe) -> dict:
             },
         },
         "recipe": recipe.described,
+        "data_digest": recipe.data_digest,
+        "reduced": results.is_reduced({**vars(recipe), "recipe": {}}),
     }
 
 
@@ -325,6 +403,9 @@ def run(
     progress: bool = True,
 ) -> Run:
     """Train what the recipe says, its teacher first; what is finished is loaded, what was killed goes on.
+
+    What is damaged or missing in a run's folder is told, set aside, and made again: from its checkpoint where that is
+    whole, else by training. Other data make another run (`Recipe.data_digest`).
 
     Of several commands that ask for the same run at the same time one trains it, and the others wait and load it.
     Processes that torchrun started train it together (`lixlib.train.fit`); they must see the same runs folder.
@@ -339,17 +420,76 @@ def run(
         ValueError, FileNotFoundError: the recipe or its data are wrong; the message says what to do.
         TrainingFailed: the loss is not finite.
     """
-    folder = runs_folder() / recipe.folder
-    weights_file, result_file, log_file = folder / "weights.safetensors", folder / "result.jsonl", folder / "log.jsonl"
+    known = line_of(recipe)  # here, because it looks whether the data are all there
+    folder, trained, teacher = runs_folder() / recipe.folder, False, None
     fabric = launch(device, recipe.precision)
-    if fabric.broadcast(not result_file.exists()):
+    found, problems = _load(folder)
+    if fabric.broadcast(bool(problems)):
         with _alone(fabric, folder):
-            if fabric.broadcast(not result_file.exists()):  # by now another command may have trained it
-                _train(recipe, fabric, folder, weights_file, result_file, device, command, observe, progress)
+            found, problems = _load(folder)  # by now another command may have trained it
+            trained = fabric.broadcast(bool(problems))
+            if trained:
+                if fabric.is_global_zero:
+                    _set_aside(problems)
+                teacher = _train(recipe, known, fabric, folder, device, command, observe, progress)
         fabric.barrier()
-    net, _ = weights.load(weights_file)
-    (line,) = read_json_lines(result_file)
-    return Run(recipe, net, line, read_json_lines(log_file), folder)
+        found, problems = _load(folder)
+    for path, problem in problems.items():
+        raise OSError(f"{path} {problem}, though it has just been written")
+    if fabric.is_global_zero:
+        remove_leftovers(folder)
+    return Run(recipe, found[WEIGHTS], found[RESULT], found[LOG], folder, trained, teacher)
+
+
+def finished_line(recipe: Recipe) -> dict | None:
+    """The result line in a run's folder; None where there is none, or a damaged one."""
+    try:
+        return _read_result(runs_folder() / recipe.folder / RESULT)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _load(folder: Path) -> tuple[dict, dict[Path, str]]:
+    """What the files of a run hold, by their names, and what is wrong with them; a run without a line is none yet."""
+    found, problems = {}, {}
+    for name, read in {RESULT: _read_result, LOG: _read_log, WEIGHTS: weights.load}.items():
+        try:
+            found[name] = read(folder / name)
+        except FileNotFoundError:
+            problems[folder / name] = "is missing"
+            if name == RESULT:
+                break
+        except (IsADirectoryError, ValueError) as error:
+            problems[folder / name] = f"is damaged ({error})"
+    if not problems:
+        found[WEIGHTS], description = found[WEIGHTS]
+        if description.get("recipe") != found[RESULT].get("recipe"):
+            problems[folder / WEIGHTS] = "holds the weights of another run"
+        elif len(found[LOG]) != found[RESULT]["epochs"]:
+            problems[folder / LOG] = f"has {len(found[LOG])} epochs of {found[RESULT]['epochs']}"
+    return found, problems
+
+
+def _read_result(path: Path) -> dict:
+    lines = results.read_lines(path)
+    if len(lines) != 1:
+        raise ValueError(f"{path} has {len(lines)} lines: a run has one")
+    return lines[0]
+
+
+def _read_log(path: Path) -> list[dict]:
+    rows = read_json_lines(path)
+    if [row.get("epoch") for row in rows] != [*range(1, len(rows) + 1)]:
+        raise ValueError(f"{path} has not one line for every epoch")
+    return rows
+
+
+def _set_aside(problems: dict[Path, str]) -> None:
+    for path, problem in problems.items():
+        if path.exists():
+            set_aside(path, f"{problem}: it is made again, from the checkpoint or by training")
+        elif path.name != RESULT:  # without that the run was not finished
+            warnings.warn(f"{path} {problem}: it is made again, from the checkpoint or by training", stacklevel=3)
 
 
 def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> Distiller:
@@ -370,15 +510,15 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> D
 
 def _train(
     recipe: Recipe,
+    known: dict,
     fabric: "Fabric",
     folder: Path,
-    weights_file: Path,
-    result_file: Path,
     device: str,
     command: str,
     observe: Callable[[int, Distiller], dict] | None,
     progress: bool,
-) -> None:
+) -> Run | None:
+    """Write a run's files; return the run of its teacher."""
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
     teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
     _, val_split, test_split = recipe.splits
@@ -400,8 +540,7 @@ def _train(
             stage_log += fit_stage(distiller, train, schedule, folder=stage_folder, **options)
     log = fit(distiller, train, schedule, folder=folder, validation=validation, observe=observe, **options)
     if not fabric.is_global_zero:
-        return
-    known = line_of(recipe)
+        return teacher
     description = {
         "network": recipe.network,
         "num_classes": len(classes),
@@ -412,22 +551,22 @@ def _train(
         "size": recipe.size,
         "recipe": known["recipe"],
     }
-    weights.save(student, weights_file, description)
+    weights.save(student, folder / WEIGHTS, description)
     test = recipe.load(test_split, with_x=is_teacher)
     line = {
         **known,
         "epochs": len(log),
         "updates": len(log) * (len(train) // batch),
         **results.scored(evaluate(student, test, batch=recipe.batch, device=fabric.device), classes),
-        "teacher": str(teacher.recipe.folder) if teacher else None,
+        "teacher": teacher.recipe.folder.as_posix() if teacher else None,
         "seconds": _seconds(stage_log + log),
         **({"stage_seconds": _seconds(stage_log)} if stage_log else {}),  # they are within the seconds
         **results.provenance(fabric.device),
         **({"processes": fabric.world_size} if fabric.world_size > 1 else {}),
         "command": command,
-        "reduced": True,
     }
-    write_json_lines(result_file, [line])
+    write_json_lines(folder / RESULT, [line])
+    return teacher
 
 
 def _pretrain(recipe: Recipe, student: nn.Module, schedule: Schedule, options: dict) -> list[dict]:

@@ -1,6 +1,5 @@
 """The training loop: SGD, polynomial decay, early stopping, and checkpoints from which a killed run goes on."""
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +14,9 @@ from torch.distributed import is_torchelastic_launched
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from tqdm.auto import tqdm
 
+from lixlib.checkpoint import Checkpoint, what_is_trained
 from lixlib.data.sample import Sample, collate
 from lixlib.distillers import Distiller, Stage
-from lixlib.files import write_atomically, write_json_lines
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.nets.output import call
 
@@ -93,8 +92,8 @@ def fit(
     """Train the distiller's student by the sum of its loss terms; return the log, one row an epoch.
 
     `folder` receives log.jsonl and checkpoint.pt, renamed into place after every epoch. If a checkpoint is there, the
-    run goes on after its last epoch. Every epoch draws its randomness from (seed, epoch) alone, so that on a CPU the
-    result is bit-identical to that of a run that was never killed.
+    run goes on after its last epoch; a damaged one is set aside (`lixlib.checkpoint`). Every epoch draws its randomness
+    from (seed, epoch) alone, so that on a CPU the result is bit-identical to that of a run that was never killed.
 
     In N processes (`launch`) each takes its N-th part of every batch and the gradients are averaged. Three things
     differ from one process: batch norm normalises each part by itself (the first process's running statistics are
@@ -107,8 +106,8 @@ def fit(
         progress: show a progress bar.
 
     Raises:
-        ValueError: fewer images than one batch, a batch that N processes cannot share, or patience without a
-            validation set.
+        ValueError: fewer images than one batch, a batch that N processes cannot share, patience without a validation
+            set, or a checkpoint of another training in the folder.
         TrainingFailed: the loss is not finite; the message names the step, the term and the images that caused it.
     """
     if len(train) < schedule.batch:
@@ -128,7 +127,9 @@ def fit(
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / updates) ** schedule.power)
     model, optimizer = fabric.setup(distiller, optimizer)
     is_first = fabric.is_global_zero
-    run = _Checkpoint(folder, distiller, optimizer, decay, writes=is_first)
+    about = what_is_trained(distiller, schedule, train)
+    with fabric.rank_zero_first():  # it sets a damaged file aside
+        run = Checkpoint(folder, distiller, optimizer, decay, about=about, steps=steps, writes=is_first)
     silent = not (progress and is_first)
 
     with (
@@ -163,7 +164,7 @@ def fit(
                     row |= observe(run.epoch + 1, distiller.eval())
             row["seconds"] = round(time.perf_counter() - start, 3)
             row = fabric.broadcast(row)
-            bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if name in row})
+            bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if row.get(name) is not None})
             run.save(row)
     if schedule.patience:
         run.restore_best()
@@ -236,54 +237,6 @@ class _Share(BatchSampler):
             torch.manual_seed(torch.initial_seed() + self.rank * 10**12)  # and from here on random numbers of their own
         for batch in batches:
             yield batch[self.rank :: self.processes]
-
-
-class _Checkpoint:
-    """What must outlive a kill: the trained weights, the optimiser, the log, and the best epoch so far."""
-
-    def __init__(self, folder: Path, distiller: Distiller, optimizer, decay, *, writes: bool = True):
-        self.folder, self.distiller, self.optimizer, self.decay = folder, distiller, optimizer, decay
-        self.writes = writes
-        self.log: list[dict] = []
-        self.best: dict = {"mIoU": -math.inf, "epoch": 0, "student": None}
-        self.path = folder / "checkpoint.pt"
-        for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
-        if self.path.exists():
-            stored = torch.load(self.path, map_location="cpu", weights_only=True)
-            distiller.load_state_dict(stored["weights"], strict=False)
-            optimizer.load_state_dict(stored["optimizer"])
-            decay.load_state_dict(stored["decay"])
-            self.log, self.best = stored["log"], stored["best"]
-
-    @property
-    def epoch(self) -> int:
-        return len(self.log)
-
-    def is_stale(self, patience: int) -> bool:
-        return bool(patience) and self.epoch - self.best["epoch"] >= patience
-
-    def save(self, row: dict) -> None:
-        self.log.append(row)
-        if row.get("mIoU", -math.inf) > self.best["mIoU"]:
-            student = {name: tensor.clone() for name, tensor in self.distiller.student.state_dict().items()}
-            self.best = {"mIoU": row["mIoU"], "epoch": self.epoch, "student": student}
-        if not self.writes:
-            return
-        weights = self.distiller.state_dict()
-        stored = {
-            # the teacher does not change: it is not stored again
-            "weights": {name: tensor for name, tensor in weights.items() if not name.startswith("teacher.")},
-            "optimizer": self.optimizer.state_dict(),
-            "decay": self.decay.state_dict(),
-            "log": self.log,
-            "best": self.best,
-        }
-        write_atomically(self.path, lambda path: torch.save(stored, path))
-        write_json_lines(self.folder / "log.jsonl", self.log)
-
-    def restore_best(self) -> None:
-        self.distiller.student.load_state_dict(self.best["student"])
 
 
 class _Seen:

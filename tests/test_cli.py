@@ -126,7 +126,9 @@ def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
     assert (line["method"], line["hyper"]["weight"], line["split"], line["epochs"]) == ("dwld", 0.5, "val", 1)
     assert line["command"].startswith("lix train --dataset camvid --root ROOT --size 32 48")
     assert line["command"].endswith("--results results") and str(tmp_path) not in json.dumps(line)
-    assert lix("train", *options, "--results", tmp_path / "results")[0] == 0
+    assert "teacher: trained now, " in text and "dwld: trained now, " in text
+    code, text, _ = lix("train", *options, "--results", tmp_path / "results")
+    assert code == 0 and "dwld: loaded, " in text and "trained now" not in text
     assert read_json_lines(tmp_path / "results" / "camvid" / "mfnet.jsonl") == [line]
 
 

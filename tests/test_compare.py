@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,7 +72,8 @@ class Task:
         return self.looks > 1
 
     def result(self):
-        return run(self.recipe, device="cpu", progress=False).line
+        finished = run(self.recipe, device="cpu", progress=False)
+        return finished.line, finished.trained
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_the_command_of_a_recipe_makes_its_run(recipe, monkeypatch):
     assert recipe.root is None or "some where" not in command_of(recipe)
 
 
-def test_a_line_is_known_before_it_is_trained(few):
+def test_a_line_is_known_before_it_is_trained(few, tmp_path):
     (recipe,) = grid(methods=["kd"], **few)
     line = run(recipe, device="cpu").line
     known = line_of(recipe)
@@ -130,7 +132,8 @@ def test_a_line_is_known_before_it_is_trained(few):
     changes = ({"lr": 0.1}, {"precision": "bf16-mixed"}, {"teacher": {"epochs": 2}}, {"hyper": {"weight": 3.0}})
     for change in ({"epochs": 2}, {"patience": 1}, *changes):
         assert lixlib.compare._key(line_of(replace(recipe, **change))) != lixlib.compare._key(line)
-    assert lixlib.compare._key(line_of(replace(recipe, root="elsewhere"))) == lixlib.compare._key(line)
+    elsewhere = shutil.copytree(recipe.root, tmp_path / "elsewhere")
+    assert lixlib.compare._key(line_of(replace(recipe, root=str(elsewhere)))) == lixlib.compare._key(line)
     same = replace(recipe, hyper={"weight": line["hyper"]["weight"]})
     assert lixlib.compare._key(line_of(same)) == lixlib.compare._key(line)
 
@@ -151,6 +154,58 @@ def test_a_teacher_comes_first_and_what_is_there_is_left_alone(here, few, tmp_pa
     assert len(compare(more, results_dir=tmp_path / "results").lines) == 5
     assert len(compare(more, results_dir=tmp_path / "elsewhere").lines) == 5, "finished runs have their lines"
     assert here.trained == [] and len(results.read(tmp_path / "elsewhere", "camvid")) == 5
+
+
+def test_other_data_are_another_grid(here, few, tmp_path, camvid_root):
+    recipes = grid(methods=["teacher", "student"], **few)
+    first = compare(recipes, results_dir=tmp_path / "results")
+    assert (first.trained, first.loaded, first.written) == (2, 0, 0)
+    copy = shutil.copytree(camvid_root, tmp_path / "copy")
+    moved = {**few, "roots": {"camvid": str(copy)}}
+    again = compare(grid(methods=["teacher", "student"], **moved), results_dir=tmp_path / "results")
+    assert (again.trained, again.loaded, again.written) == (0, 0, 2), "the same images elsewhere"
+    (copy / "trainannot" / "0001TP_00001.png").write_bytes((copy / "trainannot" / "0001TP_00000.png").read_bytes())
+    other = compare(grid(methods=["teacher", "student"], **moved), results_dir=tmp_path / "results")
+    assert (other.trained, other.loaded, other.written) == (2, 0, 0)
+    assert {line["data_digest"] for line in other.lines}.isdisjoint(line["data_digest"] for line in first.lines)
+    assert len(results.read(tmp_path / "results", "camvid")) == 4, "side by side"
+    elsewhere = compare(recipes, results_dir=tmp_path / "elsewhere")
+    assert (elsewhere.trained, elsewhere.loaded, elsewhere.written) == (0, 2, 0)
+
+
+def test_a_line_without_a_digest_is_of_toydrive_alone(here, few, tmp_path):
+    (camvid,), (toydrive,) = grid(methods=["student"], **few), grid(methods=["student"], epochs=3)
+    for recipe in (camvid, toydrive):
+        line = {**line_of(recipe), "updates": 8, "metrics": dict.fromkeys(results.METRICS, 0.5)}
+        results.append({name: value for name, value in line.items() if name != "data_digest"}, tmp_path)
+    assert lixlib.compare.lines_of([camvid, toydrive], tmp_path).keys() == {toydrive.folder}
+    report = compare([camvid, toydrive], results_dir=tmp_path)
+    assert here.trained == ["student"] and (report.trained, report.written) == (1, 1)
+    assert len(results.read(tmp_path, "camvid")) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[1]\n", "3\n", "null\n", '{"recipe": 3}\n', "twice"])
+def test_a_damaged_line_of_a_run_is_made_again(content, here, few, runs, tmp_path):
+    (recipe,) = grid(methods=["student"], **few)
+    first = run(recipe, device="cpu", progress=False)
+    path = first.folder / "result.jsonl"
+    path.write_text(2 * path.read_text() if content == "twice" else content)
+    with pytest.warns(UserWarning, match="result.jsonl is damaged"):
+        report = compare([recipe], results_dir=tmp_path)
+    assert report.lines == [first.line] and not report.failures
+
+
+def test_a_wrong_line_in_the_results_stops_before_anything_trains(here, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "toydrive" / "mfnet.jsonl"
+    path.parent.mkdir()
+    path.write_text("[1]\n")
+    words = ["lix", "compare", "--methods", "student", "--results", str(tmp_path), "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stop:
+        lixlib.cli.main()
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2 and here.trained == []
+    assert f"{path}, line 1 is no JSON object but of type list" in errors and len(errors.splitlines()) == 1
 
 
 def test_a_teacher_of_which_only_the_line_is_there_is_trained_again(here, few, runs, tmp_path):
@@ -207,8 +262,12 @@ def test_a_process_that_is_killed_is_a_failure(few, tmp_path, monkeypatch):
         return process
 
     monkeypatch.setattr(lixlib.compare._Processes, "start", start_and_kill)
-    (failure,) = compare(grid(methods=["student"], **few), results_dir=tmp_path, jobs=1).failures
+    recipes = grid(methods=["student"], **few)
+    (failure,) = compare(recipes, results_dir=tmp_path, jobs=1).failures
     assert failure.error == "its process was killed by signal 9"
+    monkeypatch.setattr(lixlib.compare._Processes, "start", start)
+    report = compare(recipes, results_dir=tmp_path, jobs=1)
+    assert (report.trained, report.failures) == (1, []), "the same command again goes on"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +298,8 @@ def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch
         lixlib.cli.main()
     output, errors = capsys.readouterr()
     assert stop.value.code == 1
-    assert "1 of 2 runs are in" in output and "; 1 trained now" in output
+    assert "1 of 2 runs are in" in output and "; 1 trained now, 0 loaded from " in output
+    assert f", 0 already in {tmp_path}" in output
     assert f"failed: lix train --dataset camvid --method teacher --seed 0 --root {camvid_root}" in errors
     assert ALL_METHODS[0] == "teacher" and errors.splitlines()[-1].strip().startswith("no folder")
 

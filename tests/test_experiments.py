@@ -16,7 +16,7 @@ import lixlib.run
 from lixlib.compare import command_of, lines_of
 from lixlib.experiments import ARFD, AUXILIARY, DWLD, EXPERIMENTS, PRETRAIN, SCHEDULE, TUNING, read, recipes
 from lixlib.files import read_json_lines, write_json_lines
-from lixlib.results import append, gains
+from lixlib.results import METRICS, append, gains
 from lixlib.run import Recipe, line_of, run
 
 every = pytest.mark.parametrize("name", EXPERIMENTS)
@@ -24,7 +24,7 @@ every = pytest.mark.parametrize("name", EXPERIMENTS)
 
 def committed(recipe: Recipe, miou: float) -> dict:
     """A result line as it comes back from a file."""
-    line = {**line_of(recipe), "metrics": {"mIoU": miou}}
+    line = {**line_of(recipe), "updates": 8, "metrics": dict.fromkeys(METRICS, miou)}
     return json.loads(json.dumps(line))
 
 
@@ -139,8 +139,9 @@ def test_read_finds_the_lines_that_are_there(tmp_path):
     assert list(read("samples", tmp_path, quick=True)["channels"]) == [0], "the quick line is another run's"
 
 
-def test_lines_of_takes_the_files_of_its_recipes(tmp_path):
-    one, other = Recipe(method="kd", epochs=3), Recipe("camvid", network="off-net", method="student")
+def test_lines_of_takes_the_files_of_its_recipes(tmp_path, camvid_root):
+    one = Recipe(method="kd", epochs=3)
+    other = Recipe("camvid", root=str(camvid_root), network="off-net", method="student")
     assert lines_of([one, other], tmp_path) == {}
     for recipe in (one, other):
         path = tmp_path / recipe.dataset / f"{recipe.network}.jsonl"

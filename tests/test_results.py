@@ -79,6 +79,72 @@ def test_a_broken_line_is_named(tmp_path):
         results.read(tmp_path, "camvid")
 
 
+WRONG_LINES = {
+    "[1]": "is no JSON object but of type list",
+    "3": "is no JSON object but of type int",
+    "null": "is no JSON object but of type NoneType",
+    "{}": "has no dataset",
+    json.dumps(line(recipe="lix")): r"has recipe = 'lix'",
+    json.dumps(line(recipe={"teacher": 3})): r"has recipe.teacher = 3: input should be a valid dictionary",
+    json.dumps(line(recipe=None)): "has recipe = None",
+    json.dumps(line(seed="0")): "has seed = '0': input should be a valid integer",
+    json.dumps(line(size=[32])): r"has size = \[32\]",
+    json.dumps(line(size="32 48")): "has size",
+    json.dumps(line(epochs=1.5)): "has epochs = 1.5",
+    json.dumps(line(hyper=[])): "has hyper",
+    json.dumps(line(metrics={"mIoU": 0.5})): "has no metrics.fwIoU",
+    json.dumps({**line(), "metrics": None}): "has metrics = None",
+    json.dumps(line(miou=math.nan)): "has metrics.mIoU = nan",
+    json.dumps(line(per_class={"car": [0.5]})): "has per_class.car",
+    json.dumps({name: value for name, value in line().items() if name != "updates"}): "has no updates",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_LINES)
+def test_a_line_that_is_no_result_is_named_with_its_file(text, tmp_path):
+    path = results.append(line(), tmp_path)
+    path.write_text(path.read_text() + text + "\n")
+    content = path.read_bytes()
+    for use in (lambda: results.read(tmp_path, "camvid"), lambda: results.append(line(seed=1), tmp_path)):
+        with pytest.raises(ValueError, match=f"mfnet.jsonl, line 2 {WRONG_LINES[text]}.*mend or delete that line"):
+            use()
+    assert path.read_bytes() == content
+
+
+def test_a_binary_file_of_results_is_named(tmp_path):
+    path = results.append(line(), tmp_path)
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match=r"mfnet.jsonl is no text file"):
+        results.read(tmp_path, "camvid")
+
+
+def test_committed_results_are_read():
+    folder = readme_tables.ROOT / "results"
+    runs = [folder / name / "mfnet.jsonl" for name in ("toydrive", "camvid", "potholes")]
+    for name in ("experiments", "rounding", "cka", "weights", "sweep"):
+        runs += folder.glob(f"{name}/**/*.jsonl")
+    assert len(runs) > 8
+    for path in runs:
+        lines = results.read_lines(path)
+        assert lines and all(line["reduced"] for line in lines), "as the pages say"
+        assert [line | {"reduced": True} for line in read_json_lines(path)] == lines
+
+
+def test_old_lines_are_read_with_reduced_by_todays_rule(tmp_path):
+    path = results.append(line(size=[360, 480], epochs=500, batch=8, reduced=True), tmp_path)
+    assert read_json_lines(path)[0]["reduced"] is True
+    assert results.read(tmp_path, "camvid")[0]["reduced"] is False
+
+
+def test_runs_of_other_data_stand_side_by_side(tmp_path):
+    for digest in (None, "a", "b", "a"):
+        results.append(line(data_digest=digest), tmp_path)
+    assert [each["data_digest"] for each in results.read(tmp_path, "camvid")] == [None, "b", "a"]
+    old = line(dataset="toydrive", updates=8)
+    assert results.identity(old) == results.identity({**old, "data_digest": results.RENDERED_BEFORE})
+    assert results.identity(old) != results.identity({**old, "data_digest": "renderer 6"})
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")

@@ -1,5 +1,6 @@
 """Recipes and runs: what a recipe leaves open, paired initial weights, result lines, and a kill -9 in the middle."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,12 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import trees
+from PIL import Image
 
+import lixlib.checkpoint
 import lixlib.run
-import lixlib.train
 from lixlib import results, weights
+from lixlib.data import splits
+from lixlib.data.toydrive_render import RENDERER_VERSION
 from lixlib.data.unlabelled import WithUnlabelled
 from lixlib.files import write_json_lines
 from lixlib.run import CHOSEN, Recipe, line_of, run, trio
@@ -23,6 +29,7 @@ from lixlib.run import CHOSEN, Recipe, line_of, run, trio
 SPECIFIED = {
     *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
     *("per_class", "teacher", "seconds", "device", "versions", "commit", "command", "reduced"),
+    "data_digest",
 }
 
 
@@ -268,7 +275,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
     recipe = Recipe(method="student", pretrain=3, **SMALL)
     monkeypatch.setitem(lixlib.run.DEFAULTS["toydrive"], "unlabelled", 4)
     whole = run(recipe, device="cpu", progress=False)
-    rows, save = [], lixlib.train._Checkpoint.save
+    rows, save = [], lixlib.checkpoint.Checkpoint.save
 
     def killed(checkpoint, row):
         save(checkpoint, row)
@@ -278,7 +285,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
 
     monkeypatch.setenv("LIX_RUNS", str(runs.with_name("killed")))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(lixlib.train._Checkpoint, "save", killed)
+        patch.setattr(lixlib.checkpoint.Checkpoint, "save", killed)
         run(recipe, device="cpu", progress=False)
     log = runs.with_name("killed") / recipe.pretraining_folder / "log.jsonl"
     assert len(log.read_text().splitlines()) == 2, "in the middle"
@@ -356,3 +363,179 @@ def test_a_line_tells_of_unlabelled_frames_and_counts_labelled_ones():
 def test_the_count_is_that_of_the_training_split():
     recipe = Recipe(method="student", size=(16, 32), data={"count": 4, "eval_count": 2})
     assert [len(recipe.load(split, with_x=False)) for split in recipe.splits] == [4, 2, 2]
+
+
+# A run is its data, too
+
+
+def repaint(path: Path, value: int = 1) -> None:
+    """Change one pixel of an image, and neither its size in bytes nor its time."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    picture = np.array(Image.open(path))
+    picture[0, 0] = (picture[0, 0] + value) % 11
+    Image.fromarray(picture).save(path)
+    if path.stat().st_size == len(content):
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.fixture
+def copy(camvid_root, tmp_path) -> Path:
+    return shutil.copytree(camvid_root, tmp_path / "copy")
+
+
+def test_other_data_are_trained_anew_and_the_same_under_another_root_are_loaded(recipe, copy):
+    recipe = replace(recipe, method="kd", epochs=1)
+    first = run(recipe, device="cpu", progress=False)
+    assert first.trained and first.teacher.trained
+    moved = run(replace(recipe, root=str(copy)), device="cpu", progress=False)
+    assert not moved.trained and moved.line == first.line and moved.folder == first.folder
+    repaint(copy / "trainannot" / "0001TP_00000.png")
+    other = run(replace(recipe, root=str(copy)), device="cpu", progress=False)
+    assert other.trained and other.teacher.trained, "the teacher has learnt from these labels, too"
+    assert other.folder != first.folder and other.line["data_digest"] != first.line["data_digest"]
+    assert not run(recipe, device="cpu", progress=False).trained
+
+
+def folders(recipe: Recipe) -> dict[str, Path]:
+    recipes = {method: replace(recipe, method=method) for method in ("teacher", "student", "kd")}
+    found = {method: each.folder for method, each in recipes.items()}
+    found["stage"] = replace(recipe, method="ft").stage_folder
+    return found | {"pretraining": replace(recipe, method="kd", pretrain=1).pretraining_folder}
+
+
+def add(root):
+    for part in ("train", "trainannot", "traindisp"):
+        shutil.copy(root / part / "0001TP_00000.png", root / part / "0002XX_00000.png")
+
+
+def rename(root):
+    for part in ("train", "trainannot", "traindisp"):
+        (root / part / "0001TP_00000.png").rename(root / part / "0000AA_00000.png")
+
+
+ALL = {"teacher", "student", "kd", "stage", "pretraining"}
+
+
+@pytest.mark.parametrize(
+    ("change", "others"),
+    [
+        (lambda root: repaint(root / "train" / "0001TP_00003.png"), ALL),
+        (lambda root: repaint(root / "trainannot" / "0001TP_00003.png"), ALL),
+        (lambda root: repaint(root / "traindisp" / "0001TP_00003.png", 3), ALL - {"student"}),
+        (lambda root: repaint(root / "valannot" / "0016E5_07000.png"), ALL - {"pretraining"}),
+        (lambda root: repaint(root / "valdisp" / "0016E5_07000.png", 3), {"teacher", "kd", "stage"}),
+        (lambda root: repaint(root / "test" / "Seq05VD_f000.png"), set()),
+        (add, ALL),
+        (rename, ALL),
+        (lambda root: [shutil.copy(root / "val" / "0016E5_07000.png", root / "thumb.png")], set()),
+    ],
+)
+def test_whose_folder_changes_with_the_data(change, others, recipe, copy):
+    """Splits are train, val, val: nobody reads the test split, and a student reads no X."""
+    recipe = replace(recipe, root=str(copy))
+    before = folders(recipe)
+    change(copy)
+    after = folders(recipe)
+    assert {name for name in before if before[name] != after[name]} == others
+
+
+def test_a_list_of_splits_and_a_calibration_are_data(tmp_path):
+    root = trees.kitti(tmp_path / "kitti", count=4)
+    names = [path.stem.removesuffix("_10") for path in sorted((root / "training" / "image_2").iterdir())]
+    splits.write_list(root / splits.LIST, {"train": names[:2], "val": names[2:]})
+    recipe = Recipe("kitti", root=str(root), size=(24, 80), method="kd")
+    student = replace(recipe, method="student")
+    before = recipe.data_digest, student.data_digest
+    calibration = root / "training" / "calib_cam_to_cam" / f"{names[0]}.txt"
+    calibration.write_text(calibration.read_text() + "\n")
+    assert recipe.data_digest != before[0] and student.data_digest == before[1], "only who reads X"
+    before = recipe.data_digest, student.data_digest
+    splits.write_list(root / splits.LIST, {"train": names[1:3], "val": [names[0], names[3]]})
+    assert recipe.data_digest != before[0] and student.data_digest != before[1]
+    splits.write_list(root / splits.LIST, {"train": names[1::-1], "val": names[2:]})
+    assert student.data_digest != before[1], "the order decides the batches"
+
+
+def test_data_that_are_not_there_have_no_digest_and_a_folder_of_nobody(recipe, copy):
+    (copy / "trainannot" / "0001TP_00003.png").unlink()
+    lost = replace(recipe, root=str(copy))
+    assert lost.folder != recipe.folder
+    with pytest.raises(FileNotFoundError, match=r"no file .*0001TP_00003.png: fetch it, or correct the path"):
+        run(lost, device="cpu")
+    with pytest.raises(ValueError, match="give its folder as root"):
+        run(replace(recipe, root=None), device="cpu")
+
+
+def test_toydrives_data_are_its_request_and_the_version_of_its_renderer(monkeypatch):
+    recipe = Recipe(method="kd", **SMALL)
+    assert recipe.data_digest == line_of(recipe)["data_digest"] == f"renderer {RENDERER_VERSION}"
+    before = recipe.folder, recipe.pretraining_folder
+    with monkeypatch.context() as patch:
+        patch.setattr(lixlib.run, "RENDERER_VERSION", 99)
+        assert recipe.folder != before[0] and recipe.pretraining_folder != before[1]
+    digests = [recipe.load("train", with_x=True).digest, recipe.load("val", with_x=True).digest]
+    for change in ({"difficulty": 0.3}, {"seed": 1}, {"x": "depth"}, {"fault": "noise"}, {"count": 3}):
+        digests.append(replace(recipe, data={**recipe.data, **change}).load("train", with_x=True).digest)
+    assert len(set(digests)) == len(digests)
+
+
+def test_a_stage_depends_on_the_images_of_the_student():
+    recipe = Recipe(method="ft", data={"count": 4}, teacher={"data": {"count": 8}})
+    assert recipe.stage_folder != replace(recipe, data={"count": 5}).stage_folder
+
+
+def test_no_cache_and_no_folder_of_this_machine_is_in_a_line(tmp_path, monkeypatch, camvid_root):
+    cache = {"cache": str(tmp_path / "frames"), **SMALL["data"]}
+    recipe = Recipe(method="kd", **SMALL | {"data": cache, "teacher": {"data": cache}})
+    plain = Recipe(method="kd", **SMALL | {"teacher": {"data": SMALL["data"]}})
+    assert recipe.folder == plain.folder and line_of(recipe) == line_of(plain)
+    finished = run(recipe, device="cpu", progress=False)
+    assert str(tmp_path) not in json.dumps(finished.line) and "cache" not in json.dumps(finished.line["recipe"])
+    assert list((tmp_path / "frames" / "toydrive").glob("*.npz"))
+    weights_file = tmp_path / "first.pth"
+    weights_file.write_bytes(b"1")
+    net = {"encoder": "resnet18", "pretrained": str(weights_file)}
+    told = Recipe("camvid", root=str(camvid_root), network="sne-roadseg", net=net, teacher={"net": net})
+    assert str(tmp_path) not in json.dumps(line_of(told))
+    before = told.folder
+    weights_file.rename(tmp_path / "second.pth")
+    moved = {**net, "pretrained": str(tmp_path / "second.pth")}
+    assert replace(told, net=moved, teacher={"net": moved}).folder == before, "contents, not names"
+    (tmp_path / "second.pth").write_bytes(b"2")
+    assert replace(told, net=moved, teacher={"net": moved}).folder != before
+
+
+def test_the_home_folder_may_be_a_tilde(monkeypatch, tmp_path, camvid_root):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LIX_RUNS", "~/runs")
+    assert lixlib.run.runs_folder() == tmp_path / "runs"
+    shutil.copytree(camvid_root, tmp_path / "camvid")
+    assert len(Recipe("camvid", root="~/camvid").load("val", with_x=False)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "reduced"),
+    [
+        ({}, False),
+        ({"size": (400, 1300), "epochs": 600, "batch": 16}, False),
+        ({"epochs": 499}, True),
+        ({"size": (384, 1247)}, True),
+        ({"size": (383, 1248)}, True),
+        ({"batch": 7}, True),
+        ({"network": "sne-roadseg", "batch": 3}, False),
+        ({"network": "sne-roadseg", "batch": 2}, True),
+        ({"patience": 20}, False),
+    ],
+)
+def test_reduced_is_measured_by_the_papers_schedule(changes, reduced):
+    recipe = Recipe("kitti", **changes)
+    line = {**vars(recipe), "recipe": recipe.described}
+    assert results.is_reduced(line) is reduced
+    stopped_early = {**line, "epochs": 60}
+    assert results.is_reduced(stopped_early) is reduced, "stopping early is no cut"
+
+
+def test_every_default_of_a_small_data_set_is_reduced():
+    for name in ("toydrive", "camvid", "potholes"):
+        assert results.is_reduced(vars(Recipe(name)) | {"recipe": {}}), name

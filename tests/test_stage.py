@@ -1,5 +1,6 @@
 """The stage before the student: trained on the teacher alone, frozen, kept, shared, resumed, and counted."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -130,11 +131,12 @@ def recipe(camvid_root, tmp_path, monkeypatch) -> Recipe:
     return Recipe("camvid", hyper={"stage_epochs": 2}, method="maskd", **options)
 
 
-def test_runs_that_differ_in_the_loss_share_the_stage(recipe):
+def test_runs_that_differ_in_the_loss_share_the_stage(recipe, tmp_path):
     other_loss = replace(recipe, hyper={**recipe.hyper, "weight": 7.0})
     assert other_loss.folder != recipe.folder and other_loss.stage_folder == recipe.stage_folder
     assert replace(recipe, epochs=9, lr=1.0, teacher={"epochs": 1, "lr": recipe.lr}).stage_folder == recipe.stage_folder
-    assert replace(recipe, root="elsewhere").stage_folder == recipe.stage_folder
+    elsewhere = shutil.copytree(recipe.root, tmp_path / "elsewhere")
+    assert replace(recipe, root=str(elsewhere)).stage_folder == recipe.stage_folder
     assert replace(recipe, hyper={**recipe.hyper, "tokens": 8}).stage_folder == recipe.stage_folder, "the default"
     changes = [{"seed": 1}, {"batch": 2}, {"size": (32, 64)}, {"teacher": {"epochs": 3}}, {"precision": "bf16-mixed"}]
     changes += [{"method": "ft"}, {"splits": ("val", None, "val")}]

@@ -10,6 +10,7 @@ from lixlib.data.faults import FAULTS, corrupt
 from lixlib.data.toydrive import FIRST_FRAME, ToyDrive, paint_mask, render
 from lixlib.data.toydrive_render import FOCAL
 from lixlib.data.toydrive_scene import make_scene
+from lixlib.files import _host
 
 SMALL = (48, 160)
 RECORDED_SHARE = [0.248, 0.072, 0.062, 0.01, 0.188, 0.016, 0.012, 0.0, 0.114, 0.158, 0.0, 0.101, 0.018]
@@ -175,11 +176,36 @@ def test_cache_round_trip_and_damaged_file(tmp_path, monkeypatch, recwarn):
         second = ToyDrive("val", size=(16, 48), count=3, cache=tmp_path)
     assert torch.equal(first[2].rgb, second[2].rgb) and torch.equal(first[2].x, second[2].x)
     assert not recwarn.list
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.warns(UserWarning, match="rendering it again"):
-        third = ToyDrive("val", size=(16, 48), count=3, cache=tmp_path)
-    assert torch.equal(first[2].label, third[2].label)
-    assert list((tmp_path / "toydrive").iterdir()) == [path]
+    with np.load(path) as file:
+        arrays = dict(file)
+    forged = [
+        {**arrays, "rgb": arrays["rgb"][..., :1]},
+        {**arrays, "depth": arrays["depth"].astype(np.float64)},
+        {**arrays, "label": arrays["label"] + 100},
+        {**arrays, "depth": arrays["depth"] * np.float32("nan")},
+        {**arrays, "label": np.array([{}] * 3, dtype=object)},
+        {"rgb": arrays["rgb"]},
+    ]
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    damaged = [whole[:500], b"", b"PK", whole[:middle] + b"!!!!" + whole[middle + 4 :], bytes(range(256))]
+    leftover = path.with_name(f".{path.name}.{_host()}.{2**22 + 1}.tmp")  # no process has this number
+    for content in (*damaged, *forged):
+        path.write_bytes(content) if isinstance(content, bytes) else np.savez(path, **content)
+        leftover.touch()
+        with pytest.warns(UserWarning, match="rendering it again"):
+            third = ToyDrive("val", size=(16, 48), count=3, cache=tmp_path)
+        assert torch.equal(first[2].label, third[2].label) and torch.equal(first[2].x, third[2].x)
+        assert list((tmp_path / "toydrive").iterdir()) == [path]
+    leftover.touch()
+    ToyDrive("val", size=(16, 48), count=3, cache=tmp_path)
+    assert not leftover.exists(), "also where nothing is written"
+
+
+def test_the_cache_tells_difficulties_apart_that_differ_in_the_seventh_digit(tmp_path):
+    for difficulty in (0.2, 0.2000001):
+        ToyDrive("val", size=(8, 24), count=1, difficulty=difficulty, cache=tmp_path)
+    assert len(list((tmp_path / "toydrive").iterdir())) == 2
 
 
 def test_cache_folder_from_the_environment(tmp_path, monkeypatch):

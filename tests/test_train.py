@@ -1,6 +1,8 @@
 """The training loop: it learns, it repeats itself, it survives a kill, and it says what went wrong."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import Dataset
 
+import lixlib.files
 import lixlib.train
 from lixlib import nets
 from lixlib.data import Augment, Classes, Sample, collate
@@ -117,10 +120,17 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path):
 
 
 def test_what_a_killed_write_left_is_cleared(tmp_path):
-    leftover = tmp_path / ".checkpoint.pt.123.tmp"
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    leftover = tmp_path / f".checkpoint.pt.{lixlib.files._host()}.{int(dead.stdout)}.tmp"
+    of_another_machine = tmp_path / ".checkpoint.pt.elsewhere.123.tmp"
+    for file in (leftover, of_another_machine):
+        file.write_bytes(b"half a checkpo")
+    schedule = replace(SCHEDULE, epochs=1)
+    train(tmp_path, schedule=schedule)
+    assert not leftover.exists() and of_another_machine.exists()
     leftover.write_bytes(b"half a checkpo")
-    train(tmp_path, schedule=replace(SCHEDULE, epochs=1))
-    assert not leftover.exists()
+    train(tmp_path, schedule=schedule)
+    assert not leftover.exists(), "also where nothing is left to write"
 
 
 def test_early_stopping_goes_back_to_the_best_epoch(tmp_path, monkeypatch):
@@ -149,12 +159,17 @@ def test_without_patience_the_last_weights_stay(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_loss_that_is_not_finite_names_step_term_and_images(tmp_path, silent):
-    data = Scenes(4)
-    log, _ = train(tmp_path, data=data, schedule=replace(SCHEDULE, epochs=1))
-    data.rgb[3] = torch.nan
+    data, log = Scenes(4), []
+
+    def spoil(epoch, _):
+        log.append(epoch)
+        data.rgb[3] = torch.nan
+        return {}
+
     with pytest.raises(TrainingFailed, match=r"step 2: ce = nan is not finite; images of the batch: .*scene3"):
-        train(tmp_path, data=data, progress=not silent)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["log"] == log
+        train(tmp_path, data=data, progress=not silent, observe=spoil)
+    rows = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["log"]
+    assert [row["epoch"] for row in rows] == log == [1]
 
 
 @pytest.mark.parametrize("field", ["rgb", "x"])

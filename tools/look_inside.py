@@ -30,7 +30,7 @@ from lixlib.files import write_atomically
 from lixlib.functional import confidence
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.nets import call
-from lixlib.run import Recipe, run, runs_folder
+from lixlib.run import Recipe, line_of, run, runs_folder
 
 # experiment and variant, by the method's name in the files
 METHODS = {
@@ -291,7 +291,8 @@ def main(options: Options) -> None:
     folder = Path(options.results, "inside", "toydrive", "mfnet")
     folder.mkdir(parents=True, exist_ok=True)
     recipe = teacher_of(0, options.quick)
-    made = {"command": shlex.join(["python", *sys.argv]), **results.provenance(torch.device("cpu")), "reduced": True}
+    made = {"command": shlex.join(["python", *sys.argv]), **results.provenance(torch.device("cpu"))}
+    made["reduced"] = line_of(recipe)["reduced"]
     frames = {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.data}
     for part in options.parts:
         for found in PARTS[part](options, folder, made["command"]):

@@ -48,7 +48,7 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[i
         return ToyDrive(split, size=size, **options)
     if root is None:
         raise ValueError(f"data set {name!r} is read from files: give its folder as root (--root DIR)")
-    return reader(root, split, size=size, **options)
+    return reader(Path(root).expanduser(), split, size=size, **options)
 
 
 __all__ = ["DATASETS", "IGNORE", "READERS", "Augment", "Classes", "Sample", "ToyDrive", "collate", "load"]

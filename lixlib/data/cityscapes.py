@@ -72,7 +72,7 @@ def read_cityscapes(
         return root / (f"disparity/{split}/{name}_disparity.png" if is_stereo else f"{DISPARITY}/{split}/{name}.png")
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics]:
-        camera, baseline = read_camera(root / "camera" / split / f"{item.name}_camera.json")
+        camera, baseline = read_camera(item.camera)
         stored = open_map(item.x, bits=16)
         return depth_of(((stored - 1) / 256).clamp(min=0), camera.fx, baseline), camera
 
@@ -83,6 +83,7 @@ def read_cityscapes(
             photo,
             find(disparity(name), MAPS) if with_x else None,
             find(label / f"{name}_gtFine_labelIds.png", MAPS),
+            root / "camera" / split / f"{name}_camera.json" if with_x and is_stereo else None,
         )
         for name, photo in photos.items()
     ]

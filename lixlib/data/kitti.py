@@ -60,12 +60,13 @@ def read_kitti(
             find(images / f"{name}_10.png", PHOTOS),
             disparity and find(disparity / f"{name}_10.png", MAPS),
             find(semantic / f"{name}_10.png", MAPS),
+            training / "calib_cam_to_cam" / f"{name}.txt" if with_x else None,
         )
         for name in names
     ]
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics]:
-        camera, baseline = read_calibration(training / "calib_cam_to_cam" / f"{item.name}.txt")
+        camera, baseline = read_calibration(item.camera)
         return depth_of(open_map(item.x, bits=16) / 256, camera.fx, baseline), camera
 
     return Triplets("kitti", split, CITYSCAPES, items, size=size, read_label=read_label, read_depth=read_depth, x=x)

@@ -2,7 +2,6 @@
 
 import os
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import Sample
 from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, check_request, paint_mask, render
 from lixlib.data.x import UNITS, channels, encode_depth
-from lixlib.files import write_atomically
+from lixlib.digests import digest
+from lixlib.files import remove_leftovers, write_atomically
 from lixlib.functional.checks import check_choice
 
 __all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "camera", "encode_depth", "paint_mask", "render"]
@@ -74,24 +74,22 @@ class ToyDrive(Dataset):
         check_request(seed, first, size, difficulty)
         self.split, self.size, self.seed, self.difficulty, self.x = split, tuple(size), seed, difficulty, x
         self.indices = range(first, first + count)
+        request = (RENDERER_VERSION, split, count, *map(int, size), int(seed), float(difficulty), x, fault)
+        self.digest = digest(request)  # what tells these samples from others: they follow from this
         self._rgb, self._depth, self._label = self._load(_cache_folder(cache))
 
     def _load(self, folder: Path) -> list[np.ndarray]:
         height, width = self.size
         path = folder / (
             f"v{RENDERER_VERSION}-seed{self.seed}-{self.split}-{height}x{width}-n{len(self.indices)}"
-            f"-difficulty{self.difficulty:g}.npz"
+            f"-difficulty{str(self.difficulty).removesuffix('.0')}.npz"
         )
+        remove_leftovers(folder)
         if path.exists():
             try:
-                with np.load(path) as file:
-                    arrays = [file[key] for key in ("rgb", "depth", "label")]
-                if all(a.shape[:3] == (len(self.indices), height, width) for a in arrays):
-                    return arrays
-                problem = "it holds frames of another shape"
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                problem = str(error)
-            warnings.warn(f"cannot use the cache file {path} ({problem}): rendering it again", stacklevel=3)
+                return self._read(path)
+            except Exception as error:  # numpy and zipfile know a dozen, and a frame can always be rendered
+                warnings.warn(f"cannot use the cache file {path} ({error}): rendering it again", stacklevel=3)
         arrays = self._render()
 
         def save(temporary: Path) -> None:
@@ -100,6 +98,18 @@ class ToyDrive(Dataset):
 
         write_atomically(path, save)
         return arrays
+
+    def _read(self, path: Path) -> list[np.ndarray]:
+        shape = (len(self.indices), *self.size)
+        expected = {"rgb": ((*shape, 3), np.uint8), "depth": (shape, np.float32), "label": (shape, np.uint8)}
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in expected}
+        found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        if found != expected:
+            raise ValueError("it holds frames of another shape or kind")
+        if arrays["label"].max() >= len(self.classes) or np.isnan(arrays["depth"]).any():
+            raise ValueError("it holds labels that are no class, or a depth that is no number")
+        return list(arrays.values())
 
     def _render(self) -> list[np.ndarray]:
         shape = (len(self.indices), *self.size)

@@ -16,18 +16,23 @@ from lixlib.data.images import MAPS, finder, images_in, open_label, open_map, op
 from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import TENSORS, Sample, check_label
 from lixlib.data.x import RELATIVE, UNITS, channels, encode_depth
+from lixlib.digests import digest, digest_of_file
 
 MEMORY = 4 * 2**30  # bytes of resized images that a data set keeps; what comes later is read from disk every time
 
 
 @dataclass(frozen=True)
 class Item:
-    """The name and the files of one sample; x is None where the data set is read for an RGB-only network."""
+    """The name and the files of one sample; x is None where the data set is read for an RGB-only network.
+
+    `camera` is the calibration file that decides X, too, where there is one.
+    """
 
     name: str
     rgb: Path
     x: Path | None
     label: Path
+    camera: Path | None = None
 
 
 class Triplets(Dataset):
@@ -63,6 +68,13 @@ class Triplets(Dataset):
         self.x_channels = channels(x)
         self._cache: dict[int, Sample] = {}
         self._room = MEMORY
+
+    @property
+    def digest(self) -> str:
+        """What tells these samples from others: names and contents of all files that are read, in their order."""
+        parts = ((item.rgb, item.label, item.x, item.camera) for item in self.items)
+        contents = [[file and digest_of_file(file) for file in files] for files in parts]
+        return digest([[item.name for item in self.items], contents])
 
     def __len__(self) -> int:
         return len(self.items)

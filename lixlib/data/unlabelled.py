@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import Dataset
 
 from lixlib.data.sample import IGNORE, Sample
+from lixlib.digests import digest
 
 
 class Unlabelled(Dataset):
@@ -13,6 +14,10 @@ class Unlabelled(Dataset):
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
+
+    @property
+    def digest(self) -> str | None:
+        return getattr(self.dataset, "digest", None)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -34,6 +39,10 @@ class WithUnlabelled(Dataset):
         self.labelled, self.unlabelled = labelled, unlabelled
         self.name, self.split, self.classes = labelled.name, labelled.split, labelled.classes
         self.x_channels = labelled.x_channels
+
+    @property
+    def digest(self) -> str:
+        return digest([getattr(part, "digest", None) for part in (self.labelled, self.unlabelled)])
 
     def __len__(self) -> int:
         return 2 * len(self.labelled)

@@ -60,7 +60,7 @@ def read_vkitti2(
     root = Path(root)
     names = read_list("vkitti2", root, split)
     find, read_cameras = finder(), functools.cache(_read_cameras)
-    items = [_item(root, name, with_x, find) for name in names]
+    items = [_item(root, name, with_x, find, with_camera=with_x and x == "normals") for name in names]
     require_folder(items[0].rgb.parent, LAYOUT, SOURCE)
     if with_x:
         require_folder(items[0].x.parent, LAYOUT, SOURCE)
@@ -72,7 +72,7 @@ def read_vkitti2(
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics | None]:
         depth = open_map(item.x, bits=16)
-        return depth.where(depth < FAR, 0) / 100, _camera(root, item.name, read_cameras) if x == "normals" else None
+        return depth.where(depth < FAR, 0) / 100, _camera(item, read_cameras) if x == "normals" else None
 
     classes = VKITTI2_DEFINED if ignore_undefined else VKITTI2
     return Triplets("vkitti2", split, classes, items, size=size, read_label=read_label, read_depth=read_depth, x=x)
@@ -89,7 +89,7 @@ def part(root: Path, kind: str) -> Path:
     return own if own.is_dir() else root
 
 
-def _item(root: Path, name: str, with_x: bool, find: Callable[[Path, Sequence[str]], Path]) -> Item:
+def _item(root: Path, name: str, with_x: bool, find: Callable[[Path, Sequence[str]], Path], with_camera: bool) -> Item:
     where, _, number = name.rpartition("/")
     rgb, depth, label = (
         find(part(root, kind) / where / "frames" / kind / f"Camera_{CAMERA}" / f"{stem}_{number}{suffix}", suffixes)
@@ -99,15 +99,15 @@ def _item(root: Path, name: str, with_x: bool, find: Callable[[Path, Sequence[st
             ("classSegmentation", "classgt", ".png", MAPS),
         )
     )
-    return Item(name, rgb, depth if with_x else None, label)
+    camera = part(root, "textgt") / where / "intrinsic.txt" if with_camera else None
+    return Item(name, rgb, depth if with_x else None, label, camera)
 
 
-def _camera(root: Path, name: str, read: Callable[[Path], dict[int, Intrinsics]]) -> Intrinsics:
-    where, _, number = name.rpartition("/")
-    path = part(root, "textgt") / where / "intrinsic.txt"
-    cameras = read(path)
+def _camera(item: Item, read: Callable[[Path], dict[int, Intrinsics]]) -> Intrinsics:
+    number = item.name.rpartition("/")[2]
+    cameras = read(item.camera)
     if int(number) not in cameras:
-        raise ValueError(f"{path} has no line for frame {int(number)} of camera {CAMERA}: unpack it again")
+        raise ValueError(f"{item.camera} has no line for frame {int(number)} of camera {CAMERA}: unpack it again")
     return cameras[int(number)]
 
 

@@ -65,16 +65,19 @@ def fill(module: nn.Module, state: State, source: str) -> None:
     Raises:
         ValueError: names or shapes differ; it says which first, and how many.
     """
-    own = module.state_dict()
+    if wrong := mismatch(module.state_dict(), state):
+        raise ValueError(f"{source} does not fit this {type(module).__name__}: it {wrong}")
+    module.load_state_dict(state)
+
+
+def mismatch(own: State, state: State) -> str:
+    """In which names and shapes a state differs from the own one: the first of each kind, and how many; "" for none."""
     lists = {
         "lacks": [name for name in own if name not in state],
         "has besides": [name for name in state if name not in own],
         "has in another shape": [name for name in state if name in own and state[name].shape != own[name].shape],
     }
-    wrong = [f"{what} {names[0]} ({len(names)} such names)" for what, names in lists.items() if names]
-    if wrong:
-        raise ValueError(f"{source} does not fit this {type(module).__name__}: it {', '.join(wrong)}")
-    module.load_state_dict(state)
+    return ", ".join(f"{what} {names[0]} ({len(names)} such names)" for what, names in lists.items() if names)
 
 
 def _read(source: str, names: tuple[str, ...] | dict[str, str], download: Callable[[str], State]) -> State:

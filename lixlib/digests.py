@@ -1,0 +1,31 @@
+"""Digests: short names that change with a value or with what a file holds, and with nothing else."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+_files: dict[tuple, str] = {}
+
+
+def digest(value: object) -> str:
+    """64 bits, in hexadecimal, of a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's contents, whatever its name; a process reads a file again only if it has changed.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    try:
+        about = os.stat(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no file {path}: fetch it, or correct the path") from error
+    # the time of the last change too: a copy may keep the other time, and its size be the same
+    key = (os.path.abspath(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    if key not in _files:
+        with open(path, "rb") as file:
+            _files[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _files[key]

@@ -7,18 +7,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
+from annotated_types import Ge, Interval
 from torch import nn
 from torch.utils.data import Dataset
 
 from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
+from lixlib.devices import Precision
 from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import one_at_a_time, read_json_lines, without_folders, write_json_lines
+from lixlib.functional.checks import check_choice
+from lixlib.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields
 from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
 
 if TYPE_CHECKING:
@@ -69,6 +73,7 @@ LABELLED_ALONE = {
     "afdcd": {"kd_weight": 0.1},
     "lix": {"lambda_l": 0.1},
 }
+MOST_PIXELS = 2**23  # of an image: one of 2048 x 4096
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "net", "data", "seed", "epochs", "batch", "lr", "patience", "precision")
 
@@ -108,32 +113,32 @@ class Recipe:
     """
 
     dataset: str = "toydrive"
-    root: str | None = None
+    root: str | Path | None = None
     network: str = "mfnet"
     net: dict = field(default_factory=dict)
     method: str = "lix"
-    seed: int = 0
-    size: tuple[int, int] | None = None
-    epochs: int | None = None
-    batch: int = 8
-    lr: float = 0.05
-    patience: int = 0
-    precision: str = "32-true"
+    seed: Seed = 0
+    size: Size | None = None
+    epochs: Epochs | None = None
+    batch: Count = 8
+    lr: Positive = 0.05
+    patience: Annotated[int, Ge(0)] = 0
+    precision: Precision = "32-true"
     splits: tuple[str, str | None, str] | None = None
     hyper: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
     teacher: dict = field(default_factory=dict)
-    unlabelled: int | None = None
-    auxiliary: float = 0.0
-    pretrain: int = 0
+    unlabelled: Annotated[int, Interval(ge=0, le=500_000)] | None = None
+    auxiliary: Weight = 0.0
+    pretrain: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
 
     def __post_init__(self):
+        check_fields(self)
         known = ("teacher", "student", *(name for name in METHODS if name != "none"))
-        if self.dataset not in DEFAULTS:
-            raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DEFAULTS)}")
-        if self.method not in known:
-            raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(known)}")
+        check_choice("data set", self.dataset, DEFAULTS)
+        check_choice("method", self.method, known)
         nets.check_options(self.network, self.net)
+        data.check_options(self.dataset, self.data)
         object.__setattr__(self, "data", {**DATA.get(self.dataset, {}), **self.data})
         # found now, not after the teacher has been trained
         check_options(METHODS.get(self.method, METHODS["none"]), self.options)
@@ -142,17 +147,29 @@ class Recipe:
                 raise ValueError(f"a teacher has no {name!r} of its own: it may have its own {', '.join(OF_TEACHER)}")
         if self.method == "teacher" and (self.auxiliary or self.pretrain):
             raise ValueError("a teacher sees X: it has nothing to predict, leave auxiliary and pretrain at 0")
-        if self.auxiliary < 0 or self.pretrain < 0:
-            raise ValueError(f"auxiliary {self.auxiliary} and pretrain {self.pretrain} must not be below 0")
         if self.method == "teacher" or (self.method == "student" and not self.auxiliary):
             object.__setattr__(self, "unlabelled", 0)
         for name, value in DEFAULTS[self.dataset].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        if self.unlabelled < 0:
-            raise ValueError(f"unlabelled is {self.unlabelled}: give a number of frames, 0 for none")
         if self.unlabelled and self.dataset != "toydrive":
             raise ValueError("only toydrive renders unlabelled frames: set unlabelled to 0")
+        if self.size[0] * self.size[1] > MOST_PIXELS:
+            height, width = self.size
+            raise ValueError(f"size {height} x {width} is more than {MOST_PIXELS} pixels: choose a smaller one")
+        if self.patience and self.splits[1] is None:
+            raise ValueError(
+                f"early stopping (patience {self.patience}) needs a validation split, and splits are "
+                f"{self.splits}: name one, or set patience to 0"
+            )
+        if self.method != "teacher" or self.teacher:
+            self._check_teacher()
+
+    def _check_teacher(self) -> None:
+        try:
+            self.of_teacher()
+        except ValueError as error:
+            raise ValueError(f"teacher: {error}") from None
 
     @property
     def options(self) -> dict:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lixlib.nets import inputs, pretrained
 from lixlib.nets.mit import MiT, maps, tokens
 from lixlib.nets.output import Output
+from lixlib.options import checked
 
 STRIDE = 32
 STAGES = (1, 2, 3, 4)
@@ -102,6 +103,7 @@ class OFFNet(nn.Module, PyTorchModelHubMixin):
 
     name = "off-net"
 
+    @checked
     def __init__(self, num_classes: int, x_channels: int | None = None, *, full_size: bool = True):
         super().__init__()
         self.num_classes, self.x_channels, self.full_size = num_classes, x_channels, full_size

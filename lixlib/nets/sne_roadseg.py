@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from lixlib.nets import inputs, pretrained
 from lixlib.nets.output import Output
 from lixlib.nets.resnet import ResNet
+from lixlib.options import checked
 
 STRIDE = 32
 STAGES = (1, 2, 3, 4, 5)
@@ -142,12 +144,13 @@ class SNERoadSeg(nn.Module, PyTorchModelHubMixin):
 
     name = "sne-roadseg"
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         x_channels: int | None = None,
         *,
-        encoder: str = "resnet152",
+        encoder: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet152",
         activated_head: bool = True,
         checkpointing: bool = False,
     ):

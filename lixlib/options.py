@@ -27,6 +27,15 @@ Side = Annotated[int, Interval(ge=1, le=8192)]  # pixels
 Size = tuple[Side, Side]  # height, width
 Names = Annotated[tuple[str, ...], MinLen(1)]
 
+# of pydantic, and shorter or as JSON has them
+WORDS = {
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "above",
+    "less than": "below",
+    "valid tuple": "list",
+    "valid dictionary": "object of names and values",
+}
 LONGEST = 60  # characters of a wrong value that a message repeats
 
 
@@ -124,7 +133,9 @@ def _expected(problem: Mapping) -> str:
     if problem["type"] == "missing":
         return "have one more item"
     message = problem["msg"].partition(" should ")[2].partition(" after validation")[0]
-    return message.replace("tuple", "list").replace("dictionary", "object of names and values")
+    for theirs, ours in WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
 
 
 def _resolved(annotation: Any, function: Callable) -> Any:

@@ -23,7 +23,7 @@ from lixlib.distillers.common import check_options, default_options
 from lixlib.files import one_at_a_time, read_json_lines, without_folders, write_json_lines
 from lixlib.functional.checks import check_choice
 from lixlib.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields
-from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
+from lixlib.train import Schedule, check_split, check_training, evaluate, fit, fit_stage, launch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -397,12 +397,16 @@ def _train(
     progress: bool,
 ) -> None:
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
-    teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
     _, val_split, test_split = recipe.splits
     batch = 2 * recipe.batch if recipe.unlabelled else recipe.batch
     with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
         train = recipe.load_training()
         validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
+        test = recipe.load(test_split, with_x=is_teacher)
+        _check_data(train, validation, test, batch)
+        if distils and not (runs_folder() / recipe.of_teacher().folder / "result.jsonl").exists():
+            _check_distillation(recipe, train)
+    teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
     classes = train.classes.names
     distiller = distiller_of(recipe, teacher.net if teacher else None, train)
     student = distiller.student
@@ -424,13 +428,12 @@ def _train(
         "num_classes": len(classes),
         "x_channels": student.x_channels,
         # what the encoders started from is in the weights
-        "options": {name: value for name, value in recipe.net.items() if name != "pretrained"},
+        "options": {name: value for name, value in recipe.net.items() if name not in ("pretrained", "partial")},
         "classes": classes,
         "size": recipe.size,
         "recipe": known["recipe"],
     }
     weights.save(student, weights_file, description)
-    test = recipe.load(test_split, with_x=is_teacher)
     line = {
         **known,
         "epochs": len(log),
@@ -445,6 +448,23 @@ def _train(
         "reduced": True,
     }
     write_json_lines(result_file, [line])
+
+
+def _check_data(train: Dataset, validation: Dataset | None, test: Dataset, batch: int) -> None:
+    """Raise a ValueError if a split has nothing to learn from or to score."""
+    check_training(train, batch)
+    for split, what in ((train, "training"), (validation, "validation"), (test, "test")):
+        if split is not None:
+            check_split(split, what)
+
+
+def _check_distillation(recipe: Recipe, train: Dataset) -> None:
+    """Put the method between the two networks, to find what does not fit before the teacher has been trained."""
+    taught = recipe.of_teacher()
+    seen = taught.load(taught.splits[0], with_x=True)
+    _check_data(seen, None, taught.load(taught.splits[-1], with_x=True), taught.batch)
+    teacher = nets.build(taught.network, num_classes=len(seen.classes.names), x_channels=seen.x_channels, **taught.net)
+    distiller_of(recipe, teacher, train)
 
 
 def _pretrain(recipe: Recipe, student: nn.Module, schedule: Schedule, options: dict) -> list[dict]:

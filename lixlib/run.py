@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import torch
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -122,7 +122,7 @@ class Recipe:
     epochs: Epochs | None = None
     batch: Count = 8
     lr: Positive = 0.05
-    patience: Annotated[int, Ge(0)] = 0
+    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
     precision: Precision = "32-true"
     splits: tuple[str, str | None, str] | None = None
     hyper: dict = field(default_factory=dict)
@@ -403,7 +403,7 @@ def _train(
         train = recipe.load_training()
         validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
         test = recipe.load(test_split, with_x=is_teacher)
-        _check_data(train, validation, test, batch)
+        _check_data(train, validation, test, recipe.batch)
         if distils and not (runs_folder() / recipe.of_teacher().folder / "result.jsonl").exists():
             _check_distillation(recipe, train)
     teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
@@ -451,8 +451,12 @@ def _train(
 
 
 def _check_data(train: Dataset, validation: Dataset | None, test: Dataset, batch: int) -> None:
-    """Raise a ValueError if a split has nothing to learn from or to score."""
-    check_training(train, batch)
+    """Raise a ValueError if a split has nothing to learn from or to score.
+
+    Args:
+        batch: labelled images in an update; beside each of them may be one without a label.
+    """
+    check_training(getattr(train, "labelled", train), batch)
     for split, what in ((train, "training"), (validation, "validation"), (test, "test")):
         if split is not None:
             check_split(split, what)

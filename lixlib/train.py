@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import torch
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.distributed import is_torchelastic_launched
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
@@ -43,12 +43,12 @@ class Schedule:
     """
 
     epochs: Epochs = 40
-    batch: Annotated[int, Ge(1)] = 8
+    batch: Annotated[int, Interval(ge=1, le=2**16)] = 8
     lr: Positive = 0.02
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
     weight_decay: Weight = 5e-4
     power: Weight = 0.9
-    patience: Annotated[int, Ge(0)] = 0
+    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
     seed: Seed = 0
 
     def __post_init__(self):

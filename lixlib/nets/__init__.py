@@ -10,7 +10,7 @@ from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
 from lixlib.nets.output import Output
 from lixlib.nets.sne_roadseg import SNERoadSeg
-from lixlib.options import check, of
+from lixlib.options import check, of, shown
 
 NETWORKS = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
 
@@ -54,7 +54,7 @@ def build(
     check_options(name, {**options, **given})
     check(f"network {name!r}", of(build), {"num_classes": num_classes, "x_channels": x_channels})
     if x_channels not in (None, 1, 3):
-        raise ValueError(f"x_channels must be 1 (depth), 3 (normals) or None (RGB alone), found {x_channels!r}")
+        raise ValueError(f"x_channels must be 1 (depth), 3 (normals) or None (RGB alone), found {shown(x_channels)}")
     net = NETWORKS[name](num_classes, x_channels, **options)
     if pretrained is not None:
         net.load_pretrained(pretrained, partial=partial)

@@ -156,27 +156,31 @@ class SNERoadSeg(nn.Module, PyTorchModelHubMixin):
     ):
         super().__init__()
         self.num_classes, self.x_channels, self.encoder = num_classes, x_channels, encoder
+        self.normalise = inputs.Normalise()
         self.rgb_encoder = ResNet(encoder)
         if x_channels is not None:
             self.x_encoder = ResNet(encoder, x_channels)
         self.decoder = RoadSegDecoder(self.rgb_encoder.widths, num_classes, activated_head, checkpointing)
 
-    def load_pretrained(self, source: str) -> None:
-        """Give both encoders ImageNet weights, as the reference does; see `lixlib.nets.pretrained.resnet`.
+    def load_pretrained(self, source: str, *, partial: bool = False) -> None:
+        """Give both encoders ImageNet weights, as the reference does; see `lixlib.nets.pretrained.resnet` and `fill`.
 
-        A first convolution of one channel gets the mean over RGB's three.
+        From then on RGB is normalised as these weights expect it (ours; the reference feeds them RGB in [0, 1]). X is
+        no photograph, and goes in as it is, as in the reference: a first convolution of one channel gets the mean over
+        RGB's three.
         """
         state = pretrained.resnet(source, self.encoder)
-        pretrained.fill(self.rgb_encoder, state, source)
+        pretrained.fill(self.rgb_encoder, state, source, partial=partial)
+        self.normalise.set(pretrained.MEAN, pretrained.DEVIATION)
         if self.x_channels is not None:
             stem = state["conv1.weight"]
             x_stem = stem.mean(1, keepdim=True) if self.x_channels == 1 else stem
-            pretrained.fill(self.x_encoder, {**state, "conv1.weight": x_stem}, source)
+            pretrained.fill(self.x_encoder, {**state, "conv1.weight": x_stem}, source, partial=partial)
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
         inputs.check(self, rgb, x)
         size = rgb.shape[-2:]
-        rgb, x = inputs.pad(rgb, STRIDE), inputs.pad(x, STRIDE)
+        rgb, x = inputs.pad(self.normalise(rgb), STRIDE), inputs.pad(x, STRIDE)
         inputs.check_batch_norm(self, rgb, STRIDE)
         features = {}
         for stage in STAGES:

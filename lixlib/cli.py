@@ -1,21 +1,29 @@
 """The command line: `lix demo`, `lix train`, `lix compare`, `lix eval`, `lix predict`."""
 
 import ast
+import contextlib
+import functools
+import io
 import json
 import os
+import re
 import shlex
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, NoReturn
 
 import torch
 import tyro
 from torch.distributed import is_torchelastic_launched
+from tqdm import tqdm
 
-from lixlib import data, experiments, nets, results, weights
+from lixlib import data, devices, experiments, nets, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
 from lixlib.files import without_folders
+from lixlib.options import shown
 from lixlib.predict import class_table, colour, pair, say
 from lixlib.run import DATA, Recipe, Run, run, runs_folder, trio
 from lixlib.train import TrainingFailed, evaluate
@@ -27,13 +35,24 @@ DESCRIPTION = (
     "Try `lix demo --quick` first; `lix COMMAND --help` explains a command."
 )
 
-Device = Annotated[
-    Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="Where to compute: auto takes a GPU if there is one.")
-]
+Device = Annotated[devices.Device, tyro.conf.arg(help="Where to compute: auto takes a GPU if there is one.")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 
+
+class App(tyro.extras.SubcommandApp):
+    """Gives the call that the command line asks for, to be made afterwards: what is said until then is a mistake."""
+
+    def command(self, function: Callable | None = None, **options) -> Callable:
+        def register(function: Callable) -> Callable:
+            asked = functools.wraps(function)(lambda *args, **keywords: functools.partial(function, *args, **keywords))
+            super(App, self).command(asked, **options)
+            return function
+
+        return register if function is None else register(function)
+
+
 registry = tyro.constructors.ConstructorRegistry()
-app = tyro.extras.SubcommandApp()
+app = App()
 
 
 @registry.primitive_rule
@@ -50,12 +69,22 @@ def _json_object(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors
 
 
 def _read_object(text: str) -> dict:
+    def once(pairs: list[tuple[str, object]]) -> dict:
+        names = [name for name, _ in pairs]
+        doubled = [name for name in names if names.count(name) > 1]
+        if doubled:
+            raise ValueError(f"{shown(text)} says {doubled[0]!r} twice: say it once")
+        return dict(pairs)
+
+    def no_number(word: str) -> None:
+        raise ValueError(f"{shown(text)} holds {word}, which is no number of JSON: give a finite one")
+
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
+        value = json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+    except (json.JSONDecodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ValueError(f"""{text} is no JSON object: write it like '{{"lambda_l": 0.5}}'""")
+        raise ValueError(f"""{shown(text)} is no JSON object: write it like '{{"lambda_l": 0.5}}'""")
     return value
 
 
@@ -110,7 +139,7 @@ def train(
     Args:
         results_dir: Folder to whose DATASET/NETWORK.jsonl the result line is added.
     """
-    _check_device(device)
+    devices.choose_device(device)
     finished = run(recipe, device=device, command=_command())
     if is_torchelastic_launched() and os.environ["RANK"] != "0":  # of several processes the first one tells
         return
@@ -134,7 +163,7 @@ def compare(
     batch: int = Recipe.batch,
     lr: float = Recipe.lr,
     patience: int = Recipe.patience,
-    precision: str = Recipe.precision,
+    precision: devices.Precision = Recipe.precision,
     splits: tuple[str, str | None, str] | None = None,
     data: dict = {},  # noqa: B006 (nobody changes it)
     teacher: dict = {},  # noqa: B006 (nobody changes it)
@@ -174,7 +203,7 @@ def compare(
         scheduler: Address of a Dask scheduler, e.g. tcp://host:8786, whose workers shall do the runs.
         results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
     """
-    _check_device(device)
+    devices.choose_device(device)
     recipes = grid(
         datasets=datasets,
         networks=networks,
@@ -202,7 +231,7 @@ def experiment(
     seeds: tuple[int, ...] = (0, 1, 2),
     size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
     epochs: int | None = None,
-    precision: str = Recipe.precision,
+    precision: devices.Precision = Recipe.precision,
     quick: tyro.conf.FlagCreatePairsOff[bool] = False,
     jobs: int | None = None,
     scheduler: str | None = None,
@@ -225,7 +254,7 @@ def experiment(
         scheduler: Address of a Dask scheduler whose workers shall do the runs.
         results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
     """
-    _check_device(device)
+    devices.choose_device(device)
     given = {"size": size, "epochs": epochs, "precision": precision}
     common = {name: value for name, value in given.items() if value is not None}
     asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
@@ -271,7 +300,7 @@ def evaluate_weights(
         size: Height and width of the images; by default the size that the network was trained at.
         json_line: Print one line of JSON instead of the tables.
     """
-    _check_device(device)
+    devices.choose_device(device)
     net, recipe = weights.load(weights_file)
     trained = recipe.get("recipe", {})
     options = trained.get("data", {})
@@ -285,10 +314,10 @@ def evaluate_weights(
             f"{weights_file} knows the classes {', '.join(recipe['classes'])}, "
             f"but {dataset} has {', '.join(names)}: choose the data set that it was trained on"
         )
-    scored = results.scored(evaluate(net, samples, device=_torch_device(device)), names)
+    scored = results.scored(evaluate(net, samples, device=devices.choose_device(device)), names)
     if json_line:
         line = {"dataset": dataset, "split": split, "size": size, "images": len(samples), **scored}
-        print(json.dumps({**line, "weights": Path(weights_file).name}))
+        print(json.dumps({**line, "weights": Path(weights_file).name}, allow_nan=False))
         return
     print(f"{dataset} {split}, {len(samples)} images of {size[0]} x {size[1]}, in %")
     print(_table(["", *results.METRICS], [["all classes", *scored["metrics"].values()]]))
@@ -315,7 +344,7 @@ def predict(
             hub; by default the LIX student of ToyDrive that comes with the library.
         out: Folder for the coloured photographs; by default each lies beside its photograph.
     """
-    _check_device(device)
+    devices.choose_device(device)
     if not images:
         raise ValueError("no photograph given: name one or more image files")
     plan, finished = pair(images, out)
@@ -327,21 +356,53 @@ def predict(
     classes = class_table(tuple(recipe["classes"]))
     for image in finished:
         say(f"lix: {image} is a result of `lix predict`: skipped", sys.stderr)
-    if colour(plan, net.to(_torch_device(device)), recipe["size"], classes):
+    if colour(plan, net.to(devices.choose_device(device)), recipe["size"], classes):
         raise SystemExit(2)
 
 
 def main() -> None:
-    """Run the command that sys.argv names; bad input gives one line on stderr and exit code 2."""
+    """Run the command that sys.argv names; bad input gives one line on stderr and exit code 2, a warning one line."""
     try:
-        app.cli(prog="lix", description=DESCRIPTION, registry=registry)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            _parse()()
     except (ValueError, OSError, TrainingFailed) as error:
-        lines = (line.strip() for line in str(error).splitlines())
-        print(f"lix: {'; '.join(line for line in lines if line)}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        _fail("not enough memory: choose a smaller size or batch (--size, --batch)")
     except KeyboardInterrupt:
         print("lix: stopped; the same command goes on after the last finished epoch", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _parse() -> Callable[[], None]:
+    """The call that the command line asks for; what tyro says in boxes becomes one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return app.cli(prog="lix", description=DESCRIPTION, registry=registry)
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        text = re.sub("^.*╭.*$|[│╰╯]", "", said.getvalue(), flags=re.MULTILINE)
+        sections = (" ".join(section.split()) for section in re.split("─{2,}", text))
+        sections = (re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", section) for section in sections)
+        _fail("; ".join(each for each in sections if each and not each.startswith("Argument helptext")))
+
+
+def _fail(text: str) -> NoReturn:
+    print(f"lix: {_one_line(text)}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
+def _show_warning(message: Warning | str, *_, **__) -> None:
+    tqdm.write(f"lix: warning: {_one_line(str(message))}", file=sys.stderr)  # above a progress bar
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _command() -> str:
@@ -371,13 +432,6 @@ def _roots(words: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _check_device(device: Device) -> None:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("this machine has no GPU that torch can use: choose --device cpu")
-
-
-def _torch_device(device: Device) -> torch.device:
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _notebook_parameters(path: Path) -> dict:

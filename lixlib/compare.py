@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from lixlib import results
+from lixlib.devices import choose_device
 from lixlib.distillers import METHODS
 from lixlib.run import LOG, Recipe, finished_line, line_of, run, runs_folder
 from lixlib.train import TrainingFailed
@@ -331,7 +332,7 @@ class _Processes:
     def __init__(self, jobs: int | None, device: str):
         if jobs is not None and jobs < 1:
             raise ValueError(f"jobs is {jobs}: give the number of runs at the same time, at least 1")
-        on_gpu = device != "cpu" and torch.cuda.is_available()
+        on_gpu = choose_device(device).type == "cuda"
         self.jobs = jobs or (1 if on_gpu else _cores())
         self.device, self.processes = device, []
         self.threads = 1 if self.jobs > 1 else int(os.environ.get("OMP_NUM_THREADS", 0)) or None

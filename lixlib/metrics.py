@@ -1,5 +1,7 @@
 """The paper's four metrics, from one confusion matrix; and how far probabilities can be believed."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -36,7 +38,7 @@ def scores(confusion: Tensor) -> dict:
     or in the prediction; "fw" weights a class by its share of the true pixels.
 
     **Shapes**: confusion (C, C), rows are the truth; `IoU` and `F1` are lists of C values in [0, 1], NaN for a class
-    that does not occur.
+    that does not occur. If nothing is counted at all, everything is NaN.
     """
     confusion = torch.as_tensor(confusion).double()
     true_positive, truth = confusion.diagonal(), confusion.sum(1)
@@ -47,7 +49,7 @@ def scores(confusion: Tensor) -> dict:
     frequency = truth / truth.sum()
 
     def weighted(values: Tensor) -> float:
-        return float((frequency[occurs] * values[occurs]).sum())
+        return float((frequency[occurs] * values[occurs]).sum()) if occurs.any() else math.nan
 
     return {
         "mIoU": float(iou[occurs].mean()),

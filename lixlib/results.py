@@ -61,12 +61,16 @@ Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
 
 
 def scored(scores: dict, names: tuple[str, ...]) -> dict:
-    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null if a class is absent."""
+    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null for what cannot be scored."""
     pairs = zip(names, scores["IoU"], scores["F1"], strict=True)
     return {
-        "metrics": {name: scores[name] for name in METRICS},
-        "per_class": {name: [None if math.isnan(v) else v for v in values] for name, *values in pairs},
+        "metrics": {name: _number(scores[name]) for name in METRICS},
+        "per_class": {name: [_number(value) for value in values] for name, *values in pairs},
     }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def provenance(device: torch.device) -> dict:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
+from annotated_types import Interval
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -16,6 +17,7 @@ from lixlib import data, nets, results, weights
 from lixlib.data.augment import Augment
 from lixlib.data.toydrive_render import RENDERER_VERSION
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
+from lixlib.devices import Precision
 from lixlib.digests import digest, digest_of_file
 from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
@@ -27,7 +29,9 @@ from lixlib.files import (
     without_folders,
     write_json_lines,
 )
-from lixlib.train import Schedule, evaluate, fit, fit_stage, launch
+from lixlib.functional.checks import check_choice
+from lixlib.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields
+from lixlib.train import Schedule, check_split, check_training, evaluate, fit, fit_stage, launch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -80,6 +84,7 @@ LABELLED_ALONE = {
     "lix": {"lambda_l": 0.1},
 }
 WEIGHTS, RESULT, LOG = "weights.safetensors", "result.jsonl", "log.jsonl"  # of a run's folder
+MOST_PIXELS = 2**23  # of an image: one of 2048 x 4096
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "net", "data", "seed", "epochs", "batch", "lr", "patience", "precision")
 
@@ -119,32 +124,32 @@ class Recipe:
     """
 
     dataset: str = "toydrive"
-    root: str | None = None
+    root: str | Path | None = None
     network: str = "mfnet"
     net: dict = field(default_factory=dict)
     method: str = "lix"
-    seed: int = 0
-    size: tuple[int, int] | None = None
-    epochs: int | None = None
-    batch: int = 8
-    lr: float = 0.05
-    patience: int = 0
-    precision: str = "32-true"
+    seed: Seed = 0
+    size: Size | None = None
+    epochs: Epochs | None = None
+    batch: Count = 8
+    lr: Positive = 0.05
+    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+    precision: Precision = "32-true"
     splits: tuple[str, str | None, str] | None = None
     hyper: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
     teacher: dict = field(default_factory=dict)
-    unlabelled: int | None = None
-    auxiliary: float = 0.0
-    pretrain: int = 0
+    unlabelled: Annotated[int, Interval(ge=0, le=500_000)] | None = None
+    auxiliary: Weight = 0.0
+    pretrain: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
 
     def __post_init__(self):
+        check_fields(self)
         known = ("teacher", "student", *(name for name in METHODS if name != "none"))
-        if self.dataset not in DEFAULTS:
-            raise ValueError(f"unknown data set {self.dataset!r}: choose one of {', '.join(DEFAULTS)}")
-        if self.method not in known:
-            raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(known)}")
+        check_choice("data set", self.dataset, DEFAULTS)
+        check_choice("method", self.method, known)
         nets.check_options(self.network, self.net)
+        data.check_options(self.dataset, self.data)
         object.__setattr__(self, "data", {**DATA.get(self.dataset, {}), **self.data})
         # found now, not after the teacher has been trained
         check_options(METHODS.get(self.method, METHODS["none"]), self.options)
@@ -153,17 +158,29 @@ class Recipe:
                 raise ValueError(f"a teacher has no {name!r} of its own: it may have its own {', '.join(OF_TEACHER)}")
         if self.method == "teacher" and (self.auxiliary or self.pretrain):
             raise ValueError("a teacher sees X: it has nothing to predict, leave auxiliary and pretrain at 0")
-        if self.auxiliary < 0 or self.pretrain < 0:
-            raise ValueError(f"auxiliary {self.auxiliary} and pretrain {self.pretrain} must not be below 0")
         if self.method == "teacher" or (self.method == "student" and not self.auxiliary):
             object.__setattr__(self, "unlabelled", 0)
         for name, value in DEFAULTS[self.dataset].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        if self.unlabelled < 0:
-            raise ValueError(f"unlabelled is {self.unlabelled}: give a number of frames, 0 for none")
         if self.unlabelled and self.dataset != "toydrive":
             raise ValueError("only toydrive renders unlabelled frames: set unlabelled to 0")
+        if self.size[0] * self.size[1] > MOST_PIXELS:
+            height, width = self.size
+            raise ValueError(f"size {height} x {width} is more than {MOST_PIXELS} pixels: choose a smaller one")
+        if self.patience and self.splits[1] is None:
+            raise ValueError(
+                f"early stopping (patience {self.patience}) needs a validation split, and splits are "
+                f"{self.splits}: name one, or set patience to 0"
+            )
+        if self.method != "teacher" or self.teacher:
+            self._check_teacher()
+
+    def _check_teacher(self) -> None:
+        try:
+            self.of_teacher()
+        except ValueError as error:
+            raise ValueError(f"teacher: {error}") from None
 
     @property
     def options(self) -> dict:
@@ -520,12 +537,16 @@ def _train(
 ) -> Run | None:
     """Write a run's files; return the run of its teacher."""
     is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
-    teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
     _, val_split, test_split = recipe.splits
     batch = 2 * recipe.batch if recipe.unlabelled else recipe.batch
     with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
         train = recipe.load_training()
         validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
+        test = recipe.load(test_split, with_x=is_teacher)
+        _check_data(train, validation, test, recipe.batch)
+        if distils and not (runs_folder() / recipe.of_teacher().folder / "result.jsonl").exists():
+            _check_distillation(recipe, train)
+    teacher = run(recipe.of_teacher(), device=device, command=command, progress=progress) if distils else None
     classes = train.classes.names
     distiller = distiller_of(recipe, teacher.net if teacher else None, train)
     student = distiller.student
@@ -546,13 +567,12 @@ def _train(
         "num_classes": len(classes),
         "x_channels": nets.x_channels(student),
         # what the encoders started from is in the weights
-        "options": {name: value for name, value in recipe.net.items() if name != "pretrained"},
+        "options": {name: value for name, value in recipe.net.items() if name not in ("pretrained", "partial")},
         "classes": classes,
         "size": recipe.size,
         "recipe": known["recipe"],
     }
     weights.save(student, folder / WEIGHTS, description)
-    test = recipe.load(test_split, with_x=is_teacher)
     line = {
         **known,
         "epochs": len(log),
@@ -567,6 +587,27 @@ def _train(
     }
     write_json_lines(folder / RESULT, [line])
     return teacher
+
+
+def _check_data(train: Dataset, validation: Dataset | None, test: Dataset, batch: int) -> None:
+    """Raise a ValueError if a split has nothing to learn from or to score.
+
+    Args:
+        batch: labelled images in an update; beside each of them may be one without a label.
+    """
+    check_training(getattr(train, "labelled", train), batch)
+    for split, what in ((train, "training"), (validation, "validation"), (test, "test")):
+        if split is not None:
+            check_split(split, what)
+
+
+def _check_distillation(recipe: Recipe, train: Dataset) -> None:
+    """Put the method between the two networks, to find what does not fit before the teacher has been trained."""
+    taught = recipe.of_teacher()
+    seen = taught.load(taught.splits[0], with_x=True)
+    _check_data(seen, None, taught.load(taught.splits[-1], with_x=True), taught.batch)
+    teacher = nets.build(taught.network, num_classes=len(seen.classes.names), x_channels=seen.x_channels, **taught.net)
+    distiller_of(recipe, teacher, train)
 
 
 def _pretrain(recipe: Recipe, student: nn.Module, schedule: Schedule, options: dict) -> list[dict]:

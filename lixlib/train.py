@@ -6,19 +6,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 from torch.distributed import is_torchelastic_launched
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from tqdm.auto import tqdm
 
 from lixlib.checkpoint import Checkpoint, what_is_trained
-from lixlib.data.sample import Sample, collate
+from lixlib.data.sample import IGNORE, Sample, collate
+from lixlib.devices import Device, Precision, check_precision, choose_device
 from lixlib.distillers import Distiller, Stage
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.nets.output import call
+from lixlib.options import Epochs, Positive, Seed, Weight, check_fields
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -40,39 +43,43 @@ class Schedule:
         seed: of the order of the images, the augmentation and every other random choice of the loop.
     """
 
-    epochs: int = 40
-    batch: int = 8
-    lr: float = 0.02
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    power: float = 0.9
-    patience: int = 0
-    seed: int = 0
+    epochs: Epochs = 40
+    batch: Annotated[int, Interval(ge=1, le=2**16)] = 8
+    lr: Positive = 0.02
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
+    weight_decay: Weight = 5e-4
+    power: Weight = 0.9
+    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+    seed: Seed = 0
 
     def __post_init__(self):
-        for name in ("epochs", "batch", "lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        check_fields(self)
 
 
 class TrainingFailed(RuntimeError):
     """The loss stopped being a finite number."""
 
 
-def launch(device: str = "auto", precision: str = "32-true") -> "Fabric":
+def launch(device: Device = "auto", precision: Precision = "32-true") -> "Fabric":
     """The device and number format of a training; where torchrun started this process, together with the others.
 
     Args:
-        device: auto takes a GPU if there is one; or cpu, cuda.
-        precision: as Fabric names it, e.g. bf16-mixed.
+        device: see `lixlib.devices.choose_device`.
+        precision: 32-true; or bf16-mixed, and on a GPU 16-mixed, for automatic mixed precision.
+
+    Raises:
+        ValueError: no such device, or a number format that it does not compute in.
     """
+    kind = choose_device(device)
+    check_precision(precision, kind)
     from lightning_fabric import Fabric  # here, because it takes longer to import than torch, and most only look
 
     if not is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
-        return Fabric(accelerator=device, devices=1, precision=precision)
+        return Fabric(accelerator=kind.type, devices=1, precision=precision)
     processes, on_machine = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     machines = processes // on_machine
-    fabric = Fabric(accelerator=device, devices=on_machine, num_nodes=machines, strategy="ddp", precision=precision)
+    options = {"devices": on_machine, "num_nodes": machines, "strategy": "ddp", "precision": precision}
+    fabric = Fabric(accelerator=kind.type, **options)
     fabric.launch()
     return fabric
 
@@ -106,12 +113,16 @@ def fit(
         progress: show a progress bar.
 
     Raises:
-        ValueError: fewer images than one batch, a batch that N processes cannot share, patience without a validation
-            set, or a checkpoint of another training in the folder.
+        ValueError: fewer images than one batch, no label in the images to learn from or to validate by, a batch that
+            N processes cannot share, patience without a validation set, or a checkpoint of another training in the
+            folder.
         TrainingFailed: the loss is not finite; the message names the step, the term and the images that caused it.
     """
-    if len(train) < schedule.batch:
-        raise ValueError(f"{len(train)} training images do not fill a batch of {schedule.batch}: lower the batch size")
+    check_training(train, schedule.batch)
+    if isinstance(distiller, Distiller):
+        check_split(train, "training")
+    if validation is not None:
+        check_split(validation, "validation")
     if schedule.patience and validation is None:
         raise ValueError("early stopping (patience) needs a validation set: give one, or set patience to 0")
     fabric = fabric or launch("cpu")
@@ -204,13 +215,37 @@ def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **option
     return log
 
 
+def check_training(train: Dataset, batch: int) -> None:
+    """Raise a ValueError unless there are images for one update."""
+    if len(train) < batch:
+        raise ValueError(f"{len(train)} training images do not fill a batch of {batch}: lower the batch size")
+
+
+def check_split(dataset: Dataset, what: str) -> None:
+    """Raise a ValueError unless an image of the split has a labelled pixel; no image after the first such is read.
+
+    Args:
+        what: the split is for, where it has no name of its own: training, validation or test.
+    """
+    name = " ".join(filter(None, (getattr(dataset, "name", ""), getattr(dataset, "split", "")))) or what
+    if not len(dataset):
+        raise ValueError(f"split {name} has no image: there is nothing to learn from or to score, choose another split")
+    if not any((dataset[index].label != IGNORE).any() for index in range(len(dataset))):
+        raise ValueError(
+            f"split {name} has no labelled pixel in any of its {len(dataset)} images, all are {IGNORE} (ignored): "
+            "look at its label files, or choose another split"
+        )
+
+
 @torch.no_grad()
 def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
     """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode.
 
     Raises:
-        ValueError: a sample whose RGB or X is not finite, or whose labels are not classes of the data set.
+        ValueError: there is no image, no labelled pixel in any of them, a sample whose RGB or X is not finite, or whose
+            labels are not classes of the data set.
     """
+    check_split(dataset, "test")
     was_training = net.training
     net.to(device).eval()
     num_classes = len(dataset.classes.names)

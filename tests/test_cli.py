@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import warnings
 
 import nbformat
 import numpy as np
@@ -170,12 +171,33 @@ def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_p
         (["--dataset", "camvid"], ["give its folder as root (--root DIR)"]),
         (["--dataset", "camvid", "--root", "nowhere"], ["no folder nowhere/train; expected layout", "public source"]),
         (["--hyper", '{"lamda": 1}'], ["no option 'lamda'", "lambda_l"]),
-        (["--data", '{"frames": 1}'], ["unknown option of toydrive 'frames'", "count"]),
-        (["--epochs", "0", *TINY], ["epochs must be above 0"]),
+        (["--data", '{"frames": 1}'], ["data set 'toydrive' has no option 'frames'", "count"]),
+        (["--data", '{"size": [1, 2]}'], ["size is no option of its own, it is chosen by size (--size H W)"]),
+        (["--epochs", "0", *TINY], ["epochs must be at least 1, found 0"]),
+        (["--epochs", "1.5", *TINY], ["--epochs", "'1.5'"]),
+        (["--size", "0", "0"], ["size[0] must be at least 1, found 0"]),
+        (["--size", "-5", "3"], ["size[0] must be at least 1, found -5"]),
+        (["--size", "100000", "100000"], ["size[0] must be at most 8192"]),
+        (["--size", "3"], ["--size", "['3']"]),
+        (["--seed", str(2**63)], ["seed must be at most"]),
+        (["--seed", "x"], ["--seed", "'x'", "lix --help"]),
+        (["--lr", "nan"], ["lr must be a finite number, found nan"]),
+        (["--patience", "-1"], ["patience must be at least 0, found -1"]),
+        (["--hyper", '{"lambda_l": true}'], ["LIX: lambda_l must be a valid number, found True"]),
+        (["--hyper", '{"lambda_l": 1e400}'], ["LIX: lambda_l must be a finite number, found inf"]),
+        (["--hyper", '{"lambda_l": NaN}'], ["--hyper", "holds NaN, which is no number of JSON"]),
+        (["--hyper", '{"lambda_l": 1, "lambda_l": 2}'], ["--hyper", "says 'lambda_l' twice: say it once"]),
+        (["--hyper", '{"a": ' * 100_000], ["--hyper", "is no JSON object"]),
+        (["--hyper", f'{{"lambda_l": {"9" * 5000}}}'], ["--hyper"]),
+        (["--bogus", "1"], ["--bogus"]),
+        (["--teacher", '{"lr": "fast"}'], ["teacher: Recipe: lr must be a valid number, found 'fast'"]),
+        (["--precision", "64-true"], ["'64-true'", "'32-true', 'bf16-mixed', '16-mixed'"]),
+        (["--precision", "16-mixed", "--device", "cpu", *TINY], ["16-mixed needs a GPU: on a CPU choose bf16-mixed"]),
+        (["--device", "tpu"], ["'tpu'", "'auto', 'cpu', 'cuda'"]),
         (TINY, ["2 training images do not fill a batch of 8"]),
         (["--network", "resnet", *TINY], ["unknown network 'resnet'"]),
         (["--precision", "8", *TINY], ["precision"]),
-        (["--unlabelled", "-1"], ["unlabelled is -1", "0 for none"]),
+        (["--unlabelled", "-1"], ["unlabelled must be at least 0, found -1"]),
         (["--dataset", "camvid", "--unlabelled", "4"], ["only toydrive renders unlabelled frames"]),
     ],
 )
@@ -188,10 +210,70 @@ def test_a_training_that_fails_is_one_line(lix):
     fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
 
 
-@pytest.mark.parametrize("words", [["--hyper", "lambda_l=1"], ["--hyper", "[1]"], ["--bogus", "1"], ["--seed", "x"]])
-def test_what_is_no_option_is_refused(lix, words):
-    code, _, errors = lix("train", *words)
-    assert code == 2 and words[0] in errors and "Traceback" not in errors
+@pytest.mark.parametrize(
+    "words",
+    [("train", "--hyper", "lambda_l=1"), ("train", "--hyper", "[1]"), ("eval",), ("trian",), ("train", "--root"), ()],
+)
+def test_what_cannot_be_parsed_is_one_line(lix, words):
+    fails_with_one_line(lix(*words), "lix", "--help")
+
+
+def test_a_warning_is_one_line(lix, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("of two\nlines", stacklevel=2)
+        raise ValueError("and an error")
+
+    monkeypatch.setattr(lixlib.cli, "run", warn)
+    code, _, errors = lix("train", *TINY)
+    assert (code, errors) == (2, "lix: warning: of two; lines\nlix: and an error\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")],
+)
+def test_too_little_memory_is_one_line(lix, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(lixlib.cli, "run", fail)
+    fails_with_one_line(lix("train", *TINY), "not enough memory: choose a smaller size or batch")
+
+
+def make_void(folder):
+    for path in folder.iterdir():
+        Image.fromarray(np.full_like(np.asarray(Image.open(path)), 11)).save(path)  # CamVid's void
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_without_labels_is_one_line_before_the_teacher_trains(lix, tmp_path, camvid_root, split):
+    root = shutil.copytree(camvid_root, tmp_path / "camvid")
+    shutil.copytree(root / "valdisp", root / "testdisp")
+    make_void(root / f"{split}annot")
+    of = ["--dataset", "camvid", "--root", root]
+    options = ["--size", 32, 48, "--epochs", 1, "--batch", 4, "--splits", "train", "val", "test", "--device", "cpu"]
+    outcome = lix("train", *of, *options, "--method", "kd")
+    fails_with_one_line(outcome, f"split camvid {split} has no labelled pixel in any of its")
+    assert not list(tmp_path.rglob("checkpoint.pt")) and not list(tmp_path.rglob("log.jsonl"))
+    student = save(tmp_path / "student.safetensors", CAMVID, None)
+    for more in ([], ["--json"]):
+        outcome = lix("eval", "--weights", student, *of, "--split", split, *more)
+        fails_with_one_line(outcome, f"split camvid {split} has no labelled pixel")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "arfd", "--hyper", '{"taps": ["conv9"]}'], "no common tap conv9: the student has conv2"),
+        (["--method", "dwld", "--hyper", '{"beta_min": 3}'], "beta_min <= beta_max, found 3 and 1.0"),
+        (["--method", "arfd", "--hyper", '{"smoother": true, "kernel": "linear"}'], "a smoother needs weights"),
+        (["--method", "kd", "--teacher", '{"batch": 64}'], "2 training images do not fill a batch of 64"),
+        (["--method", "kd", "--batch", 64], "2 training images do not fill a batch of 64"),
+    ],
+)
+def test_what_does_not_fit_is_found_before_the_teacher_trains(lix, tmp_path, options, message):
+    fails_with_one_line(lix("train", *TINY, "--batch", 2, "--epochs", 1, *options, "--device", "cpu"), message)
+    assert not list(tmp_path.rglob("checkpoint.pt"))
 
 
 def test_eval_of_a_student_needs_no_x(lix, camvid_root, student):
@@ -544,5 +626,6 @@ def test_demo_outside_a_clone_says_so(lix, tmp_path, monkeypatch):
 
 
 def test_cuda_without_a_gpu(lix, monkeypatch):
-    monkeypatch.setattr(lixlib.cli.torch.cuda, "is_available", lambda: False)
-    fails_with_one_line(lix("train", "--device", "cuda"), "no GPU")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for command in (["train"], ["compare"], ["experiment", "beta"], ["predict", "a.png"]):
+        fails_with_one_line(lix(*command, "--device", "cuda"), "no GPU")

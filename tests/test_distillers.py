@@ -269,20 +269,20 @@ def test_errors():
     with pytest.raises(ValueError, match="label 9 at image 1, row 2, column 3"):
         Distiller(Net())(batch)
     for method, option, allowed in (
-        ("arfd", {"kernel": "cosine"}, "laplace|none"),
-        ("arfd", {"measure": "l1"}, "cka, cosine, euclidean, pearson"),
-        ("arfd", {"samples": "pixels"}, "positions, channels"),
+        ("arfd", {"kernel": "cosine"}, "kernel must be 'laplace', 'gaussian', 'linear' or 'none', found 'cosine'"),
+        ("arfd", {"measure": "l1"}, "'cka', 'cosine', 'euclidean' or 'pearson'"),
+        ("arfd", {"samples": "pixels"}, "'positions' or 'channels'"),
         ("arfd", {"smoother": True, "kernel": "linear"}, "smoother"),
-        ("arfd", {"max_positions": 1}, "max_positions"),
-        ("dwld", {"weighting": "fixed"}, "joint, closed-form, reversed, normalised"),
-        ("dwld", {"divergence": "js"}, "kl, bregman"),
-        ("dwld", {"input": "both"}, "student, teacher"),
-        ("dwld", {"features": "z"}, "probabilities, logits"),
+        ("arfd", {"max_positions": 1}, "max_positions must be at least 2"),
+        ("dwld", {"weighting": "fixed"}, "'joint', 'closed-form', 'reversed', 'normalised'"),
+        ("dwld", {"divergence": "js"}, "'kl' or 'bregman'"),
+        ("dwld", {"input": "both"}, "'student' or 'teacher'"),
+        ("dwld", {"features": "z"}, "'probabilities' or 'logits'"),
         ("dwld", {"kind": "variance"}, "negentropy"),
         ("dwld", {"kind": "entropy", "weighting": "closed-form"}, "confidence in"),
         ("dwld", {"kind": "entropy", "weighting": "confidence-gap"}, "confidence in"),
         ("dwld", {"beta_min": 3, "beta_max": 2}, "beta_min <= beta_max"),
-        ("dwld", {"depth": 0}, "depth"),
+        ("dwld", {"depth": 0}, "depth must be at least 1"),
     ):
         with pytest.raises(ValueError, match=allowed):
             build(method, student, teacher, **option)
@@ -488,7 +488,7 @@ def test_arfd_adapts_both_sides_if_asked():
     nn.init.zeros_(arfd.teacher_adapters[0].bias)
     torch.testing.assert_close(arfd(student, teacher, target)["arfd"], one(student, teacher, target)["arfd"])
     assert arfd.similarity(student, teacher) == pytest.approx(one.similarity(student, teacher))
-    with pytest.raises(ValueError, match="unknown adapters 'teacher': choose one of student, both"):
+    with pytest.raises(ValueError, match="adapters must be 'student' or 'both', found 'teacher'"):
         build("arfd", student, teacher, adapters="teacher")
 
 

@@ -1,5 +1,6 @@
 """The metrics against scikit-learn."""
 
+import json
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from sklearn.metrics import f1_score, jaccard_score
 
 from lixlib.metrics import calibration_error, confusion_matrix, reliability, scores
+from lixlib.results import scored
 
 
 @pytest.mark.parametrize("num_classes", [2, 5, 19])
@@ -30,6 +32,15 @@ def test_a_class_that_does_not_occur_is_left_out_of_the_means():
     found = scores(confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]), 3))
     assert math.isnan(found["IoU"][2])
     assert found["mIoU"] == pytest.approx((0.5 + 0.5) / 2)
+
+
+def test_nothing_counted_is_no_score():
+    found = scores(torch.zeros(3, 3))
+    assert all(math.isnan(found[name]) for name in ("mIoU", "fwIoU", "mFsc", "fwFsc"))
+    assert all(math.isnan(value) for value in (*found["IoU"], *found["F1"]))
+    line = scored(found, ("a", "b", "c"))
+    assert set(line["metrics"].values()) == {None} and line["per_class"] == dict.fromkeys("abc", [None, None])
+    assert "NaN" not in json.dumps(line)
 
 
 def test_rows_are_the_truth():

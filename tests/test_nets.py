@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lixlib import nets
+from lixlib.nets import inputs
 
 
 def count(module):
@@ -111,6 +112,15 @@ def test_it_compiles_as_one_graph(name):
     torch.manual_seed(0)
     found = torch.compile(net, fullgraph=True, backend="eager")(rgb, x).logits  # the other backends only take longer
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_padding_compiles_for_sizes_that_are_left_open():
+    compiled = torch.compile(inputs.pad, fullgraph=True, dynamic=True, backend="eager")
+    for size in ((30, 62), (33, 50), (17, 31), (32, 64)):
+        image = torch.rand(1, 3, *size)
+        found = compiled(image, 16)
+        assert torch.equal(found, inputs.pad(image, 16)) and torch.equal(found[..., : size[0], : size[1]], image)
+        assert all(side % 16 == 0 and 0 <= side - own < 16 for side, own in zip(found.shape[2:], size, strict=True))
 
 
 @pytest.mark.parametrize("name, side", [("mfnet", 16), ("sne-roadseg", 32)])

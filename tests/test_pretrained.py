@@ -5,7 +5,8 @@ import urllib.error
 
 import pytest
 import torch
-from safetensors.torch import save_file
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
 from lixlib import nets, weights
 from lixlib.digests import digest_of_file
@@ -76,6 +77,71 @@ def test_both_encoders_get_them(resnet18, x_channels):
         assert torch.equal(net.x_encoder.conv1.weight, stem)
 
 
+def test_weights_bring_the_normalisation_that_they_expect_of_rgb(resnet18, tmp_path):
+    """The first map of the network on RGB in [0, 1] is that of the published encoder on normalised RGB."""
+    path, state = resnet18
+    options = {"num_classes": 2, "x_channels": 1, "encoder": "resnet18"}
+    net = nets.build("sne-roadseg", pretrained=str(path), **options).eval()
+    rgb, x = torch.rand(2, 3, 64, 96), torch.zeros(2, 1, 64, 96)
+    mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (pretrained.MEAN, pretrained.DEVIATION))
+    of_rgb, of_x = (plain_stem(state, image) for image in ((rgb - mean) / deviation, x.expand_as(rgb)))
+    torch.testing.assert_close(net(rgb, x).taps["e1"], of_rgb + of_x, rtol=1e-4, atol=1e-5)
+    own, plain = net.state_dict(), nets.build("sne-roadseg", **options)
+    assert own.keys() - plain.state_dict().keys() == {"normalise.mean", "normalise.deviation"}
+    plain.load_state_dict(own)
+    with torch.no_grad():
+        expected = net(rgb, x).logits
+        assert torch.equal(plain.eval()(rgb, x).logits, expected), "it stays with the weights"
+        recipe = {"network": "sne-roadseg", "num_classes": 2, "x_channels": 1, "options": {"encoder": "resnet18"}}
+        recipe |= {"classes": ["a", "b"], "size": [64, 96]}
+        weights.save(net, tmp_path / "own.safetensors", recipe)
+        torch.testing.assert_close(weights.load(tmp_path / "own.safetensors")[0](rgb, x).logits, expected)
+        net.save_pretrained(tmp_path / "hub", config=weights.hub_config(recipe))
+        torch.testing.assert_close(nets.SNERoadSeg.from_pretrained(tmp_path / "hub")(rgb, x).logits, expected)
+
+
+def plain_stem(state, rgb):
+    """torchvision's first layers, written out."""
+    maps = F.conv2d(rgb, state["conv1.weight"].float(), stride=2, padding=3)
+    kinds = ("running_mean", "running_var", "weight", "bias")
+    return F.relu(F.batch_norm(maps, *(state[f"bn1.{kind}"].float() for kind in kinds)))
+
+
+def test_the_stages_of_real_weights_see_what_they_were_trained_on(shared):
+    path = shared / "weights" / "resnet18-imagenet-partial-fp16.safetensors"
+    if not path.is_file():
+        pytest.skip(f"no file {path} of real weights")
+    options = {"num_classes": 2, "encoder": "resnet18", "pretrained": str(path)}
+    absent = [f"layer4.{block}.conv{number}.weight" for block in (0, 1) for number in (1, 2)]
+    with pytest.raises(ValueError, match=f"it lacks {', '.join(absent)} .4 such names.*: partial=True leaves") as error:
+        nets.build("sne-roadseg", **options)
+    assert all(name in str(error.value) for name in absent)
+    net = nets.build("sne-roadseg", partial=True, **options).eval()
+    state, rgb = load_file(path), torch.rand(1, 3, 64, 96)
+    mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (pretrained.MEAN, pretrained.DEVIATION))
+    with torch.no_grad():
+        first, expected = net(rgb).taps["e1"], plain_stem(state, (rgb - mean) / deviation)
+        torch.testing.assert_close(first, expected, rtol=1e-4, atol=1e-5)
+        raw = plain_stem(state, rgb)
+    assert (raw - expected).abs().mean() > 0.1 * expected.abs().mean(), "without it the maps are others"
+    own = net.rgb_encoder.state_dict()
+    assert torch.equal(own["layer3.1.conv2.weight"], state["layer3.1.conv2.weight"].float())
+
+
+def test_partial_weights_are_still_weights_of_this_network(resnet18, tmp_path):
+    path, state = resnet18
+    some = {name: tensor for name, tensor in state.items() if not name.startswith("layer4")}
+    torch.save(some, tmp_path / "some.pth")
+    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
+    torch.save({**some, "extra": torch.zeros(1)}, tmp_path / "more.pth")
+    options = {"num_classes": 2, "encoder": "resnet18", "partial": True}
+    net = nets.build("sne-roadseg", pretrained=str(tmp_path / "some.pth"), **options)
+    assert torch.equal(net.rgb_encoder.layer3[1].conv2.weight, state["layer3.1.conv2.weight"])
+    for name, message in (("other", "it lacks conv1.weight"), ("more", "it has besides extra")):
+        with pytest.raises(ValueError, match=message):
+            nets.build("sne-roadseg", pretrained=str(tmp_path / f"{name}.pth"), **options)
+
+
 def test_the_published_files_are_asked_for_with_their_hash(resnet18, monkeypatch):
     asked = []
 
@@ -117,7 +183,7 @@ def test_wrong_sources_say_what_is_wrong(resnet18, tmp_path):
 
     with pytest.raises(ValueError, match="no file IMAGENET1K_V2, .* give a path or IMAGENET1K_V1"):
         build("IMAGENET1K_V2")  # of resnet18 there is none
-    with pytest.raises(ValueError, match=r"resnet18.pth does not fit this ResNet: it lacks layer1.2.conv1.weight \(96"):
+    with pytest.raises(ValueError, match=r"resnet18.pth does not fit this ResNet: it lacks layer1.2.conv1.* \(96"):
         build(path, encoder="resnet34")
     torch.save({**state, "extra": torch.zeros(1)}, tmp_path / "more.pth")
     with pytest.raises(ValueError, match=r"it has besides extra \(1 such names\)"):
@@ -181,7 +247,8 @@ def test_transformers_layout_gives_transformers_maps(tmp_path):
     ours = nets.build("off-net", num_classes=2, pretrained=str(tmp_path / "model.safetensors")).eval()
     rgb = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
-        expected = theirs.segformer(rgb, output_hidden_states=True).hidden_states
+        mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (pretrained.MEAN, pretrained.DEVIATION))
+        expected = theirs.segformer((rgb - mean) / deviation, output_hidden_states=True).hidden_states
         taps = ours(rgb).taps
     for name, map_ in zip(("c1", "c2", "c3", "c4"), expected, strict=True):
         torch.testing.assert_close(taps[name], map_, rtol=1e-3, atol=1e-4)

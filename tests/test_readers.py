@@ -553,11 +553,11 @@ def test_cameras_that_are_missing_or_incomplete(copied):
 def test_what_no_reader_has(roots, tmp_path):
     with pytest.raises(ValueError, match="unknown split of cityscapes with labels 'test': choose one of train, val"):
         load("cityscapes", roots, "test")
-    with pytest.raises(ValueError, match="unknown source of kitti 'lidar': choose one of sgbm, crestereo"):
+    with pytest.raises(ValueError, match="kitti.: source must be 'sgbm' or 'crestereo', found 'lidar'"):
         load("kitti", roots, source="lidar")
     with pytest.raises(FileNotFoundError, match="no folder .*disparity_crestereo"):
         load("kitti", roots, source="crestereo")
-    with pytest.raises(ValueError, match="unknown x 'hha'"):
+    with pytest.raises(ValueError, match="x must be 'disparity', 'depth' or 'normals', found 'hha'"):
         load("kitti", roots, x="hha")
     for name in roots:
         with pytest.raises(FileNotFoundError, match="expected layout: ROOT/"):

@@ -81,11 +81,11 @@ def test_hyper_goes_over_the_chosen_options_of_its_method():
         ({"net": {"encoder": "resnet18"}}, "network 'mfnet' has no option 'encoder': it takes activated_head"),
         ({"teacher": {"splits": ("a", "b", "c")}}, "no 'splits' of its own"),
         ({"dataset": "camvid", "unlabelled": 4}, "only toydrive renders unlabelled frames: set unlabelled to 0"),
-        ({"unlabelled": -1}, "unlabelled is -1: give a number of frames, 0 for none"),
+        ({"unlabelled": -1}, "unlabelled must be at least 0, found -1"),
         ({"method": "teacher", "auxiliary": 1.0}, "a teacher sees X: it has nothing to predict"),
         ({"method": "teacher", "pretrain": 2}, "a teacher sees X: it has nothing to predict"),
-        ({"auxiliary": -1.0}, "auxiliary -1.0 and pretrain 0 must not be below 0"),
-        ({"pretrain": -1}, "auxiliary 0.0 and pretrain -1 must not be below 0"),
+        ({"auxiliary": -1.0}, "auxiliary must be at least 0, found -1.0"),
+        ({"pretrain": -1}, "pretrain must be at least 0, found -1"),
     ],
 )
 def test_a_wrong_recipe_is_refused_at_once(options, message):
@@ -98,7 +98,7 @@ def test_a_runs_folder_changes_with_everything_but_the_place_of_the_data():
     assert replace(recipe, root="elsewhere").folder == recipe.folder
     changes = [{"seed": 1}, {"size": (32, 64)}, {"epochs": 7}, {"batch": 2}, {"lr": 0.1}, {"patience": 3}]
     changes += [{"precision": "bf16-mixed"}, {"hyper": {"lambda_l": 2}}, {"data": {"count": 3}}, {"method": "kd"}]
-    changes += [{"splits": ("train", None, "val")}, {"teacher": {"epochs": 9}}, {"dataset": "camvid"}]
+    changes += [{"splits": ("train", None, "val")}, {"teacher": {"epochs": 9}}, {"dataset": "camvid", "data": {}}]
     changes += [{"unlabelled": 3}, {"net": {"activated_head": False}}, {"network": "off-net"}]
     changes += [{"auxiliary": 1.0}, {"auxiliary": 0.5}, {"pretrain": 2}, {"pretrain": 3}]
     folders = [recipe.folder, *(replace(recipe, **change).folder for change in changes)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 import lixlib.files
 import lixlib.train
@@ -16,7 +16,7 @@ from lixlib import nets
 from lixlib.data import Augment, Classes, Sample, collate
 from lixlib.distillers import Distiller
 from lixlib.metrics import confusion_matrix, scores
-from lixlib.train import Schedule, TrainingFailed, evaluate, fit
+from lixlib.train import Schedule, TrainingFailed, check_split, evaluate, fit
 
 SIZE = (32, 48)
 SCHEDULE = Schedule(epochs=3, batch=4)
@@ -110,11 +110,11 @@ def test_training_repeats_itself(tmp_path):
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path):
     log, model = train(tmp_path / "whole", distiller("lix"), validation=Scenes(4))
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", distiller("lix"), Scenes(stops_at=2 * 8 + 6), validation=Scenes(4))
+        train(tmp_path / "cut", distiller("lix"), Scenes(stops_at=1 + 2 * 8 + 6), validation=Scenes(4))
     assert len((tmp_path / "cut" / "log.jsonl").read_text().splitlines()) == 2
     resumed_data = Scenes()
     resumed_log, resumed = train(tmp_path / "cut", distiller("lix"), resumed_data, validation=Scenes(4))
-    assert resumed_data.reads == 8, "the two finished epochs are not trained again"
+    assert resumed_data.reads == 8 + 1, "the two finished epochs are not trained again; one image shows its labels"
     assert_same(model, resumed)
     assert without_seconds(resumed_log) == without_seconds(log)
 
@@ -220,10 +220,71 @@ def test_schedules_that_do_not_fit_the_data(tmp_path, schedule, message):
         train(tmp_path, schedule=replace(SCHEDULE, **schedule))
 
 
-@pytest.mark.parametrize("name", ["epochs", "batch", "lr"])
-def test_schedules_that_train_nothing(name):
-    with pytest.raises(ValueError, match=f"{name} must be above 0, found 0"):
-        Schedule(**{name: 0})
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("epochs", 0, "at least 1"),
+        ("epochs", 1.5, "a valid integer"),
+        ("batch", 0, "at least 1"),
+        ("lr", 0, "above 0"),
+        ("lr", float("nan"), "a finite number"),
+        ("momentum", 1, "below 1"),
+        ("weight_decay", -1, "at least 0"),
+        ("patience", -1, "at least 0"),
+        ("seed", 2**63, "at most"),
+    ],
+)
+def test_a_wrong_schedule_is_refused(name, value, expected):
+    with pytest.raises(ValueError, match=f"^Schedule: {name} must be {expected}.*, found "):
+        Schedule(**{name: value})
+
+
+def void(count=8):
+    """Images without any label."""
+    data = Scenes(count)
+    data.label[:] = 255
+    return data
+
+
+@pytest.mark.parametrize(
+    ("train_on", "validation", "message"),
+    [
+        (void(), None, "split training has no labelled pixel in any of its 8 images, all are 255"),
+        (Scenes(), void(4), "split validation has no labelled pixel in any of its 4 images"),
+        (Scenes(), Subset(Scenes(), []), "split validation has no image"),
+        (Subset(Scenes(), []), None, "0 training images do not fill a batch of 4"),
+    ],
+)
+@pytest.mark.parametrize("patience", [0, 2])
+def test_a_split_without_labels_is_found_before_training(tmp_path, train_on, validation, message, patience):
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path, data=train_on, validation=validation, schedule=replace(SCHEDULE, patience=patience))
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_a_split_only_as_many_images_are_read_as_it_takes_to_see_a_label():
+    data = Scenes()
+    check_split(data, "training")
+    assert data.reads == 1
+    data.label[:3] = 255
+    check_split(data, "training")
+    assert data.reads == 1 + 4
+
+
+def test_nothing_is_scored_by_no_label():
+    net = distiller().student
+    with pytest.raises(ValueError, match="split test has no labelled pixel in any of its 5 images"):
+        evaluate(net, void(5))
+    with pytest.raises(ValueError, match="split test has no image"):
+        evaluate(net, Subset(Scenes(), []))
+
+
+def test_a_batch_that_lost_its_labels_adds_nothing(tmp_path):
+    def hide(batch):
+        return replace(batch, label=torch.full_like(batch.label, 255))
+
+    log, _ = train(tmp_path, augment=hide, schedule=replace(SCHEDULE, epochs=1))
+    assert log[0]["ce"] == 0
 
 
 def test_the_incomplete_batch_is_dropped_and_the_rate_falls_to_zero(tmp_path):

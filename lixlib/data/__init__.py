@@ -1,6 +1,5 @@
 """Data sets of RGB + X + label, all through one type, `Sample`."""
 
-import inspect
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -16,6 +15,7 @@ from lixlib.data.sample import IGNORE, Sample, collate
 from lixlib.data.toydrive import ToyDrive
 from lixlib.data.vkitti2 import read_vkitti2
 from lixlib.functional.checks import check_choice
+from lixlib.options import Size, check, of
 
 READERS = {
     "potholes": read_potholes,
@@ -28,7 +28,31 @@ READERS = {
 DATASETS = ("toydrive", *READERS)
 
 
-def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[int, int] | None, **options) -> Dataset:
+# What `load` is given apart from a data set's options, and where a recipe says it
+ELSEWHERE = {
+    "split": "splits (--splits TRAIN VALIDATION TEST)",
+    "root": "root (--root DIR)",
+    "size": "size (--size H W)",
+    "with_x": "method: a student is read without X, all others with it",
+}
+
+
+def check_options(name: str, options: dict) -> None:
+    """Raise a ValueError if there is no such data set, or one of these is no option of it, or of another type or range.
+
+    ToyDrive takes two counts: see `load`.
+    """
+    check_choice("data set", name, DATASETS)
+    for option, place in ELSEWHERE.items():
+        if option in options:
+            raise ValueError(f"data set {name!r}: {option} is no option of its own, it is chosen by {place}")
+    known = of(READERS.get(name, ToyDrive), *ELSEWHERE)
+    if name == "toydrive":
+        known["eval_count"] = known["count"]
+    check(f"data set {name!r}", known, options)
+
+
+def load(name: str, split: str, *, root: Path | str | None = None, size: Size | None, **options) -> Dataset:
     """A split of a data set by name; ToyDrive renders itself, the others are read from `root`.
 
     ToyDrive takes two counts: `count` frames in the split "train", `eval_count` in every other.
@@ -36,20 +60,18 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: tuple[i
     Raises:
         ValueError: an unknown name or option, or no root for a data set that is read from files.
     """
-    check_choice("data set", name, ("toydrive", *READERS))
-    reader = READERS.get(name, ToyDrive)
-    if name == "toydrive":
+    with_x = options.pop("with_x", True)
+    check_options(name, options)
+    general = {"split": str, "root": Path | str | None, "size": Size | None, "with_x": bool}
+    check(f"data set {name!r}", general, {"split": split, "root": root, "size": size, "with_x": with_x})
+    if name == "toydrive":  # X is rendered anyway
         count, eval_count = options.pop("count", None), options.pop("eval_count", None)
-        options["count"] = count if split == "train" else eval_count
-        options.pop("with_x", None)  # rendered anyway
-    for option in options:
-        check_choice(f"option of {name}", option, inspect.signature(reader).parameters)
-    if name == "toydrive":
-        return ToyDrive(split, size=size, **options)
+        return ToyDrive(split, size=size, count=count if split == "train" else eval_count, **options)
     if root is None:
         raise ValueError(f"data set {name!r} is read from files: give its folder as root (--root DIR)")
-    return reader(Path(root).expanduser(), split, size=size, **options)
+    return READERS[name](Path(root).expanduser(), split, size=size, with_x=with_x, **options)
 
 
-__all__ = ["DATASETS", "IGNORE", "READERS", "Augment", "Classes", "Sample", "ToyDrive", "collate", "load"]
+__all__ = ["DATASETS", "IGNORE", "READERS", "Augment", "Classes", "Sample", "ToyDrive", "check_options", "collate"]
+__all__ += ["load"]
 __all__ += [reader.__name__ for reader in READERS.values()]

@@ -7,7 +7,8 @@ import numpy as np
 from lixlib.data.classes import CAMVID
 from lixlib.data.sample import IGNORE
 from lixlib.data.triplets import Item, Triplets, list_items, require_folder
-from lixlib.data.x import check_relative
+from lixlib.data.x import Encoding, check_relative
+from lixlib.options import Size, checked
 
 LAYOUT = "ROOT/{split}/NAME.jpg|png, ROOT/{split}annot/NAME.png, ROOT/{split}disp/NAME.png (X, for a teacher)"
 SOURCE = (
@@ -17,8 +18,9 @@ SOURCE = (
 VOID = 11
 
 
+@checked
 def read_camvid(
-    root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True, x: str = "disparity"
+    root: Path | str, split: str, *, size: Size | None = None, with_x: bool = True, x: Encoding = "disparity"
 ) -> Triplets:
     """Read a split of CamVid in the SegNet layout.
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
@@ -11,8 +12,9 @@ from lixlib.data.kitti import depth_of, read_label
 from lixlib.data.normals import Intrinsics
 from lixlib.data.text import check_camera, read_text
 from lixlib.data.triplets import Item, Triplets, require_folder
-from lixlib.data.x import check_relative
+from lixlib.data.x import Encoding, check_relative
 from lixlib.functional.checks import check_choice
+from lixlib.options import Size, checked
 
 LAYOUT = (
     "ROOT/{leftImg8bit,gtFine,disparity,camera}/{split}/CITY/CITY_NNNNNN_NNNNNN_{leftImg8bit.png,gtFine_labelIds.png,"
@@ -21,17 +23,18 @@ LAYOUT = (
 SOURCE = "www.cityscapes-dataset.com (leftImg8bit, gtFine, disparity and camera _trainvaltest.zip, with a login)"
 DISPARITY = "lix/disparity"  # below ROOT: {split}/CITY/NAME.png by a network, larger = nearer, 0 = unknown
 PHOTO = "_leftImg8bit"  # what the names of photographs end with
-SOURCES = ("stereo", "depth-anything")
+Source = Literal["stereo", "depth-anything"]
 
 
+@checked
 def read_cityscapes(
     root: Path | str,
     split: str,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     with_x: bool = True,
-    x: str = "disparity",
-    source: str = "stereo",
+    x: Encoding = "disparity",
+    source: Source = "stereo",
 ) -> Triplets:
     """Read an official split: 2975 images to train, 500 to validate.
 
@@ -53,7 +56,6 @@ def read_cityscapes(
         FileNotFoundError: a folder or a file is missing; the message names it.
     """
     check_choice("split of cityscapes with labels", split, ("train", "val"))
-    check_choice("source of cityscapes", source, SOURCES)
     is_stereo = source == "stereo"
     if not is_stereo:
         check_relative("cityscapes by Depth Anything", x)

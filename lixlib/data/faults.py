@@ -1,10 +1,13 @@
 """What can be wrong with a sensor of depth: faults of X, to see what reaches a network that trusts it."""
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from lixlib.functional.checks import check_choice
 
-FAULTS = ("noise", "holes", "scale", "shift")
+Fault = Literal["noise", "holes", "scale", "shift"]
+FAULTS = get_args(Fault)
 NOISE, HOLES, SCALE, SHIFT = 0.3, 0.5, 2.0, 0.06
 
 

@@ -1,6 +1,7 @@
 """KITTI Semantics (Alhaija et al., IJCV 2018): 200 photographs of KITTI 2015, 19 classes, depth by stereo."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
@@ -12,7 +13,8 @@ from lixlib.data.normals import Intrinsics
 from lixlib.data.splits import read_list
 from lixlib.data.text import check_camera, read_text
 from lixlib.data.triplets import Item, Triplets, require_folder
-from lixlib.functional.checks import check_choice
+from lixlib.data.x import Encoding
+from lixlib.options import Size, checked
 
 LAYOUT = "ROOT/training/{image_2,semantic,disparity_SOURCE}/NNNNNN_10.png, ROOT/training/calib_cam_to_cam/NNNNNN.txt"
 SOURCE = (
@@ -21,17 +23,18 @@ SOURCE = (
 )
 COUNTS = {"train": 150, "val": 50}  # the paper's; which images it took is not known
 DISPARITY = "disparity_{source}"  # below training/: 16-bit PNG, disparity * 256, 0 = unknown
-SOURCES = ("sgbm", "crestereo")
+Source = Literal["sgbm", "crestereo"]
 
 
+@checked
 def read_kitti(
     root: Path | str,
     split: str,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     with_x: bool = True,
-    x: str = "disparity",
-    source: str = "sgbm",
+    x: Encoding = "disparity",
+    source: Source = "sgbm",
 ) -> Triplets:
     """Read a split of the 200 labelled images: 150 to train, 50 to validate.
 
@@ -48,7 +51,6 @@ def read_kitti(
             a calibration file without the two cameras.
         FileNotFoundError: a folder or a file is missing; the message names it.
     """
-    check_choice("source of kitti", source, SOURCES)
     training = Path(root) / "training"
     names = read_list("kitti", Path(root), split)
     images, semantic = (require_folder(training / kind, LAYOUT, SOURCE) for kind in ("image_2", "semantic"))

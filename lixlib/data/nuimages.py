@@ -9,7 +9,8 @@ from lixlib.data.images import MAPS, PHOTOS, finder
 from lixlib.data.labels import from_ids
 from lixlib.data.splits import read_list
 from lixlib.data.triplets import Item, Triplets, require_folder
-from lixlib.data.x import check_relative
+from lixlib.data.x import Encoding, check_relative
+from lixlib.options import Size, checked
 
 MASKS = "lix/masks"  # below ROOT: CAM_.../NAME.png, the ids of nuScenes' devkit, painted from the tables
 DISPARITY = "lix/disparity"  # below ROOT: CAM_.../NAME.png by Depth Anything, larger = nearer, 0 = unknown
@@ -21,8 +22,9 @@ SOURCE = (
 COUNTS = {"train": 560, "val": 240}  # the paper's; which images it took is not known
 
 
+@checked
 def read_nuimages(
-    root: Path | str, split: str, *, size: tuple[int, int] | None = None, with_x: bool = True, x: str = "disparity"
+    root: Path | str, split: str, *, size: Size | None = None, with_x: bool = True, x: Encoding = "disparity"
 ) -> Triplets:
     """Read a split of 800 annotated images: 560 to train, 240 to validate.
 

@@ -1,12 +1,15 @@
 """Potholes (Fan et al., IEEE T-IP 2019): stereo road images with a transformed disparity as X, two classes."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from lixlib.data.classes import POTHOLES
 from lixlib.data.triplets import Item, Triplets, list_items, require_folder
-from lixlib.data.x import check_relative
+from lixlib.data.x import Encoding, check_relative
+from lixlib.options import Size, checked
 
 LAYOUT = "ROOT/dataset{1,2,3}/{rgb,disp_tg,label}/NN.jpg|png"
 SOURCE = "github.com/ruirangerfan/stereo_pothole_datasets; python data_scripts/potholes.py --root ROOT fetches it"
@@ -15,14 +18,15 @@ DATASETS = (1, 2, 3)
 NOT_EVALUATED = {2: ("06", "07", "08", "13", "14", "15", "21", "22", "23", "37", "38", "39")}
 
 
+@checked
 def read_potholes(
     root: Path | str,
     split: str,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     with_x: bool = True,
-    x: str = "disparity",
-    test_dataset: int = 1,
+    x: Encoding = "disparity",
+    test_dataset: Annotated[int, Interval(ge=1, le=3)] = 1,
 ) -> Triplets:
     """Read the pothole images: train on two of the three datasets, test on the third.
 
@@ -44,8 +48,6 @@ def read_potholes(
     check_relative("potholes", x)
     if split not in ("train", "test"):
         raise ValueError(f"potholes has the splits 'train' and 'test' (whole datasets), not {split!r}")
-    if test_dataset not in DATASETS:
-        raise ValueError(f"test_dataset must be one of {DATASETS}, found {test_dataset!r}")
     chosen = [number for number in DATASETS if (number == test_dataset) == (split == "test")]
     items = [item for number in chosen for item in _items(Path(root), number, with_x)]
     if split == "test":

@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,18 +13,19 @@ from tqdm import tqdm
 
 from lixlib.data import thermal
 from lixlib.data.classes import TOYDRIVE
-from lixlib.data.faults import FAULTS, corrupt
+from lixlib.data.faults import Fault, corrupt
 from lixlib.data.normals import Intrinsics
 from lixlib.data.sample import Sample
-from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, check_request, paint_mask, render
-from lixlib.data.x import UNITS, channels, encode_depth
+from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, paint_mask, render
+from lixlib.data.x import UNITS, Encoding, channels, encode_depth
 from lixlib.digests import digest
 from lixlib.files import remove_leftovers, write_atomically
-from lixlib.functional.checks import check_choice
+from lixlib.options import Frames, Seed, Share, Size, checked
 
 __all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "camera", "encode_depth", "paint_mask", "render"]
 
 FIRST_FRAME = {"train": 0, "unlabelled": 500_000, "val": 1_000_000, "test": 2_000_000}
+BYTES_A_PIXEL = 3 + 4 + 1  # RGB, depth, label
 DEFAULT_COUNT = {"train": 240, "unlabelled": 240, "val": 100, "test": 300}
 
 
@@ -45,35 +47,32 @@ class ToyDrive(Dataset):
     name = "toydrive"
     classes = TOYDRIVE
 
+    @checked
     def __init__(
         self,
         split: str,
         *,
-        size: tuple[int, int] = (96, 320),
-        count: int | None = None,
-        seed: int = 0,
-        difficulty: float = 0.5,
-        x: str = "disparity",
-        fault: str | None = None,
+        size: Size = (96, 320),
+        count: Frames | None = None,
+        seed: Seed = 0,
+        difficulty: Share = 0.5,
+        x: Encoding | Literal["thermal"] = "disparity",
+        fault: Fault | None = None,
         cache: Path | str | None = None,
     ):
         if split not in FIRST_FRAME:
             raise ValueError(f"unknown split {split!r}: choose one of {', '.join(FIRST_FRAME)}")
-        check_choice("x", x, (*UNITS, "thermal"))
         self.x_channels = 1 if x == "thermal" else channels(x)
         if fault is not None:
-            check_choice("fault", fault, FAULTS)
             if x == "thermal":
                 raise ValueError("a fault is one of depth, and thermal X has none: leave it out")
         self.fault = fault
         self._x: dict[int, tuple[Tensor, Tensor]] = {}  # made once where making it takes long
         count = DEFAULT_COUNT[split] if count is None else count
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= 500_000:
-            raise ValueError(f"count is {count!r}: give a whole number of frames from 1 to 500000")
         first = FIRST_FRAME[split]
-        check_request(seed, first, size, difficulty)
         self.split, self.size, self.seed, self.difficulty, self.x = split, tuple(size), seed, difficulty, x
         self.indices = range(first, first + count)
+        _check_memory(count, self.size)
         request = (RENDERER_VERSION, split, count, *map(int, size), int(seed), float(difficulty), x, fault)
         self.digest = digest(request)  # what tells these samples from others: they follow from this
         self._rgb, self._depth, self._label = self._load(_cache_folder(cache))
@@ -142,6 +141,19 @@ class ToyDrive(Dataset):
                 depth = torch.from_numpy(corrupt(self._depth[i], self.fault, rng))[None]
                 self._x[i] = encode_depth(depth, self.x, camera(self.size))
         return self._x[i]
+
+
+def _check_memory(count: int, size: tuple[int, int]) -> None:
+    """Raise a ValueError if so many frames do not fit into the memory of this machine: they are kept there."""
+    if not hasattr(os, "sysconf"):  # Windows
+        return
+    needed = count * size[0] * size[1] * BYTES_A_PIXEL
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory / 2:
+        raise ValueError(
+            f"{count} frames of {size[0]} x {size[1]} need {needed / 2**30:.1f} GiB, and this machine has "
+            f"{memory / 2**30:.1f} GiB of memory: choose a smaller size, or fewer frames (count, eval_count)"
+        )
 
 
 def camera(size: tuple[int, int]) -> Intrinsics:

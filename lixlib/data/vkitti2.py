@@ -15,6 +15,8 @@ from lixlib.data.sample import IGNORE
 from lixlib.data.splits import read_list
 from lixlib.data.text import check_camera, read_text
 from lixlib.data.triplets import Item, Triplets, require_folder
+from lixlib.data.x import Encoding
+from lixlib.options import Size, checked
 
 LAYOUT = (
     "ROOT/SceneXX/VARIATION/frames/{rgb,depth,classSegmentation}/Camera_0/..., or the same below "
@@ -31,13 +33,14 @@ CAMERA = 0  # the left one
 FAR = 65535  # the far plane: sky, of which no distance is known
 
 
+@checked
 def read_vkitti2(
     root: Path | str,
     split: str,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     with_x: bool = True,
-    x: str = "disparity",
+    x: Encoding = "disparity",
     ignore_undefined: bool = False,
 ) -> Triplets:
     """Read a split of 700 frames, drawn from all scenes and variations: 500 to train, 200 to validate.

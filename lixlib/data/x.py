@@ -1,5 +1,7 @@
 """X, what a teacher sees beside RGB: encoded from depth in metres, and decoded again."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,7 @@ NEAREST = 2.0  # disparity is NEAREST / depth, so that 1 is 2 m away
 FARTHEST = 80.0  # depth is depth / FARTHEST, so that 1 is 80 m away or more
 
 # The values of a data set's option `x`, and how the numbers of each read.
+Encoding = Literal["disparity", "depth", "normals"]
 UNITS = {"disparity": "2 m / depth", "depth": "depth / 80 m", "normals": "normal"}
 RELATIVE = "relative inverse depth"  # of one image: larger is nearer, and nobody knows how many metres that is
 

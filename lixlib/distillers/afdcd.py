@@ -8,6 +8,7 @@ from lixlib.distillers.kd import KD
 from lixlib.functional import omni_contrast_loss
 from lixlib.functional.pooling import pool_to_smaller
 from lixlib.nets.output import Output
+from lixlib.options import Count, Weight, checked
 
 KEPT = 0.25  # share of the positions that the random mask lets through
 
@@ -28,24 +29,22 @@ class AfDCD(nn.Module):
             teacher's channels, then patches no larger than the map, then a pooling that leaves at least one.
     """
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
-        distance_weight: float = 4e-5,
-        contrast_weight: float = 1e-3,
-        kd_weight: float = 1.0,
+        weight: Weight = 1.0,
+        distance_weight: Weight = 4e-5,
+        contrast_weight: Weight = 1e-3,
+        kd_weight: Weight = 1.0,
         tap: str | None = None,
-        groups: int = 16,
-        pool: int = 4,
-        patch: int = 4,
+        groups: Count = 16,
+        pool: Count = 4,
+        patch: Count = 4,
     ):
         super().__init__()
-        for name, value in (("groups", groups), ("pool", pool), ("patch", patch)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, found {value}")
         self.tap, s, t = deepest_pair(student, teacher, tap)
         channels = t.shape[1]
         self.distance_weight, self.contrast_weight = weight * distance_weight, weight * contrast_weight

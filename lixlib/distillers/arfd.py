@@ -1,21 +1,21 @@
 """Adaptively recalibrated feature distillation: LIX Eqs. (12)-(17)."""
 
 import math
+from typing import Annotated, Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from lixlib.distillers.common import tap_pairs
 from lixlib.functional import cka, gram
-from lixlib.functional.checks import check_choice
-from lixlib.functional.cka import KERNELS
 from lixlib.functional.norms import unit
 from lixlib.nets.output import Output
+from lixlib.options import Names, Positive, Weight, checked
 
-MEASURES = ("cka", "cosine", "euclidean", "pearson")
-SAMPLES = ("positions", "channels")
-ADAPTERS = ("student", "both")
+Measure = Literal["cka", "cosine", "euclidean", "pearson"]
+MEASURES = get_args(Measure)
 
 
 class ARFD(nn.Module):
@@ -44,35 +44,28 @@ class ARFD(nn.Module):
         ValueError: an unknown name, no common tap, or a tap with fewer than two positions (or channels) to compare.
     """
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
-        taps: tuple[str, ...] | None = None,
-        kernel: str = "laplace",
-        measure: str = "cka",
-        samples: str = "positions",
-        max_positions: int = 256,
+        weight: Weight = 1.0,
+        taps: Names | None = None,
+        kernel: Literal["laplace", "gaussian", "linear", "none"] = "laplace",
+        measure: Measure = "cka",
+        samples: Literal["positions", "channels"] = "positions",
+        max_positions: Annotated[int, Interval(ge=2, le=2**16)] = 256,
         smoother: bool = False,
-        bandwidth: float | None = None,
-        bandwidth_factor: float = 1.0,
-        adapters: str = "student",
+        bandwidth: Positive | None = None,
+        bandwidth_factor: Positive = 1.0,
+        adapters: Literal["student", "both"] = "student",
     ):
         super().__init__()
-        check_choice("kernel", kernel, (*KERNELS, "none"))
-        check_choice("measure", measure, MEASURES)
-        check_choice("samples", samples, SAMPLES)
-        check_choice("adapters", adapters, ADAPTERS)
         if smoother and kernel not in ("laplace", "gaussian"):
             raise ValueError(
                 f'a smoother needs weights that are above 0, kernel "laplace" or "gaussian": found {kernel!r}'
             )
-        if max_positions < 2:
-            raise ValueError(f"max_positions must be at least 2, found {max_positions}")
-        if not bandwidth_factor > 0:
-            raise ValueError(f"bandwidth_factor must be above 0, found {bandwidth_factor}")
         self.weight, self.kernel, self.measure, self.samples = weight, kernel, measure, samples
         self.max_positions, self.smoother, self.bandwidth = max_positions, smoother, bandwidth
         self.bandwidth_factor = bandwidth_factor

@@ -1,10 +1,14 @@
 """Attention transfer (Zagoruyko and Komodakis, ICLR 2017)."""
 
+from typing import Annotated
+
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from lixlib.distillers.common import encoder_pairs
 from lixlib.functional import attention_transfer_loss
 from lixlib.nets.output import Output
+from lixlib.options import Names, Weight, checked
 
 
 class AT(nn.Module):
@@ -16,14 +20,15 @@ class AT(nn.Module):
         p: the power of the features.
     """
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 10_000.0,
-        taps: tuple[str, ...] | None = None,
-        p: float = 2,
+        weight: Weight = 10_000.0,
+        taps: Names | None = None,
+        p: Annotated[float, Interval(ge=1, le=100)] = 2,
     ):
         super().__init__()
         self.weight, self.p = weight, p

@@ -6,25 +6,20 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from lixlib import options
 from lixlib.functional.checks import shape, whole
 from lixlib.nets.output import Output
 
 
-def check_options(method: type, options: dict) -> None:
-    """Raise a ValueError that lists a method's options if any of these is not one of them."""
-    allowed = [p.name for p in _options(method)]
-    unknown = [name for name in options if name not in allowed]
-    if unknown:
-        raise ValueError(f"{method.__name__} has no option {unknown[0]!r}: it takes {', '.join(allowed) or 'none'}")
+def check_options(method: type, given: dict) -> None:
+    """Raise a ValueError if one of these is no option of the method, or of another type or range than it says."""
+    options.check(method.__name__, options.of(method), given)
 
 
 def default_options(method: type) -> dict:
     """The options of a method that have a value when none is given, e.g. its weight."""
-    return {p.name: p.default for p in _options(method) if p.default is not None}
-
-
-def _options(method: type) -> list[inspect.Parameter]:
-    return [p for p in inspect.signature(method).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    parameters = inspect.signature(method).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not None}
 
 
 def tap_pairs(student: Output, teacher: Output, names: Iterable[str] | None = None) -> dict[str, tuple[Tensor, Tensor]]:

@@ -4,12 +4,14 @@ from torch import Tensor, nn
 
 from lixlib.functional import cwkd_loss
 from lixlib.nets.output import Output
+from lixlib.options import Positive, Weight, checked
 
 
 class CWKD(nn.Module):
     """The term "cwkd" = weight x `cwkd_loss` over all positions of the logits, labelled or not."""
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 3.0, temperature: float = 4.0):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 3.0, temperature: Positive = 4.0):
         super().__init__()
         self.weight = weight
         self.temperature = temperature

@@ -1,13 +1,17 @@
 """Diffusion knowledge distillation (Huang et al., NeurIPS 2023)."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from lixlib.distillers.common import check_batch_norm, deepest_pair
 from lixlib.functional.diffkd import add_noise, ddim_step, mix_noise, noise_schedule
 from lixlib.functional.pooling import pool_to_smaller
 from lixlib.nets.output import Output
+from lixlib.options import Count, Weight, checked
 
 TIMES = 1000  # of the diffusion
 LEAST_WIDTH = 8
@@ -88,19 +92,18 @@ class DiffKD(nn.Module):
         ValueError: in training, a single position in a batch of a single image, of which batch norm can make nothing.
     """
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         tap: str | None = None,
-        width: int | None = None,
-        steps: int = 5,
+        width: Count | None = None,
+        steps: Annotated[int, Interval(ge=1, le=TIMES // 2)] = 5,
     ):
         super().__init__()
-        if not 1 <= steps <= TIMES // 2:
-            raise ValueError(f"steps must be 1 to {TIMES // 2}, found {steps}")
         self.tap, s, t = deepest_pair(student, teacher, tap)
         width = max(t.shape[1] // 2, LEAST_WIDTH) if width is None else width
         self.weight, self.stride = weight, TIMES // (2 * steps)

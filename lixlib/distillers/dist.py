@@ -4,20 +4,22 @@ from torch import Tensor, nn
 
 from lixlib.functional import dist_loss
 from lixlib.nets.output import Output
+from lixlib.options import Positive, Weight, checked
 
 
 class DIST(nn.Module):
     """The term "dist" = weight x `dist_loss` over the labelled pixels."""
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
-        beta: float = 1.0,
-        gamma: float = 1.0,
-        temperature: float = 1.0,
+        weight: Weight = 1.0,
+        beta: Weight = 1.0,
+        gamma: Weight = 1.0,
+        temperature: Positive = 1.0,
     ):
         super().__init__()
         self.weight = weight

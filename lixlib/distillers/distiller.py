@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lixlib import options
 from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.at import AT
@@ -33,6 +34,7 @@ from lixlib.distillers.wsld import WSLD
 from lixlib.functional.checks import check_choice, valid_pixels, whole
 from lixlib.functional.softmax import softmax
 from lixlib.nets.output import Output, call
+from lixlib.options import Weight
 
 if TYPE_CHECKING:
     from lixlib.data.sample import Sample
@@ -101,11 +103,12 @@ class Distiller(nn.Module):
         method: str = "none",
         *,
         example: Sample | tuple[Tensor, Tensor | None] | None = None,
-        auxiliary: float = 0.0,
+        auxiliary: Weight = 0.0,
         **hyper,
     ):
         super().__init__()
         check_choice("method", method, METHODS)
+        options.check("Distiller", {"auxiliary": Weight}, {"auxiliary": auxiliary})
         self.student = student
         self.teacher = None if method == "none" else teacher
         outputs = None, None

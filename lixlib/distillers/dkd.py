@@ -4,20 +4,22 @@ from torch import Tensor, nn
 
 from lixlib.functional import dkd_loss
 from lixlib.nets.output import Output
+from lixlib.options import Positive, Weight, checked
 
 
 class DKD(nn.Module):
     """The term "dkd" = weight x `dkd_loss` over the labelled pixels."""
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
-        alpha: float = 1.0,
-        beta: float = 8.0,
-        temperature: float = 1.0,
+        weight: Weight = 1.0,
+        alpha: Weight = 1.0,
+        beta: Weight = 8.0,
+        temperature: Positive = 1.0,
     ):
         super().__init__()
         self.weight = weight

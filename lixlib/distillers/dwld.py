@@ -1,18 +1,23 @@
 """Dynamically weighted logit distillation: LIX Eqs. (6)-(11)."""
 
+from typing import Annotated, Literal, get_args
+
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from lixlib.functional import confidence, decouple, dwld_loss
-from lixlib.functional.checks import check_choice, shape
-from lixlib.functional.confidence import KINDS
-from lixlib.functional.dwld import DIVERGENCES
+from lixlib.functional.checks import shape
 from lixlib.nets.output import Output
+from lixlib.options import Count, Positive, Weight, checked
 
-WEIGHTINGS = ("joint", "closed-form", "reversed", "normalised", "confidence-gap", "focal")
+Weighting = Literal["joint", "closed-form", "reversed", "normalised", "confidence-gap", "focal"]
+WEIGHTINGS = get_args(Weighting)
 CLOSED = ("closed-form", "confidence-gap", "focal")  # nothing to train
-INPUTS = ("student", "teacher")
-FEATURES = ("probabilities", "logits")
+Features = Literal["probabilities", "logits"]
+Kind = Literal["negentropy", "entropy", "squares", "max"]  # of confidence
+Layers = Annotated[int, Interval(ge=1, le=64)]
+Dropout = Annotated[float, Interval(ge=0, lt=1)]
 
 
 class DynamicWeightController(nn.Module):
@@ -29,23 +34,21 @@ class DynamicWeightController(nn.Module):
         kind: the confidence c, see `lixlib.functional.confidence`.
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         *,
-        beta_min: float = 1.0,
-        beta_max: float = 10.0,
-        kind: str = "negentropy",
+        beta_min: Positive = 1.0,
+        beta_max: Positive = 10.0,
+        kind: Kind = "negentropy",
         with_confidence: bool = True,
-        features: str = "probabilities",
-        hidden: int = 64,
-        depth: int = 3,
-        dropout: float = 0.0,
+        features: Features = "probabilities",
+        hidden: Count = 64,
+        depth: Layers = 3,
+        dropout: Dropout = 0.0,
     ):
         super().__init__()
-        check_choice("features", features, FEATURES)
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1 layer, found {depth}")
         self.beta_min, self.beta_max = beta_min, beta_max
         self.kind, self.with_confidence, self.features = kind, with_confidence, features
         widths = [num_classes + with_confidence, *[hidden] * (depth - 1), num_classes]
@@ -85,32 +88,29 @@ class DWLD(nn.Module):
         kind, with_confidence, features, hidden, depth, dropout: see `DynamicWeightController`.
     """
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
-        temperature: float = 1.0,
-        divergence: str = "kl",
-        weighting: str = "joint",
-        beta_min: float = 1.0,
-        beta_max: float = 10.0,
-        kind: str = "negentropy",
-        input: str = "student",
+        weight: Weight = 1.0,
+        temperature: Positive = 1.0,
+        divergence: Literal["kl", "bregman"] = "kl",
+        weighting: Weighting = "joint",
+        beta_min: Positive = 1.0,
+        beta_max: Positive = 10.0,
+        kind: Kind = "negentropy",
+        input: Literal["student", "teacher"] = "student",
         with_confidence: bool = True,
-        features: str = "probabilities",
-        hidden: int = 64,
-        depth: int = 3,
-        dropout: float = 0.0,
+        features: Features = "probabilities",
+        hidden: Count = 64,
+        depth: Layers = 3,
+        dropout: Dropout = 0.0,
     ):
         super().__init__()
-        check_choice("divergence", divergence, DIVERGENCES)
-        check_choice("weighting", weighting, WEIGHTINGS)
-        check_choice("input", input, INPUTS)
-        check_choice("kind", kind, KINDS)
-        if not 0 < beta_min <= beta_max:
-            raise ValueError(f"NCLD weights need 0 < beta_min <= beta_max, found {beta_min} and {beta_max}")
+        if beta_min > beta_max:
+            raise ValueError(f"NCLD weights need beta_min <= beta_max, found {beta_min} and {beta_max}")
         if weighting in ("closed-form", "confidence-gap") and kind == "entropy":
             raise ValueError(f"weighting {weighting!r} needs a confidence in [0, 1]: entropy grows where it is unsure")
         self.weight, self.temperature, self.divergence, self.weighting = weight, temperature, divergence, weighting

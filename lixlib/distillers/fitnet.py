@@ -6,6 +6,7 @@ from lixlib.distillers.common import deepest_pair
 from lixlib.functional import fitnet_loss
 from lixlib.functional.pooling import pool_to_smaller
 from lixlib.nets.output import Output
+from lixlib.options import Weight, checked
 
 
 class FitNet(nn.Module):
@@ -19,7 +20,8 @@ class FitNet(nn.Module):
         tap: the name of the hint; None: the deepest.
     """
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 10.0, tap: str | None = None):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 10.0, tap: str | None = None):
         super().__init__()
         self.weight = weight
         self.tap, s, t = deepest_pair(student, teacher, tap)

@@ -1,6 +1,9 @@
 """Factor transfer (Kim et al., NeurIPS 2018)."""
 
+from typing import Annotated
+
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from lixlib.distillers.common import check_batch_norm, deepest_pair
@@ -8,6 +11,7 @@ from lixlib.distillers.stage import TwoStage
 from lixlib.functional import factor_transfer_loss
 from lixlib.functional.pooling import pool_to_smaller
 from lixlib.nets.output import Output
+from lixlib.options import Epochs, Positive, Weight, checked
 
 SLOPE = 0.1  # of the LeakyReLU
 
@@ -53,17 +57,18 @@ class FT(TwoStage):
 
     STAGE_OPTIONS = ("rate", "tap", "stage_epochs", "stage_lr")
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1000.0,
-        p: int = 1,
-        rate: float = 0.5,
+        weight: Weight = 1000.0,
+        p: Annotated[int, Interval(ge=1, le=2)] = 1,
+        rate: Annotated[float, Interval(gt=0, le=16)] = 0.5,
         tap: str | None = None,
-        stage_epochs: int = 40,
-        stage_lr: float = 0.1,
+        stage_epochs: Epochs = 40,
+        stage_lr: Positive = 0.1,
     ):
         tap, s, t = deepest_pair(student, teacher, tap)
         channels = t.shape[1]

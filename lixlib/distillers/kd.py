@@ -4,12 +4,14 @@ from torch import Tensor, nn
 
 from lixlib.functional import kd_loss
 from lixlib.nets.output import Output
+from lixlib.options import Positive, Weight, checked
 
 
 class KD(nn.Module):
     """The term "kd" = weight x `kd_loss` over the labelled pixels."""
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 1.0, temperature: float = 1.0):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 1.0, temperature: Positive = 1.0):
         super().__init__()
         self.weight = weight
         self.temperature = temperature

@@ -1,11 +1,13 @@
 """LIX: dynamically weighted logits and recalibrated features together (Eq. (18))."""
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
 from lixlib.distillers.arfd import ARFD
-from lixlib.distillers.common import check_options
 from lixlib.distillers.dwld import DWLD
 from lixlib.nets.output import Output
+from lixlib.options import OptionsOf, Weight, checked
 
 
 class LIX(nn.Module):
@@ -17,20 +19,19 @@ class LIX(nn.Module):
         feature: further options of `ARFD`.
     """
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        lambda_l: float = 1.0,
-        lambda_f: float = 1.0,
-        logit: dict | None = None,
-        feature: dict | None = None,
+        lambda_l: Weight = 1.0,
+        lambda_f: Weight = 1.0,
+        logit: Annotated[dict | None, OptionsOf(DWLD)] = None,
+        feature: Annotated[dict | None, OptionsOf(ARFD)] = None,
     ):
         super().__init__()
         logit, feature = {"weight": lambda_l, **(logit or {})}, {"weight": lambda_f, **(feature or {})}
-        check_options(DWLD, logit)
-        check_options(ARFD, feature)
         self.dwld = DWLD(student, teacher, **logit)
         self.arfd = ARFD(student, teacher, **feature)
 

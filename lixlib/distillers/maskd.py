@@ -9,6 +9,7 @@ from lixlib.functional import maskd_diversity, maskd_loss
 from lixlib.functional.checks import mean_over, valid_pixels
 from lixlib.functional.maskd import maskd_masks
 from lixlib.nets.output import Output
+from lixlib.options import Count, Epochs, Positive, Weight, checked
 
 
 class Tokens(nn.Module):
@@ -33,18 +34,17 @@ class MasKD(TwoStage):
 
     STAGE_OPTIONS = ("tokens", "stage_epochs", "stage_lr")
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
-        tokens: int = 8,
-        stage_epochs: int = 20,
-        stage_lr: float = 0.1,
+        weight: Weight = 1.0,
+        tokens: Count = 8,
+        stage_epochs: Epochs = 20,
+        stage_lr: Positive = 0.1,
     ):
-        if tokens < 1:
-            raise ValueError(f"tokens must be at least 1, found {tokens}")
         super().__init__(Tokens(tokens, teacher.logits.shape[1]), epochs=stage_epochs, lr=stage_lr)
         self.weight = weight
 

@@ -3,11 +3,13 @@
 from torch import Tensor, nn
 
 from lixlib.nets.output import Output
+from lixlib.options import checked
 
 
 class NoDistillation(nn.Module):
     """Adds no term: trains a teacher network, or the student that distillation is compared with."""
 
+    @checked
     def __init__(self, student: Output, teacher: Output | None = None):
         super().__init__()
 

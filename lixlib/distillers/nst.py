@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from lixlib.distillers.common import encoder_pairs
 from lixlib.functional import nst_loss
 from lixlib.nets.output import Output
+from lixlib.options import Names, Weight, checked
 
 
 class NST(nn.Module):
@@ -15,7 +16,8 @@ class NST(nn.Module):
         taps: the names to compare; None: the encoder's, up to the deepest.
     """
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 50.0, taps: tuple[str, ...] | None = None):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 50.0, taps: Names | None = None):
         super().__init__()
         self.weight = weight
         self.taps = tuple(encoder_pairs(student, teacher, taps))

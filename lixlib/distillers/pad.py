@@ -6,6 +6,7 @@ from lixlib.distillers.common import check_batch_norm, deepest_pair
 from lixlib.functional import pad_loss
 from lixlib.functional.pooling import pool_to_smaller
 from lixlib.nets.output import Output
+from lixlib.options import Weight, checked
 
 BOUND = 10.0  # of |log-variance|: without one the loss falls for ever where the student has reached its teacher
 
@@ -24,7 +25,8 @@ class PAD(nn.Module):
         ValueError: in training, a single position in a batch of a single image, of which batch norm can make nothing.
     """
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 1.0, tap: str | None = None):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 1.0, tap: str | None = None):
         super().__init__()
         self.weight = weight
         self.tap, s, t = deepest_pair(student, teacher, tap)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lixlib.distillers.common import deepest_pair
 from lixlib.functional import rkd_loss
 from lixlib.nets.output import Output
+from lixlib.options import Weight, checked
 
 
 class RKD(nn.Module):
@@ -19,15 +20,16 @@ class RKD(nn.Module):
         distance_weight, angle_weight: of the two parts.
     """
 
+    @checked
     def __init__(
         self,
         student: Output,
         teacher: Output,
         *,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         tap: str | None = None,
-        distance_weight: float = 25.0,
-        angle_weight: float = 50.0,
+        distance_weight: Weight = 25.0,
+        angle_weight: Weight = 50.0,
     ):
         super().__init__()
         self.weight = weight

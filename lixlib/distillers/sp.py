@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from lixlib.distillers.common import deepest_pair
 from lixlib.functional import sp_loss
 from lixlib.nets.output import Output
+from lixlib.options import Weight, checked
 
 
 class SP(nn.Module):
@@ -15,7 +16,8 @@ class SP(nn.Module):
         tap: the name of the map; None: the deepest.
     """
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 3000.0, tap: str | None = None):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 3000.0, tap: str | None = None):
         super().__init__()
         self.weight = weight
         self.tap = deepest_pair(student, teacher, tap)[0]

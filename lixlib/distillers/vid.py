@@ -10,6 +10,7 @@ from lixlib.distillers.common import encoder_pairs
 from lixlib.functional import vid_loss
 from lixlib.functional.pooling import pool_to_smaller
 from lixlib.nets.output import Output
+from lixlib.options import Names, Weight, checked
 
 FIRST_VARIANCE, LEAST_VARIANCE = 5.0, 1e-5
 
@@ -25,7 +26,8 @@ class VID(nn.Module):
         taps: the names to compare; None: the encoder's.
     """
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 1.0, taps: tuple[str, ...] | None = None):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 1.0, taps: Names | None = None):
         super().__init__()
         self.weight = weight
         pairs = encoder_pairs(student, teacher, taps)

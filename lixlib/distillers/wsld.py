@@ -4,12 +4,14 @@ from torch import Tensor, nn
 
 from lixlib.functional import wsld_loss
 from lixlib.nets.output import Output
+from lixlib.options import Positive, Weight, checked
 
 
 class WSLD(nn.Module):
     """The term "wsld" = weight x `wsld_loss` over the labelled pixels."""
 
-    def __init__(self, student: Output, teacher: Output, *, weight: float = 2.5, temperature: float = 2.0):
+    @checked
+    def __init__(self, student: Output, teacher: Output, *, weight: Weight = 2.5, temperature: Positive = 2.0):
         super().__init__()
         self.weight = weight
         self.temperature = temperature

@@ -88,7 +88,7 @@ def check_one_device(**tensors: Tensor) -> None:
 
 def check_choice(what: str, value: str, allowed) -> None:
     """Raise a ValueError that lists the allowed names unless `value` is one of them."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(allowed)}")
 
 

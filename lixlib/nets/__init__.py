@@ -1,37 +1,47 @@
 """The networks that are distilled: each returns its logits and its named taps."""
 
-import inspect
+from typing import Annotated
 
+from annotated_types import Interval, MinLen
 from torch import nn
 
+from lixlib.functional.checks import check_choice
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
 from lixlib.nets.output import Output, call, x_channels
 from lixlib.nets.sne_roadseg import SNERoadSeg
+from lixlib.options import check, of, shown
 
 NETWORKS = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
 
 
 def check_options(name: str, options: dict) -> None:
-    """Raise a ValueError that lists what there is, if there is no such network or it has no such option."""
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
-    parameters = inspect.signature(NETWORKS[name].__init__).parameters.values()
-    allowed = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    allowed += ["pretrained"] if hasattr(NETWORKS[name], "load_pretrained") else []
-    unknown = [option for option in options if option not in allowed]
-    if unknown:
-        raise ValueError(f"network {name!r} has no option {unknown[0]!r}: it takes {', '.join(allowed)}")
+    """Raise a ValueError if there is no such network, or one of these is no option of it, or of another type or range.
+
+    "pretrained" and "partial" are options of the networks that can start from published weights.
+    """
+    check_choice("network", name, NETWORKS)
+    known = of(NETWORKS[name])
+    if hasattr(NETWORKS[name], "load_pretrained"):
+        known |= {name: kind for name, kind in of(build).items() if name in ("pretrained", "partial")}
+    check(f"network {name!r}", known, options)
 
 
 def build(
-    name: str, *, num_classes: int, x_channels: int | None = None, pretrained: str | None = None, **options
+    name: str,
+    *,
+    num_classes: Annotated[int, Interval(ge=1, le=255)],
+    x_channels: int | None = None,
+    pretrained: Annotated[str, MinLen(1)] | None = None,
+    partial: bool = False,
+    **options,
 ) -> nn.Module:
     """Build a network by name: the duplex-encoder teacher with `x_channels` = 1 or 3, the RGB student with None.
 
     Args:
         pretrained: file or published name of weights for the encoders of sne-roadseg ("IMAGENET1K_V1" and "_V2", of
             torchvision) or off-net ("nvidia/mit-b2"): see `lixlib.nets.pretrained`.
+        partial: let what the weights lack stay as it was initialised, instead of refusing them.
         options: of the network, e.g. encoder="resnet18" of sne-roadseg.
 
     Raises:
@@ -39,12 +49,15 @@ def build(
             there or do not fit.
         ConnectionError: published weights cannot be downloaded; the message says where to put them by hand.
     """
-    check_options(name, options if pretrained is None else {**options, "pretrained": pretrained})
+    given = {} if pretrained is None else {"pretrained": pretrained}
+    given |= {} if partial is False else {"partial": partial}
+    check_options(name, {**options, **given})
+    check(f"network {name!r}", of(build), {"num_classes": num_classes, "x_channels": x_channels})
     if x_channels not in (None, 1, 3):
-        raise ValueError(f"x_channels must be 1 (depth), 3 (normals) or None (RGB alone), found {x_channels!r}")
+        raise ValueError(f"x_channels must be 1 (depth), 3 (normals) or None (RGB alone), found {shown(x_channels)}")
     net = NETWORKS[name](num_classes, x_channels, **options)
     if pretrained is not None:
-        net.load_pretrained(pretrained)
+        net.load_pretrained(pretrained, partial=partial)
     return net
 
 

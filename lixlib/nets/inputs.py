@@ -1,5 +1,6 @@
 """What all networks do with their inputs: check them, pad them to a whole number of strides, crop the logits."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,6 +30,34 @@ def check_batch_norm(net: nn.Module, rgb: Tensor, stride: int) -> None:
         )
 
 
+class Normalise(nn.Module):
+    """(rgb - mean) / deviation by channel, for encoders whose published weights were trained on such images.
+
+    Exact, which folding both into the first convolution would not be: zero padding stands for the mean there. A network
+    that starts from nothing has no mean and deviation, sees RGB as it is, and keeps none in its state dict; they come
+    with the weights, by `set` or from a state dict that has them.
+
+    **Shapes**: (B, 3, H, W) -> the same.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", None)
+        self.register_buffer("deviation", None)
+
+    def set(self, mean: tuple[float, float, float], deviation: tuple[float, float, float]) -> None:
+        """Normalise from now on by these numbers, one for each channel."""
+        self.mean, self.deviation = (torch.tensor(values).view(-1, 1, 1) for values in (mean, deviation))
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return rgb if self.mean is None else (rgb - self.mean) / self.deviation
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments) -> None:
+        if f"{prefix}mean" in state_dict and self.mean is None:
+            self.set((0.0,) * 3, (1.0,) * 3)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
 def pad(image: Tensor | None, stride: int) -> Tensor | None:
     """Repeat the last row and column until both sides are multiples of the stride.
 
@@ -37,8 +66,9 @@ def pad(image: Tensor | None, stride: int) -> Tensor | None:
     if image is None:
         return None
     height, width = image.shape[-2:]
-    padding = (0, -width % stride, 0, -height % stride)
-    return F.pad(image, padding, mode="replicate") if any(padding) else image
+    # a ceiling division: of a size that torch.compile leaves open, the remainder of a negative number is refused
+    right, below = ((side + stride - 1) // stride * stride - side for side in (width, height))
+    return F.pad(image, (0, right, 0, below), mode="replicate") if right or below else image
 
 
 def crop(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,12 +1,16 @@
 """MFNet (Ha et al., IROS 2017): a late-fusion RGB-X network, and its RGB-only student."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from lixlib.nets import inputs
 from lixlib.nets.output import Output
+from lixlib.options import checked
 
 STRIDE = 16
 RGB_WIDTHS = (16, 48, 48, 96, 96)
@@ -115,17 +119,16 @@ class MFNet(nn.Module, PyTorchModelHubMixin):
 
     name = "mfnet"
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         x_channels: int | None = None,
         *,
         activated_head: bool = True,
-        width: float = 1.0,
+        width: Annotated[float, Interval(gt=0, le=16)] = 1.0,
     ):
         super().__init__()
-        if not width > 0:
-            raise ValueError(f"width must be above 0, found {width}")
         self.num_classes, self.x_channels, self.activated_head = num_classes, x_channels, activated_head
         rgb, x = (tuple(max(2, 2 * round(width * w / 2)) for w in widths) for widths in (RGB_WIDTHS, X_WIDTHS))
         self.rgb_encoder = MFNetEncoder(3, rgb)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lixlib.nets import inputs, pretrained
 from lixlib.nets.mit import MiT, maps, tokens
 from lixlib.nets.output import Output
+from lixlib.options import checked
 
 STRIDE = 32
 STAGES = (1, 2, 3, 4)
@@ -102,22 +103,29 @@ class OFFNet(nn.Module, PyTorchModelHubMixin):
 
     name = "off-net"
 
+    @checked
     def __init__(self, num_classes: int, x_channels: int | None = None, *, full_size: bool = True):
         super().__init__()
         self.num_classes, self.x_channels, self.full_size = num_classes, x_channels, full_size
+        self.normalise = inputs.Normalise()
         self.encoder = MiT()
         if x_channels is not None:
             self.gate = Gate(self.encoder.widths[0])
         self.head = OFFNetHead(self.encoder.widths, num_classes)
 
-    def load_pretrained(self, source: str) -> None:
-        """Give the encoder ImageNet weights (ours; the reference starts anew); see `lixlib.nets.pretrained.mit`."""
-        pretrained.fill(self.encoder, pretrained.mit(source), source)
+    def load_pretrained(self, source: str, *, partial: bool = False) -> None:
+        """Give the encoder ImageNet weights (ours; the reference starts anew); see `lixlib.nets.pretrained.mit`.
+
+        From then on RGB is normalised as these weights expect it. X is no photograph: its numbers go through the same
+        first stage as they are.
+        """
+        pretrained.fill(self.encoder, pretrained.mit(source), source, partial=partial)
+        self.normalise.set(pretrained.MEAN, pretrained.DEVIATION)
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
         inputs.check(self, rgb, x)
         height, width = rgb.shape[-2:]
-        rgb, x = inputs.pad(rgb, STRIDE), inputs.pad(x, STRIDE)
+        rgb, x = inputs.pad(self.normalise(rgb), STRIDE), inputs.pad(x, STRIDE)
         padded = rgb.shape[-2:]
         c1 = fused = self.encoder.stage(1, rgb)
         if x is not None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
+SHOWN = 4  # names in a message
 
 # Of torchvision, which names them so; V2 was trained longer. The hash in a file's name is checked.
 TORCHVISION = "https://download.pytorch.org/models/"
@@ -22,6 +23,8 @@ RESNET = {
     "resnet101": {"IMAGENET1K_V1": "resnet101-63fe2227.pth", "IMAGENET1K_V2": "resnet101-cd907fc2.pth"},
     "resnet152": {"IMAGENET1K_V1": "resnet152-394f9c45.pth", "IMAGENET1K_V2": "resnet152-f82ba261.pth"},
 }
+# Of ImageNet's images in [0, 1], by which all these weights want theirs normalised
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Of SegFormer's authors, on the Hugging Face hub; their licence allows no commercial use.
 MIT_B2 = "nvidia/mit-b2"
 # How a name of transformers becomes one of SegFormer, after the stage's number.
@@ -59,15 +62,21 @@ def mit(source: str) -> State:
     return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
 
 
-def fill(module: nn.Module, state: State, source: str) -> None:
+def fill(module: nn.Module, state: State, source: str, *, partial: bool = False) -> None:
     """Give a module these weights, all of them and no other.
 
+    Args:
+        partial: the module may have more names than the weights: what they lack stays as it is.
+
     Raises:
-        ValueError: names or shapes differ; it says which first, and how many.
+        ValueError: names or shapes differ; it says which first, and how many. With `partial`, also where no name fits.
     """
-    if wrong := mismatch(module.state_dict(), state):
-        raise ValueError(f"{source} does not fit this {type(module).__name__}: it {wrong}")
-    module.load_state_dict(state)
+    own = module.state_dict()
+    known = {name: tensor for name, tensor in own.items() if name in state}
+    if wrong := mismatch(known if partial and known else own, state):
+        advice = "" if mismatch(known, state) or not known else ": partial=True leaves that as it was initialised"
+        raise ValueError(f"{source} does not fit this {type(module).__name__}: it {wrong}{advice}")
+    module.load_state_dict(state, strict=not partial)
 
 
 def mismatch(own: State, state: State) -> str:
@@ -77,7 +86,13 @@ def mismatch(own: State, state: State) -> str:
         "has besides": [name for name in state if name not in own],
         "has in another shape": [name for name in state if name in own and state[name].shape != own[name].shape],
     }
-    return ", ".join(f"{what} {names[0]} ({len(names)} such names)" for what, names in lists.items() if names)
+    return ", ".join(f"{what} {_some(names)}" for what, names in lists.items() if names)
+
+
+def _some(names: list[str]) -> str:
+    """The first names, and how many there are."""
+    shown = f"{', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+    return f"{shown} ({len(names)} such names)"
 
 
 def _read(source: str, names: tuple[str, ...] | dict[str, str], download: Callable[[str], State]) -> State:

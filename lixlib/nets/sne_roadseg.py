@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from lixlib.nets import inputs, pretrained
 from lixlib.nets.output import Output
 from lixlib.nets.resnet import ResNet
+from lixlib.options import checked
 
 STRIDE = 32
 STAGES = (1, 2, 3, 4, 5)
@@ -142,38 +144,43 @@ class SNERoadSeg(nn.Module, PyTorchModelHubMixin):
 
     name = "sne-roadseg"
 
+    @checked
     def __init__(
         self,
         num_classes: int,
         x_channels: int | None = None,
         *,
-        encoder: str = "resnet152",
+        encoder: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet152",
         activated_head: bool = True,
         checkpointing: bool = False,
     ):
         super().__init__()
         self.num_classes, self.x_channels, self.encoder = num_classes, x_channels, encoder
+        self.normalise = inputs.Normalise()
         self.rgb_encoder = ResNet(encoder)
         if x_channels is not None:
             self.x_encoder = ResNet(encoder, x_channels)
         self.decoder = RoadSegDecoder(self.rgb_encoder.widths, num_classes, activated_head, checkpointing)
 
-    def load_pretrained(self, source: str) -> None:
-        """Give both encoders ImageNet weights, as the reference does; see `lixlib.nets.pretrained.resnet`.
+    def load_pretrained(self, source: str, *, partial: bool = False) -> None:
+        """Give both encoders ImageNet weights, as the reference does; see `lixlib.nets.pretrained.resnet` and `fill`.
 
-        A first convolution of one channel gets the mean over RGB's three.
+        From then on RGB is normalised as these weights expect it (ours; the reference feeds them RGB in [0, 1]). X is
+        no photograph, and goes in as it is, as in the reference: a first convolution of one channel gets the mean over
+        RGB's three.
         """
         state = pretrained.resnet(source, self.encoder)
-        pretrained.fill(self.rgb_encoder, state, source)
+        pretrained.fill(self.rgb_encoder, state, source, partial=partial)
+        self.normalise.set(pretrained.MEAN, pretrained.DEVIATION)
         if self.x_channels is not None:
             stem = state["conv1.weight"]
             x_stem = stem.mean(1, keepdim=True) if self.x_channels == 1 else stem
-            pretrained.fill(self.x_encoder, {**state, "conv1.weight": x_stem}, source)
+            pretrained.fill(self.x_encoder, {**state, "conv1.weight": x_stem}, source, partial=partial)
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
         inputs.check(self, rgb, x)
         size = rgb.shape[-2:]
-        rgb, x = inputs.pad(rgb, STRIDE), inputs.pad(x, STRIDE)
+        rgb, x = inputs.pad(self.normalise(rgb), STRIDE), inputs.pad(x, STRIDE)
         inputs.check_batch_norm(self, rgb, STRIDE)
         features = {}
         for stage in STAGES:

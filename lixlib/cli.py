@@ -110,11 +110,11 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     # trained here, where the terminal shows the bars; the notebook finds the finished runs
     runs = [run(recipe, device=device, command=_command()) for recipe in trio(**parameters)]
     teacher, student, distilled = runs
-    print(*map(_origin, runs), sep="\n")
+    say("\n".join(map(_origin, runs)), sys.stdout)
     executed = _execute(DEMO, runs_folder().resolve() / "demo" / DEMO.name, quick=quick)
     metrics = (each.line["metrics"] for each in (teacher, student, distilled))
-    print(metric_table(*metrics, name=distilled.recipe.method))
-    print(f"executed notebook: {os.path.relpath(executed)}")
+    say(metric_table(*metrics, name=distilled.recipe.method), sys.stdout)
+    say(f"executed notebook: {os.path.relpath(executed)}", sys.stdout)
 
 
 @app.command
@@ -143,11 +143,12 @@ def train(
     finished = run(recipe, device=device, command=_command())
     if is_torchelastic_launched() and os.environ["RANK"] != "0":  # of several processes the first one tells
         return
-    print(*(_origin(each) for each in (finished.teacher, finished) if each), sep="\n")
-    print(_metrics_table([finished.line]))
-    print(f"weights: {finished.folder / 'weights.safetensors'}")
-    if results_dir is not None:
-        print(f"results: {results.append(finished.line, results_dir)}")
+    written = results.append(finished.line, results_dir) if results_dir is not None else None
+    say("\n".join(_origin(each) for each in (finished.teacher, finished) if each), sys.stdout)
+    say(_metrics_table([finished.line]), sys.stdout)
+    say(f"weights: {finished.folder / 'weights.safetensors'}", sys.stdout)
+    if written:
+        say(f"results: {written}", sys.stdout)
 
 
 @app.command
@@ -265,12 +266,13 @@ def experiment(
 
 def _compare(recipes: list[Recipe], results_dir: Path, **options) -> None:
     report = compare_recipes(recipes, results_dir=results_dir, **options)
-    print(
+    say(
         f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} trained now, "
-        f"{report.loaded} loaded from {runs_folder()}, {report.written} already in {results_dir}"
+        f"{report.loaded} loaded from {runs_folder()}, {report.written} already in {results_dir}",
+        sys.stdout,
     )
     for failure in report.failures:
-        print(f"failed: {failure.command}\n    {failure.error}", file=sys.stderr)
+        say(f"failed: {failure.command}\n    {failure.error}", sys.stderr)
     if report.failures:
         raise SystemExit(1)
 
@@ -317,11 +319,11 @@ def evaluate_weights(
     scored = results.scored(evaluate(net, samples, device=devices.choose_device(device)), names)
     if json_line:
         line = {"dataset": dataset, "split": split, "size": size, "images": len(samples), **scored}
-        print(json.dumps({**line, "weights": Path(weights_file).name}, allow_nan=False))
+        say(json.dumps({**line, "weights": Path(weights_file).name}, allow_nan=False), sys.stdout)
         return
-    print(f"{dataset} {split}, {len(samples)} images of {size[0]} x {size[1]}, in %")
-    print(_table(["", *results.METRICS], [["all classes", *scored["metrics"].values()]]))
-    print(_table(["", "IoU", "F1"], [[name, *values] for name, values in scored["per_class"].items()]))
+    say(f"{dataset} {split}, {len(samples)} images of {size[0]} x {size[1]}, in %", sys.stdout)
+    say(_table(["", *results.METRICS], [["all classes", *scored["metrics"].values()]]), sys.stdout)
+    say(_table(["", "IoU", "F1"], [[name, *values] for name, values in scored["per_class"].items()]), sys.stdout)
 
 
 @app.command
@@ -373,7 +375,7 @@ def main() -> None:
             raise
         _fail("not enough memory: choose a smaller size or batch (--size, --batch)")
     except KeyboardInterrupt:
-        print("lix: stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        say("lix: stopped; the same command goes on after the last finished epoch", sys.stderr)
         raise SystemExit(130) from None
 
 
@@ -393,7 +395,7 @@ def _parse() -> Callable[[], None]:
 
 
 def _fail(text: str) -> NoReturn:
-    print(f"lix: {_one_line(text)}", file=sys.stderr)
+    say(f"lix: {_one_line(text)}", sys.stderr)
     raise SystemExit(2) from None
 
 

@@ -525,7 +525,7 @@ def test_the_home_folder_may_be_a_tilde(monkeypatch, tmp_path, camvid_root):
         ({"batch": 7}, True),
         ({"network": "sne-roadseg", "batch": 3}, False),
         ({"network": "sne-roadseg", "batch": 2}, True),
-        ({"patience": 20}, False),
+        ({"patience": 20, "splits": ("train", "val", "val")}, False),
     ],
 )
 def test_reduced_is_measured_by_the_papers_schedule(changes, reduced):

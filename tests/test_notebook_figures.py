@@ -1,0 +1,256 @@
+"""Every figure of every notebook as a reader sees it: nothing is cut off, and a demo does not jump or rescale.
+
+The cells run here, in this process, with `quick=True`. A figure must show every line, point, bar and label that it
+holds. A demo is drawn at both ends of each control and at a few random positions; its axes, limits, colours and size
+must be the same in all of them, else the eye compares two things that the scale has made alike.
+
+One chapter alone: `pytest tests/test_notebook_figures.py -k 06`.
+"""
+
+import ast
+import importlib
+import inspect
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import chdir, redirect_stdout
+from dataclasses import dataclass
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import AxLine
+from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
+
+from tools.execute_notebooks import FOLDER, notebook_files
+
+module = importlib.import_module("lixlib.explore")
+
+PIXEL = 1.5  # what rounding to whole pixels may do, at most
+RANDOM_STEPS = 2
+
+# Demos in which a choice changes what an axis means: only the steps with the same choice are compared.
+OTHER_SCALE: dict[tuple[str, str], tuple[str, ...]] = {}
+# Words of a complaint that is none.
+ALLOWED: dict[str, dict[str, str]] = {}
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("chapter", [path.stem for path in notebook_files()])
+def test_figures_show_everything_and_demos_keep_their_scales(chapter, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIX_HEADLESS", "1")
+    monkeypatch.setenv("LIX_RUNS", os.environ.get("LIX_RUNS", str(tmp_path)))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    dtype = torch.get_default_dtype()
+    try:
+        with redirect_stdout(None):
+            found = list(complaints(chapter, monkeypatch))
+    finally:
+        torch.set_default_dtype(dtype)  # what a chapter sets for its own kernel
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+def complaints(chapter: str, monkeypatch) -> Iterator[str]:
+    """What is wrong with the figures of a chapter, one sentence each."""
+    plt.switch_backend("agg")
+    demos: list[tuple[Callable, dict]] = []
+    monkeypatch.setattr(module, "explore", lambda fn, **controls: demos.append((fn, controls)))
+    figures: list[Figure] = []
+    monkeypatch.setattr("IPython.display.display", lambda *shown, **_: figures.extend(shown))
+    namespace = {"__name__": "__main__", "display": lambda *shown: figures.extend(shown)}
+    with chdir(FOLDER):
+        for index, cell in enumerate(nbformat.read(f"{chapter}.ipynb", as_version=4).cells):
+            if cell.cell_type != "code":
+                continue
+            figures.append(execute(cell.source, namespace))
+            if "parameters" in cell.metadata.get("tags", []):
+                namespace["quick"] = True
+            figures.extend(map(plt.figure, plt.get_fignums()))
+            for figure in dict.fromkeys(figure for figure in figures if isinstance(figure, Figure)):
+                for sentence in cut_off(figure):
+                    yield f"[{index}] {sentence}"
+            for fn, controls in demos:
+                for sentence in changes(chapter, fn, controls):
+                    yield f"[{index}] {fn.__name__}: {sentence}"
+            plt.close("all")
+            demos.clear()
+            figures.clear()
+
+
+def execute(source: str, namespace: dict):
+    """Run a cell, and return the value of its last line if that is an expression."""
+    tree = ast.parse(source)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "<cell>", "exec"), namespace)
+    return last and eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
+
+
+# What one figure hides
+
+
+def cut_off(figure: Figure) -> Iterator[str]:
+    """What lies outside of the axes or the picture it belongs to."""
+    draw(figure)
+    for ax in axes_of(figure):
+        inside = ax.get_window_extent().padded(PIXEL)
+        for what in dict.fromkeys(what for what, points in drawn_points(ax) if not within(inside, points)):
+            yield f"{name_of(ax)}: {what} leaves the axes"
+        for text in ax.texts:
+            if is_clipped(text) and text.get_text() and not within(inside, extent(text).get_points()):
+                yield f"{name_of(ax)}: the words {text.get_text()!r} are cut by the axes"
+    titles = [text for ax in axes_of(figure) for text in (ax.title, ax._left_title, ax._right_title)]
+    titles = [text for text in titles if text.get_text().strip() and text.get_visible()]
+    for one, other in itertools.combinations(titles, 2):
+        if Bbox.intersection(extent(one), extent(other)) is not None:
+            yield f"the titles {one.get_text()!r} and {other.get_text()!r} overlap"
+
+
+def draw(figure: Figure) -> None:
+    """Lay it out; nobody looks at its pixels, which would take most of the time."""
+    if not isinstance(figure.canvas, FigureCanvasAgg):
+        FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+
+
+def axes_of(figure: Figure) -> list:
+    """All visible axes, insets too."""
+    found = list(figure.axes)
+    for ax in found:
+        found.extend(ax.child_axes)
+    return [ax for ax in found if ax.get_visible()]
+
+
+def drawn_points(ax) -> Iterator[tuple[str, np.ndarray]]:
+    """Everything that data were drawn with, as points in pixels."""
+    for line in ax.lines:
+        if is_clipped(line) and not isinstance(line, AxLine):
+            yield f"the line {line.get_label()!r}", line.get_transform().transform(filled(line.get_xydata()))
+    for collection in filter(is_clipped, ax.collections):
+        if isinstance(collection, PathCollection):
+            yield "a point", collection.get_offset_transform().transform(filled(collection.get_offsets()))
+        elif isinstance(collection, LineCollection) and collection.get_segments():
+            yield "a bar of an error", collection.get_transform().transform(np.vstack(collection.get_segments()))
+    for patch in filter(is_clipped, ax.patches):
+        # of a bar only its tip: one on a logarithmic axis begins at minus infinity
+        points = patch.get_path().vertices[2:3] if isinstance(patch, Rectangle) else patch.get_path().vertices
+        yield "a bar" if isinstance(patch, Rectangle) else "a patch", patch.get_transform().transform(points)
+
+
+def is_clipped(artist) -> bool:
+    return artist.get_visible() and artist.get_clip_on()
+
+
+def filled(points) -> np.ndarray:
+    return np.ma.filled(np.ma.asarray(points, dtype=float), np.nan)
+
+
+def within(box: Bbox, points: np.ndarray) -> bool:
+    points = points[np.isfinite(points).all(1)]
+    return bool(((points >= box.min) & (points <= box.max)).all())
+
+
+def extent(text) -> Bbox:
+    return text.get_window_extent()
+
+
+def name_of(ax) -> str:
+    words = [ax.get_title(), ax.get_xlabel(), ax.get_ylabel()]
+    return repr(next((word for word in words if word), "an axes without words"))
+
+
+# What changes between the steps of a demo
+
+
+@dataclass
+class Step:
+    """One position of all controls, and what it draws."""
+
+    values: dict
+    looks: dict[str, object]
+
+
+def changes(chapter: str, fn: Callable, controls: dict) -> Iterator[str]:
+    """What is not the same at all steps of a demo, and what a step cuts off."""
+    signature = inspect.signature(fn)
+    widgets = {name: module._widget(name, control, signature) for name, control in controls.items()}
+    apart = OTHER_SCALE.get((chapter, fn.__name__), ())
+    first: dict[tuple, Step] = {}
+    seen = set()
+    for values in [*reversed([values for _, values in module._visits(widgets)]), *random_steps(widgets)]:
+        figures = module._drawn(fn, values)
+        for figure in figures:
+            if isinstance(figure, Figure):
+                for sentence in cut_off(figure):
+                    if sentence not in seen:
+                        seen.add(sentence)
+                        yield f"{sentence}, {values}"
+        step = Step(values, looks(figures))
+        before = first.setdefault(tuple(str(values[name]) for name in apart), step)
+        for what in before.looks.keys() | step.looks.keys():
+            one, other = before.looks.get(what), step.looks.get(what)
+            if not alike(one, other) and what not in seen:
+                seen.add(what)
+                moved = {name: value for name, value in values.items() if str(value) != str(before.values[name])}
+                yield f"{what} is {one}, but {other} with {moved}"
+
+
+def random_steps(widgets: dict) -> Iterator[dict]:
+    generator = np.random.default_rng(0)
+    for _ in range(RANDOM_STEPS if len(widgets) > 1 else 1):
+        yield {name: somewhere(widget, generator) for name, widget in widgets.items()}
+
+
+def somewhere(widget, generator: np.random.Generator):
+    """A value that a reader may choose."""
+    if hasattr(widget, "min") and not isinstance(widget.value, tuple):
+        steps = round((widget.max - widget.min) / widget.step)
+        value = widget.min + int(generator.integers(steps + 1)) * widget.step
+        return widget.base**value if hasattr(widget, "base") else value
+    ends = module._ends(widget)
+    return ends[generator.integers(len(ends))] if ends else widget.value
+
+
+def looks(shown: list) -> dict[str, object]:
+    """What a reader expects to stay: size, axes, limits, colours, and how many lines of words there are."""
+    figures = [figure for figure in shown if isinstance(figure, Figure)]
+    found: dict[str, object] = {"the number of figures": len(figures)}
+    found["the lines of words"] = sum(str(other).count("\n") + 1 for other in shown if not isinstance(other, Figure))
+    for number, figure in enumerate(figures):
+        picture = figure.get_tightbbox(figure.canvas.get_renderer())  # what a notebook shows, in inches
+        of = f"of figure {number}"
+        found[f"the size in pixels {of}"] = np.array(picture.size) * figure.dpi
+        axes = axes_of(figure)
+        found[f"the number of axes {of}"] = len(axes)
+        for place, ax in enumerate(axes):
+            of = f"of axes {place}"
+            found[f"the place in pixels {of}"] = np.array(ax.get_window_extent().extents)
+            if ax.axison and len(ax.get_xticks()) and ax.xaxis.get_visible():
+                found[f"the x range {of}"] = Range(ax.get_xlim())
+            if ax.axison and len(ax.get_yticks()) and ax.yaxis.get_visible():
+                found[f"the y range {of}"] = Range(ax.get_ylim())
+            for index, mapped in enumerate([*ax.images, *ax.collections]):
+                if (array := mapped.get_array()) is not None and np.ndim(array) < 3:
+                    found[f"the colour range of map {index} {of}"] = Range(mapped.get_clim())
+    return found
+
+
+class Range(tuple):
+    """Limits: equal up to what rounding does to them."""
+
+    def __str__(self):
+        return " to ".join(f"{float(end):.4g}" for end in self)
+
+
+def alike(one, other) -> bool:
+    if isinstance(one, Range) and isinstance(other, Range):
+        return np.allclose(one, other, rtol=1e-6, atol=1e-6 * abs(one[1] - one[0]))
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return bool(np.abs(one - other).max() <= PIXEL)
+    return type(one) is type(other) and one == other

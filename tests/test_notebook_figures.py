@@ -1,8 +1,9 @@
 """Every figure of every notebook as a reader sees it: nothing is cut off, and a demo does not jump or rescale.
 
 The cells run here, in this process, with `quick=True`. A figure must show every line, point, bar and label that it
-holds. A demo is drawn at both ends of each control and at a few random positions; its axes, limits, colours and size
-must be the same in all of them, else the eye compares two things that the scale has made alike.
+holds. A demo is drawn at its defaults, with all controls at their first and at their last ends, and at a few random
+positions; its axes, limits, colours and size must be the same in all of them, else the eye compares two things that the
+scale has made alike. (`explore` itself visits every end of every control when `tests/test_notebooks_run.py` runs it.)
 
 One chapter alone: `pytest tests/test_notebook_figures.py -k 06`.
 """
@@ -33,7 +34,7 @@ from tools.execute_notebooks import FOLDER, notebook_files
 module = importlib.import_module("lixlib.explore")
 
 PIXEL = 1.5  # what rounding to whole pixels may do, at most
-RANDOM_STEPS = 2
+RANDOM_STEPS = 4  # beside the defaults, and the two where every control is at its first or last end
 
 # Demos in which a choice changes what an axis means: only the steps with the same choice are compared.
 OTHER_SCALE: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -183,7 +184,7 @@ def changes(chapter: str, fn: Callable, controls: dict) -> Iterator[str]:
     apart = OTHER_SCALE.get((chapter, fn.__name__), ())
     first: dict[tuple, Step] = {}
     seen = set()
-    for values in [*reversed([values for _, values in module._visits(widgets)]), *random_steps(widgets)]:
+    for values in steps(widgets):
         figures = module._drawn(fn, values)
         for figure in figures:
             if isinstance(figure, Figure):
@@ -201,9 +202,13 @@ def changes(chapter: str, fn: Callable, controls: dict) -> Iterator[str]:
                 yield f"{what} is {one}, but {other} with {moved}"
 
 
-def random_steps(widgets: dict) -> Iterator[dict]:
+def steps(widgets: dict) -> Iterator[dict]:
     generator = np.random.default_rng(0)
-    for _ in range(RANDOM_STEPS if len(widgets) > 1 else 1):
+    yield {name: widget.value for name, widget in widgets.items()}
+    for end in (0, -1):
+        ends = {name: module._ends(widget) for name, widget in widgets.items()}
+        yield {name: ends[name][end] if ends[name] else widget.value for name, widget in widgets.items()}
+    for _ in range(RANDOM_STEPS):
         yield {name: somewhere(widget, generator) for name, widget in widgets.items()}
 
 

@@ -43,6 +43,7 @@ OTHER_SCALE: dict[tuple[str, str], tuple[str, ...]] = {
     ("11", "look"): ("experiment", "score"),  # other variants, and another score
     ("11", "ranking"): ("experiment",),  # other variants
     ("13", "where"): ("coordinate",),  # classes, distances or kinds of weather: other rows
+    ("14", "simpler"): ("rival", "metric"),  # a rival is no row of its own, and another score
 }
 
 

@@ -1,15 +1,21 @@
 """The exercises of the notebooks: `check("01.2", my_function)` compares an answer with the library and gives a hint."""
 
 import copy
+import math
+import tracemalloc
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from lixlib.data.classes import CITYSCAPES_IDS
 from lixlib.data.kitti import depth_of
@@ -24,6 +30,8 @@ from lixlib.significance import differ
 
 Inputs = Mapping[str, tuple]
 
+BYTES_OF_PYTHON = 2**16  # what the objects of Python itself take, at most, while a function runs
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -35,7 +43,9 @@ class Exercise:
         hint: one sentence for a person who has not begun.
         mistakes: likely wrong functions, by the sentence that names the mistake.
         entries: given the arguments, the most entries that any tensor made on the way may have; None: any number.
-        tolerance: how far, relative to the largest expected value, an answer may be off.
+        detached: no gradient may flow from the answer to its arguments.
+        double: it is about digits that single precision does not hold; else single precision, on the way or at the
+            end, is good enough.
     """
 
     expected: Callable[..., Any]
@@ -43,7 +53,8 @@ class Exercise:
     hint: str
     mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     entries: Callable[..., int] | None = None
-    tolerance: float = 1e-9
+    detached: bool = False
+    double: bool = False
 
 
 def check(number: str, answer: Callable[..., Any]) -> None:
@@ -56,62 +67,193 @@ def check(number: str, answer: Callable[..., Any]) -> None:
 
 
 def verdict(number: str, answer: Callable[..., Any]) -> str:
-    """The sentence that `check` prints; it begins with "Correct" if and only if the answer is right."""
+    """The sentence that `check` prints; it begins with "Correct" if and only if the answer is right.
+
+    A right answer may be a tensor of any floating type, a NumPy array, a number or a list of numbers.
+    """
     if number not in EXERCISES:
         raise ValueError(f"there is no exercise {number!r}: choose one of {', '.join(EXERCISES)}")
-    exercise = EXERCISES[number]
-    for what, args in exercise.inputs(torch.Generator().manual_seed(0)).items():
-        expected = exercise.expected(*copy.deepcopy(args))
-        given, watch = copy.deepcopy(args), _Largest()  # an answer may write into its arguments
+    if not callable(answer):
+        return f"Not yet: a {type(answer).__name__} came here; give the function itself, without brackets behind it."
+    exercise, overwrites = EXERCISES[number], False
+    for trial, (what, args) in enumerate(exercise.inputs(torch.Generator().manual_seed(0)).items()):
+        given, watch = copy.deepcopy(args), _Largest()
         try:
-            with watch:
+            with watch if exercise.entries else nullcontext():
                 found = answer(*given)
-        except NotImplementedError:
-            found = None
         except Exception as error:
-            return f"Python stumbled over {what}: {type(error).__name__}: {error}"
+            if isinstance(error, NotImplementedError) and not str(error):
+                return f"Not written yet. Hint: {exercise.hint}"
+            return f"Python stumbled over {what}: {type(error).__name__}: {' '.join(str(error).split())}"
         if found is None:
-            return f"Not written yet. Hint: {exercise.hint}"
-        wrong = _difference(found, expected, exercise.tolerance)
+            nothing = "nothing (None) came back; does every way through your function end in a return?"
+            return f"Not yet, with {what}: {nothing}" if trial else f"Not written yet. Hint: {exercise.hint}"
+        wrong = _wrong(exercise, found, args) or _wrong_on_the_way(exercise, answer, args, watch.entries)
         if wrong:
-            for sentence, mistake in exercise.mistakes.items():
-                if not _difference(found, mistake(*copy.deepcopy(args)), exercise.tolerance):
-                    wrong = sentence
-                    break
             return f"Not yet, with {what}: {wrong}"
-        if exercise.entries and watch.entries > exercise.entries(*args):
-            return (
-                f"The values are right, but one of your tensors has {watch.entries:,} entries, "
-                f"and {exercise.entries(*args):,} must do."
-            )
-    return "Correct: it agrees with the library on every trial."
+        overwrites = overwrites or not _same(given, args)
+    remark = " It overwrites its arguments, though: whoever calls it loses them." * overwrites
+    return f"Correct: it agrees with the library on every trial.{remark}"
 
 
-def _difference(found: Any, expected: Any, tolerance: float) -> str | None:
-    """What is wrong, in one sentence; None if nothing is."""
+def _wrong(exercise: Exercise, found: Any, args: tuple) -> str | None:
+    """What is wrong with the value, in one sentence; None if nothing is."""
+    expected = exercise.expected(*copy.deepcopy(args))
+    wrong = _difference(found, expected, args, exercise.double)
+    if wrong:
+        for sentence, mistake in exercise.mistakes.items():
+            if not _difference(found, mistake(*copy.deepcopy(args)), args, exercise.double):
+                return sentence
+    return wrong
+
+
+def _wrong_on_the_way(exercise: Exercise, answer: Callable[..., Any], args: tuple, entries: int) -> str | None:
+    """What is wrong with how a right value was found."""
+    if exercise.detached and _carries_gradient(answer, args):
+        return "the values are right, but a gradient flows back through them to the arguments: detach those first."
+    if exercise.entries:
+        # What NumPy holds is known in all only: four arrays of the size that must do are granted.
+        entries, most = max(entries, _numpy_entries(answer, args) // 4), exercise.entries(*args)
+        if entries > most:
+            return f"the values are right, but on the way you hold {entries:,} entries at once, and {most:,} must do."
+    return None
+
+
+def _carries_gradient(answer: Callable[..., Any], args: tuple) -> bool:
+    watched = tree_map_only(Tensor, lambda t: t.clone().requires_grad_(t.is_floating_point()), args)
     try:
-        found = torch.as_tensor(found).detach()
-    except (TypeError, ValueError, RuntimeError):
-        return f"a {type(found).__name__} came back where a tensor or a number is expected."
-    expected = torch.as_tensor(expected)
+        found = answer(*watched)
+    except Exception:  # NumPy refuses such an argument, and torch to overwrite it: nothing flows
+        return False
+    return any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in tree_leaves(found))
+
+
+def _numpy_entries(answer: Callable[..., Any], args: tuple) -> int:
+    """The most doubles that NumPy held at once, about; torch's own memory is not seen here."""
+    given = copy.deepcopy(args)
+    tracemalloc.start()
+    try:
+        answer(*given)
+        return max(0, tracemalloc.get_traced_memory()[1] - BYTES_OF_PYTHON) // 8
+    finally:
+        tracemalloc.stop()
+
+
+def _same(given: tuple, args: tuple) -> bool:
+    leaves = zip(tree_leaves(given), tree_leaves(args), strict=True)
+    return all(not isinstance(old, Tensor) or torch.equal(new, old) for new, old in leaves)
+
+
+def _numbers(found: Any) -> Tensor:
+    """Anything that holds real numbers, detached, in its own precision; a Python number has double precision.
+
+    Raises:
+        TypeError: it holds something else.
+    """
+    if isinstance(found, Tensor) and not found.is_complex():
+        return found.detach().to_dense().cpu()
+    if isinstance(found, np.ndarray | np.generic) and found.dtype.kind in "biuf":
+        single = found.dtype.kind == "f" and found.dtype.itemsize < 8
+        return torch.tensor(np.array(found) if single else np.array(found, dtype=np.float64))
+    if isinstance(found, int):
+        return torch.tensor(found)
+    if isinstance(found, Real):
+        return torch.tensor(float(found), dtype=torch.float64)
+    if isinstance(found, list | tuple) and found:
+        return torch.stack([_numbers(each) for each in found])
+    raise TypeError(f"a {type(found).__name__} came back where a tensor or a number is expected.")
+
+
+def _difference(found: Any, expected: Any, args: tuple, double: bool) -> str | None:
+    """What differs, in one sentence; None if nothing does."""
+    try:
+        found, expected = _numbers(found), _numbers(expected)
+    except TypeError as error:
+        return str(error)
+    except (ValueError, RuntimeError, OverflowError) as error:
+        return f"what came back is no tensor of numbers: {' '.join(str(error).split())}"
     if found.shape != expected.shape:
         turned = found.dim() == 2 and found.T.shape == expected.shape
         return f"the shape is {tuple(found.shape)}, expected {tuple(expected.shape)}{': transpose it' * turned}."
-    found, expected = found.to(torch.float64), expected.detach().to(torch.float64)
+    tolerance = 1e-8 if double else 1e-4
+    if found.is_floating_point():
+        tolerance = max(tolerance, 4 * torch.finfo(found.dtype).eps)
+    counted = not expected.is_floating_point()
+    found, expected = found.double(), expected.double()
+    slack = tolerance * float(expected.nan_to_num(posinf=0, neginf=0).abs().amax())
+    if counted:
+        slack = 0.0
+    elif not double:  # what rounding the arguments alone may do
+        slack += 4 * torch.finfo(torch.float32).eps * _largest_argument(args)
     for name, test in (("NaN", torch.isnan), ("infinite", torch.isinf)):
         count = int((test(found) & ~test(expected)).sum())
         if count:
             return f"{count} of {found.numel()} values {'is' if count == 1 else 'are'} {name}."
-    scale = expected.abs().amax().clamp(min=torch.finfo(torch.float64).tiny)
-    if (found - expected).abs().amax() <= tolerance * scale:
+    if _close(found, expected, slack):
         return None
-    factor = float((found * expected).sum() / expected.square().sum().clamp(min=torch.finfo(torch.float64).tiny))
-    if factor and (found - factor * expected).abs().amax() <= 1e-6 * abs(factor) * scale:
-        return "the sign is the wrong way round." if abs(factor + 1) < 1e-6 else f"it is {factor:.4g} times too large."
+    proportion = _proportion(found, expected, _counts(args), tolerance)
+    if proportion:
+        return proportion
     worst = int((found - expected).abs().argmax())
     place = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), found.shape)) if found.dim() else ()
     where = f" at {list(place)}" if place else ""
     return f"the value{where} is {found[place].item():.6g}, expected {expected[place].item():.6g}."
+
+
+def _close(found: Tensor, expected: Tensor, slack: float) -> bool:
+    same = (found == expected) | (found.isnan() & expected.isnan())
+    return bool(same.logical_or((found - expected).abs() <= slack).all())
+
+
+def _largest_argument(args: tuple) -> float:
+    floats = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return max((float(leaf.abs().amax()) for leaf in floats), default=0.0)
+
+
+def _proportion(found: Tensor, expected: Tensor, counts: Mapping[int, str], tolerance: float) -> str | None:
+    """The factor between them, in words, if there is one and the same for all entries.
+
+    One number is always some multiple of another, so there only a factor that means something is named.
+    """
+    if not expected.any():
+        return None
+    factor = float((found * expected).sum() / expected.square().sum())
+    if not factor or not _close(found, factor * expected, tolerance * float(found.abs().amax())):
+        return None
+
+    def is_near(value: float) -> bool:
+        return math.isclose(factor, value, rel_tol=tolerance)
+
+    if is_near(1):  # whole numbers that differ by little
+        return None
+    if is_near(-1):
+        return "the sign is the wrong way round."
+    for count, of_what in counts.items():
+        if is_near(count):
+            return f"it is {count} times too large, and {count} is the number of {of_what}: a sum for a mean?"
+        if is_near(1 / count):
+            return f"it is {count} times too small, and {count} is the number of {of_what}: a mean for a sum?"
+    for value, words in ((1 / math.log(2), "base 2"), (1 / math.log(10), "base 10")):
+        if is_near(value):
+            return f"that is a logarithm to {words}; the natural one is meant."
+    many = int((expected != 0).sum()) > 1
+    if factor > 0 and (many or is_near(max(round(factor), 1)) or is_near(1 / max(round(1 / factor), 1))):
+        return f"it is {max(factor, 1 / factor):.4g} times too {'large' if factor > 1 else 'small'}."
+    return None
+
+
+def _counts(args: tuple) -> dict[int, str]:
+    """What somebody may have summed over, or divided by, without being asked: sizes of the arguments."""
+    counts: dict[int, str] = {}
+    for argument in args:
+        if isinstance(argument, Tensor):
+            for size in argument.shape:
+                counts.setdefault(size, f"entries along one dimension of the arguments {tuple(argument.shape)}")
+            counts.setdefault(argument.numel(), f"entries of an argument {tuple(argument.shape)}")
+            if argument.dim() > 1:
+                per_channel = argument.numel() // argument.shape[1]
+                counts.setdefault(per_channel, f"positions of an argument {tuple(argument.shape)}")
+    return {count: words for count, words in counts.items() if count > 1}
 
 
 class _Largest(TorchDispatchMode):
@@ -123,7 +265,8 @@ class _Largest(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):  # by its storage: an expanded view costs nothing
-                self.entries = max(self.entries, leaf.untyped_storage().nbytes() // leaf.element_size())
+                size = leaf.element_size() if leaf.is_floating_point() else 8  # an array's bytes are no entries
+                self.entries = max(self.entries, leaf.untyped_storage().nbytes() // size)
         return result
 
 
@@ -242,6 +385,7 @@ def _rows(generator: torch.Generator) -> Inputs:
         "two equal rows": (equal, 0.7),
         "rows that are far apart": (1000 * _randn(generator, 9, 4), 3.0),
         "more channels than rows": (_randn(generator, 20, 50), 40.0),
+        "many rows and channels": (_randn(generator, 60, 60), 40.0),
     }
 
 
@@ -378,14 +522,20 @@ def _label_files(generator: torch.Generator) -> Inputs:
     order = torch.randperm(len(known), generator=generator)
     known, train_ids = known[order], train_ids[order]
     ids = known[torch.randint(len(known), (8, 30), generator=generator)]
-    unknown = ids.clone()
-    unknown[2:4, 5:9] = 77
-    return {"ids of Cityscapes": (ids, known, train_ids), "an unknown id": (unknown, known, train_ids)}
+    trials = {"ids of Cityscapes": ids, "an unknown id": ids.clone(), "unknown ids of all sizes": ids.clone()}
+    trials["an unknown id"][2:4, 5:9] = 77
+    trials["unknown ids of all sizes"][3, 2:11] = torch.tensor([-2, -100, 34, 127, 256, 999, 1023, 32767, 65535])
+    return {what: (ids, known, train_ids) for what, ids in trials.items()}
 
 
 def _translated(ids: Tensor, known: Tensor, train_ids: Tensor, otherwise: int | Tensor = -1) -> Tensor:
     match = ids[..., None] == known
     return torch.where(match.any(-1), train_ids[match.int().argmax(-1)], otherwise)
+
+
+def _looked_up(ids: Tensor, known: Tensor, train_ids: Tensor, size: int) -> Tensor:
+    """By a table of that many entries, whose last one was written as table[-1]."""
+    return torch.where(ids == size - 1, train_ids[known == -1], _translated(ids, known, train_ids))
 
 
 def _translated_in_place(ids: Tensor, known: Tensor, train_ids: Tensor) -> Tensor:
@@ -595,7 +745,14 @@ EXERCISES = {
         inputs=_scores,
         hint="how long is the whole way, and how far did we get?",
         mistakes={
-            "that is the way still left; both differences start at the student.": lambda t, s, d: (t - d) / (t - s)
+            "that is the way still left; both differences start at the student.": lambda t, s, d: (t - d) / (t - s),
+            "that is the gain in points; divide it by the whole gap.": lambda t, s, d: d - s,
+            "those are per cent; the share of the whole gap is 1.": lambda t, s, d: 100 * (d - s) / (t - s),
+            "divide by the gap between student and teacher, not by a score.": lambda t, s, d: (d - s) / t,
+            "that is the score relative to the teacher's; both differences start at the student.": lambda t, s, d: (
+                d / t
+            ),
+            "that is upside down: the gain over the whole gap.": lambda t, s, d: (t - s) / (d - s),
         },
     ),
     "01.1": Exercise(
@@ -639,13 +796,16 @@ EXERCISES = {
             "the normaliser is missing: subtract the logsumexp of all logits.": lambda logits, target: logits.scatter(
                 1, target.unsqueeze(1), -torch.inf
             ).logsumexp(1),
+            "the sum holds the target, too: 1 - p_t is the sum of the others.": lambda logits, target: (
+                logits.logsumexp(1) - logits.logsumexp(1)
+            ),
             "a sigmoid of the target's logit alone forgets the other logits.": lambda logits, target: logsigmoid(
                 -logits.gather(1, target.unsqueeze(1)).squeeze(1)
             ),
         },
     ),
     "02.1": Exercise(
-        expected=lambda logits, low, high: _spread(1 - confidence(logits), logits, low, high),
+        expected=lambda logits, low, high: _spread(1 - confidence(logits.detach()), logits, low, high),
         inputs=_range_and_logits,
         hint="1 - c is the entropy of the softmax over log C, one number a pixel; log_softmax keeps it finite.",
         mistakes={
@@ -664,7 +824,13 @@ EXERCISES = {
             "that is 1 - max p; here c is the negentropy.": lambda logits, low, high: _spread(
                 1 - confidence(logits, kind="max"), logits, low, high
             ),
+            "the weight is one number a pixel, the same for every class: sum the entropy over them.": (
+                lambda logits, low, high: (
+                    low - (high - low) * logits.softmax(1) * logits.log_softmax(1) / math.log(logits.shape[1])
+                )
+            ),
         },
+        detached=True,
     ),
     "03.1": Exercise(
         expected=_generalised_kl,
@@ -689,11 +855,14 @@ EXERCISES = {
             "the factor q^T is missing; exp of its logarithm.": lambda log_t, log_s: (
                 torch.expm1(log_s - log_t) - (log_s - log_t)
             ),
+            "float32 has too few digits for this difference; stay in float64, as the arguments are.": lambda *logs: (
+                _generalised_kl(*(log.float() for log in logs))
+            ),
             "one value for each class is expected; you have summed them.": lambda log_t, log_s: (
                 _generalised_kl(log_t, log_s).sum(1, keepdim=True).expand_as(log_t)
             ),
         },
-        tolerance=1e-8,
+        double=True,
     ),
     "04.1": Exercise(
         expected=lambda x, bandwidth: gram(x, kernel="laplace", bandwidth=bandwidth),
@@ -760,6 +929,10 @@ EXERCISES = {
             "that is the Gaussian kernel; ask gram for the Laplace kernel.": lambda s, t: _channel_loss(
                 s, t, "gaussian"
             ),
+            "that is the sum over the images; take their mean.": lambda s, t: len(s) * _channel_loss(s, t),
+            "that is one minus the sum over the images; take the mean of their CKA.": lambda s, t: (
+                1 - len(s) * (1 - _channel_loss(s, t))
+            ),
         },
     ),
     "07.1": Exercise(
@@ -805,6 +978,13 @@ EXERCISES = {
         hint="which dimension of the weight are the three input channels?",
         mistakes={
             "that is one of the three channels; take the mean of all.": lambda weight: weight[:, :1],
+            "that is the sum over the input channels; take their mean.": lambda weight: weight.sum(1, keepdim=True),
+            "those weights are luminance; the reference takes the plain mean.": lambda weight: (
+                weight * torch.tensor([0.299, 0.587, 0.114]).double()[:, None, None]
+            ).sum(1, keepdim=True),
+            "the mean over the filters is of the wrong dimension; the input channels are dimension 1.": lambda weight: (
+                weight.mean(0, keepdim=True).movedim(1, 0)
+            ),
         },
     ),
     "08.1": Exercise(
@@ -818,6 +998,12 @@ EXERCISES = {
             ),
             "that is the disparity in pixels; depth is f B / d.": lambda p, f, b: ((p.double() - 1) / 256).clamp(min=0),
             "the baseline is missing: Z = f B / d.": lambda p, f, b: _cityscapes_depth(p, f, 1.0),
+            "that is upside down: depth is f B over the disparity.": lambda p, f, b: (
+                (((p.double() - 1) / 256).clamp(min=0)) / (f * b)
+            ),
+            "where p = 1 the disparity is 0 and no depth is known either: return 0 there, too.": lambda p, f, b: (
+                torch.where(p > 0, 256 * f * b / (p.double() - 1), 0)
+            ),
             "where p = 0 nothing was measured, and you give it a depth.": lambda p, f, b: (
                 256 * f * b / (p.double() - 1)
             ),
@@ -835,6 +1021,12 @@ EXERCISES = {
             "an unknown id came through as it was: say -1.": lambda ids, known, train_ids: _translated(
                 ids, known, train_ids, ids
             ),
+        }
+        | {
+            f"table[-1] is the last of {size} entries, so the unknown id {size - 1} looks like the known id -1.": (
+                partial(_looked_up, size=size)
+            )
+            for size in (35, 128, 1000, 1024, 32768, 65536)
         },
     ),
     "08.3": Exercise(
@@ -846,13 +1038,29 @@ EXERCISES = {
                 runs, h, w, by_row=True
             ),
             "the first run is of 0, not of 1.": lambda runs, h, w: _mask(runs, h, w, first=1),
+            "the values of the file are the mask's 0 and 1, not 0 and 255.": lambda runs, h, w: 255 * _mask(runs, h, w),
+            "turn the mask: it has height rows.": lambda runs, h, w: _mask(runs, h, w).T,
         },
     ),
     "09.1": Exercise(
         expected=kd_loss,
         inputs=_two_logits,
         hint="KL(p || q) is the sum of p (log p - log q), and p is the teacher's.",
-        mistakes={"you have swapped teacher and student; the teacher's p is the weight.": lambda s, t: kd_loss(t, s)},
+        mistakes={
+            "you have swapped teacher and student; the teacher's p is the weight.": lambda s, t: kd_loss(t, s),
+            "that is the sum over the pixels; take their mean.": lambda s, t: kd_loss(s, t) * t[:, 0].numel(),
+            "that is the mean over the classes, too; sum over them.": lambda s, t: kd_loss(s, t) / t.shape[1],
+            "that is the mean over images only; over the pixels of each, too.": lambda s, t: (
+                kd_loss(s, t) * t[0, 0].numel()
+            ),
+            "the sign is the wrong way round: log p - log q.": lambda s, t: -kd_loss(s, t),
+            "that is the cross-entropy; the teacher's own entropy is to be subtracted.": lambda s, t: (
+                -(t.softmax(1) * s.log_softmax(1)).sum(1).mean()
+            ),
+            "the softmax must run over the classes, dimension 1; yours runs over the columns.": lambda s, t: (
+                (t.softmax(-1) * (t.log_softmax(-1) - s.log_softmax(-1))).sum(1).mean()
+            ),
+        },
     ),
     "10.1": Exercise(
         expected=_paired_t,
@@ -983,6 +1191,9 @@ EXERCISES = {
             "that is what became right; subtract what became wrong.": lambda places, bins, truth, before, after: (
                 net_gain(places, bins, truth, torch.where(before == truth, after, before), after)
             ),
+            "a bin without pixels gets 0, not NaN.": lambda places, bins, truth, before, after: net_gain(
+                places, bins, truth, before, after
+            ).where(torch.bincount(places[truth != 255], minlength=bins) > 0, torch.nan),
             "before and after are swapped.": lambda places, bins, truth, before, after: net_gain(
                 places, bins, truth, after, before
             ),

@@ -63,13 +63,21 @@ def _make_room_for_names(controls: Sequence[Any]) -> None:
 
 
 def _visit_ends(fn: Callable[..., Any], widgets: dict[str, Any]) -> None:
+    *ends, (where, values) = _visits(widgets)
+    for there, moved in ends:
+        with capture_output(), _noting(fn, there):
+            _show(fn, moved)
+    with _noting(fn, where):
+        _show(fn, values)
+
+
+def _visits(widgets: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The values of all controls, one control at a time at its ends, and last the defaults; in words, too."""
     defaults = {name: widget.value for name, widget in widgets.items()}
     for name, widget in widgets.items():
         for value in _ends(widget):
-            with capture_output(), _noting(fn, f"{name} = {value!r}, the other controls at their defaults"):
-                _show(fn, defaults | {name: value})
-    with _noting(fn, "every control at its default"):
-        _show(fn, defaults)
+            yield f"{name} = {value!r}, the other controls at their defaults", defaults | {name: value}
+    yield "every control at its default", defaults
 
 
 def _ends(widget: Any) -> list[Any]:
@@ -99,14 +107,18 @@ def _noting(fn: Callable[..., Any], where: str) -> Iterator[None]:
 
 
 def _show(fn: Callable[..., Any], values: dict[str, Any]) -> None:
-    """Call `fn` and display once what it returned or drew; closed, so that the notebook does not draw it again."""
+    """Call `fn` and display once what it returned or drew."""
+    for shown in _drawn(fn, values):
+        display(shown)
+
+
+def _drawn(fn: Callable[..., Any], values: dict[str, Any]) -> list[Any]:
+    """What `fn` returned and drew; its figures are closed, so that the notebook does not draw them again."""
     before = set(plt.get_fignums())
     result = fn(**values)
     figures = [plt.figure(number) for number in plt.get_fignums() if number not in before]
-    if isinstance(result, Figure):
-        figures = [figure for figure in figures if figure is not result] + [result]
-    elif result is not None:
-        display(result)
     for figure in figures:
-        display(figure)
         plt.close(figure)
+    if isinstance(result, Figure):
+        return [figure for figure in figures if figure is not result] + [result]
+    return ([] if result is None else [result]) + figures

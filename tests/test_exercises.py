@@ -198,7 +198,8 @@ def t_of(gain, n=None, correction=1):
 
 
 def spearman(a, b):
-    return np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1]
+    a, b = (np.argsort(np.argsort(v.numpy())) for v in (a, b))
+    return np.corrcoef(a, b)[0, 1]
 
 
 def f_of(y, freedom=lambda k, n: (k - 1) * (n - 1), correction=1):
@@ -318,7 +319,7 @@ WRONG = [
     ("10.1", lambda d, s: t_of(d - s, n=1), "standard error"),
     ("10.1", lambda d, s: t_of(d - s, n=len(d) - 1), "the value|times"),
     ("10.2", lambda a, b: np.corrcoef(a, b)[0, 1], "Pearson"),
-    ("10.2", lambda a, b: np.corrcoef(np.argsort(a), np.argsort(b))[0, 1], "argsort twice"),
+    ("10.2", lambda a, b: np.corrcoef(np.argsort(a.numpy()), np.argsort(b.numpy()))[0, 1], "argsort twice"),
     ("10.2", lambda a, b: np.corrcoef(a, b), "the shape is"),
     ("11.1", lambda g, t: int(g.mean() > 0) - int(g.mean() < 0), "sign of the mean"),
     ("11.1", lambda g, t: int(g.mean() > t * g.std() / len(g) ** 0.5), "the value"),

@@ -130,7 +130,7 @@ def test_a_line_is_known_before_it_is_trained(few, tmp_path):
     assert {name: line[name] for name in known} == {**known, "size": [32, 48], "recipe": line["recipe"]}
     assert lixlib.compare._key(known) == lixlib.compare._key(line)
     changes = ({"lr": 0.1}, {"precision": "bf16-mixed"}, {"teacher": {"epochs": 2}}, {"hyper": {"weight": 3.0}})
-    for change in ({"epochs": 2}, {"patience": 1}, *changes):
+    for change in ({"epochs": 2}, {"patience": 1, "splits": ("train", "val", "val")}, *changes):
         assert lixlib.compare._key(line_of(replace(recipe, **change))) != lixlib.compare._key(line)
     elsewhere = shutil.copytree(recipe.root, tmp_path / "elsewhere")
     assert lixlib.compare._key(line_of(replace(recipe, root=str(elsewhere)))) == lixlib.compare._key(line)

@@ -218,7 +218,7 @@ def test_cache_folder_from_the_environment(tmp_path, monkeypatch):
     ("options", "message"),
     [
         ({"split": "training"}, "unknown split 'training'"),
-        ({"x": "height"}, "x must be 'disparity', 'depth' or 'normals' or 'thermal', found 'height'"),
+        ({"x": "height"}, "x must be 'disparity', 'depth' or 'normals' or be 'thermal', found 'height'"),
         ({"fault": "fog"}, "fault must be 'noise', 'holes', 'scale' or 'shift', found 'fog'"),
         ({"x": "thermal", "fault": "noise"}, "thermal X has none"),
         ({"size": (96,)}, "size must have one more item"),

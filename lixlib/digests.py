@@ -5,12 +5,26 @@ import json
 import os
 from pathlib import Path
 
+from torch.utils.data import Dataset
+
 _files: dict[tuple, str] = {}
 
 
 def digest(value: object) -> str:
     """64 bits, in hexadecimal, of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest_of_samples(dataset: Dataset) -> str:
+    """The `digest` of a data set; of one that has none, that of all its samples, which are read for it every time."""
+    if known := getattr(dataset, "digest", None):
+        return known
+    read = hashlib.sha256()
+    for sample in (dataset[index] for index in range(len(dataset))):
+        read.update(repr(sample.name).encode())
+        for tensor in (sample.rgb, sample.x, sample.valid, sample.label):
+            read.update(tensor.contiguous().numpy().tobytes())
+    return read.hexdigest()[:16]
 
 
 def digest_of_file(path: Path) -> str:

@@ -18,7 +18,7 @@ from lixlib.data.augment import Augment
 from lixlib.data.toydrive_render import RENDERER_VERSION
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
 from lixlib.devices import Precision
-from lixlib.digests import digest, digest_of_file
+from lixlib.digests import digest, digest_of_file, digest_of_samples
 from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import (
@@ -248,15 +248,15 @@ class Recipe:
         if self.dataset == "toydrive":
             return f"renderer {RENDERER_VERSION}"
         distils, is_teacher = self.method not in ("teacher", "student"), self.method == "teacher"
-        training = self._digest_of_training() if self.pretrain else self.load_training().digest
-        scored = [self.load(split, with_x=is_teacher).digest for split in self.splits[1:] if split]
+        training = self._digest_of_training() if self.pretrain else digest_of_samples(self.load_training())
+        scored = [digest_of_samples(self.load(split, with_x=is_teacher)) for split in self.splits[1:] if split]
         return digest([training, *scored, self.of_teacher().data_digest if distils else None])
 
     def _digest_of_training(self) -> str:
         """Of the images and X that a stage or a pretraining learns from."""
         if self.dataset == "toydrive":
             return self.data_digest
-        return self.load(self.splits[0], with_x=True).digest
+        return digest_of_samples(self.load(self.splits[0], with_x=True))
 
     @property
     def _unlabelled_of_pretraining(self) -> int:

@@ -196,11 +196,23 @@ def resume(part: Path, url: str, output: str, pooch: object) -> None:
                 there = 0
             total = there + int(response.headers.get("Content-Length", 0)) or None
             bar = tqdm(initial=there, total=total, unit="B", unit_scale=True, unit_divisor=1024)
-            with bar, part.open("ab" if there else "wb") as file:
+            # unbuffered, so that a full disk is found at the chunk that does not fit, and not when the file is closed
+            with bar, part.open("ab" if there else "wb", buffering=0) as file:
                 for chunk in response.iter_content(1 << 16):
-                    file.write(chunk)
-                    bar.update(len(chunk))
+                    bar.update(append(file, chunk, part))
     os.replace(part, output)
+
+
+def append(file: IO[bytes], chunk: bytes, path: Path) -> int:
+    """Write a piece of a download; return its length."""
+    try:
+        written = 0
+        while written < len(chunk):
+            written += file.write(chunk[written:])
+    except OSError as error:
+        kept = "what is there is kept, and a second call goes on"
+        raise OSError(f"cannot write {path}: {error.strerror}; {kept}") from error
+    return written
 
 
 def extract(archive: Path, root: Path, place: Place) -> None:

@@ -4,15 +4,20 @@ import os
 import socket
 import subprocess
 import sys
+import zipfile
 
+import common
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lixlib import nets, weights
+from lixlib import nets, predict, weights
 from lixlib.data import ToyDrive
+from lixlib.data.classes import TOYDRIVE
 from lixlib.files import LEFTOVER, read_json_lines, remove_leftovers, set_aside, write_atomically, write_json_lines
+from lixlib.run import Recipe, distiller_of
+from lixlib.train import Schedule, fit
 
 
 def text(content):
@@ -169,3 +174,42 @@ def test_a_full_disk_is_named_and_the_last_good_file_stays(full_disk, name):
     assert "\n" not in str(caught.value)
     assert name == "toydrive" or path.read_text() == "old"
     assert not list(full_disk.rglob("*.tmp"))
+
+
+def test_a_full_disk_while_an_archive_is_unpacked(full_disk, tmp_path):
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("small.png", bytes(10))
+        archive.writestr("large.png", bytes(100_000))
+    with pytest.raises(OSError, match=f"cannot write {full_disk}/large.png: No space left on device"):
+        common.extract(tmp_path / "archive.zip", full_disk, lambda name: name)
+    assert sorted(file.name for file in full_disk.iterdir()) == ["ballast", "small.png"]
+
+
+def test_a_full_disk_during_a_download_keeps_what_has_arrived(full_disk):
+    part = full_disk / "archive.part"
+    with part.open("wb", buffering=0) as file:
+        common.append(file, b"begin", part)
+        with pytest.raises(OSError, match=f"cannot write {part}: No space left on device; what is there is kept"):
+            common.append(file, bytes(100_000), part)
+    assert part.read_bytes().startswith(b"begin")
+
+
+def test_a_full_disk_while_photographs_are_coloured(full_disk, tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    Image.effect_noise((400, 300), 90).convert("RGB").save(photo)
+    net = nets.build("mfnet", num_classes=len(TOYDRIVE)).eval()
+    plan, _ = predict.pair([photo], full_disk)
+    assert predict.colour(plan, net, (32, 64), TOYDRIVE) == 1
+    assert f"lix: cannot write {full_disk}/photo_labels.png: No space left on device" in capsys.readouterr().err
+    assert [file.name for file in full_disk.iterdir()] == ["ballast"]
+
+
+def test_a_full_disk_during_a_training_leaves_the_last_whole_checkpoint(full_disk, tmp_path):
+    recipe = Recipe(
+        method="student", size=(16, 32), batch=2, epochs=1, splits=("train", None, "test"),
+        data={"count": 2, "eval_count": 2, "cache": str(tmp_path)}, net={"width": 0.25},
+    )  # fmt: skip
+    train = recipe.load_training()
+    with pytest.raises(OSError, match=f"cannot write {full_disk}/checkpoint.pt: No space left on device"):
+        fit(distiller_of(recipe, None, train), train, Schedule(1, 2), folder=full_disk, progress=False)
+    assert [file.name for file in full_disk.iterdir()] == ["ballast"]

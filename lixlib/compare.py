@@ -131,6 +131,8 @@ def compare(
     """
     asked, results_dir = {recipe.folder: recipe for recipe in recipes}, Path(results_dir)
     lines = dict.fromkeys(asked) | lines_of(asked.values(), results_dir)
+    for dataset, network in {(recipe.dataset, recipe.network) for recipe in asked.values() if not lines[recipe.folder]}:
+        results.check_folder(results_dir, dataset, network)
     report = Report(written=sum(line is not None for line in lines.values()))
     for folder, recipe in asked.items():
         if lines[folder] is None and (line := finished_line(recipe)):

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from lixlib import nets
 from lixlib.files import write_atomically
+from lixlib.line import Told
+from lixlib.nets.pretrained import mismatch
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 Side = Annotated[int, Field(ge=1, le=2**16)]
@@ -30,7 +32,7 @@ class Description(BaseModel):
     options: dict[str, Any]
     classes: list[str] | tuple[str, ...]
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | tuple[Side, Side]
-    recipe: dict[str, Any] = {}
+    recipe: Told = Told()
 
 
 REQUIRED = tuple(name for name, field in Description.model_fields.items() if field.is_required())
@@ -119,6 +121,8 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
             tensors do not fit the network that it names.
     """
     path, config = _find(source)
+    with path.open("rb"):  # what cannot be read is of the right kind, perhaps
+        pass
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -137,13 +141,29 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
         advice = "with config=lixlib.weights.hub_config(recipe)" if config else "with lixlib.weights.save"
         raise ValueError(f"{error}: save it {advice}") from error
     try:
+        nets.check_options(recipe["network"], recipe["options"])
+        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read a file, or the network, that it names
+            raise ValueError("its encoders start from other weights, and all are needed here")
         net = nets.build(
             recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
         )
-        net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+        _fill(net, state)
     except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
         raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
     return net.to(memory_format=torch.channels_last).eval(), recipe
+
+
+def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give a network all its weights, each of its kind and finite."""
+    own = net.state_dict()
+    if differing := mismatch(own, state):
+        raise ValueError(f"it {differing}")
+    for name, tensor in state.items():
+        if tensor.is_floating_point() != own[name].is_floating_point():
+            raise ValueError(f"{name} is of type {tensor.dtype}, expected {own[name].dtype}")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name} holds numbers that are not finite: the training failed, or the file is damaged")
+    net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
 
 
 def _find(source: Path | str) -> tuple[Path, Path | None]:

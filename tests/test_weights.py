@@ -1,6 +1,7 @@
 """Weights files: what is saved comes back, and a file that is no weights file says so."""
 
 import json
+import math
 import os
 import shutil
 import stat
@@ -121,6 +122,31 @@ def test_a_recipe_with_a_wrong_entry(tmp_path, entry, value):
         weights.load(damaged(tmp_path / "net.safetensors", json.dumps({**RECIPE, entry: value})))
     if (entry, value) != ("options", {"nothing": 1}):
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("entry", [{"data": 3}, {"net": []}, {"hyper": "x"}, {"teacher": None}])
+def test_a_recipe_whose_parts_are_no_objects(tmp_path, entry):
+    with pytest.raises(ValueError, match=f"net.safetensors has a wrong 'recipe.{next(iter(entry))}'"):
+        weights.load(damaged(tmp_path / "net.safetensors", json.dumps({**RECIPE, "recipe": entry})))
+
+
+@pytest.mark.parametrize(
+    "options", [{"pretrained": "/etc/hostname"}, {"pretrained": "IMAGENET1K_V1"}, {"partial": True}]
+)
+def test_weights_name_no_other_weights(tmp_path, options):
+    recipe = {**RECIPE, "network": "sne-roadseg", "options": options}
+    with pytest.raises(ValueError, match="its encoders start from other weights, and all are needed here"):
+        weights.load(damaged(tmp_path / "net.safetensors", json.dumps(recipe)))
+
+
+@pytest.mark.parametrize("change", [lambda t: t * math.nan, lambda t: t / 0, lambda t: t.int(), lambda t: t > 0])
+def test_weights_that_are_no_finite_numbers(tmp_path, change):
+    state = nets.build("mfnet", num_classes=3).state_dict()
+    name = next(iter(state))
+    state = {**state, name: change(state[name])}
+    save_file(state, tmp_path / "net.safetensors", {"recipe": json.dumps(RECIPE)})
+    with pytest.raises(ValueError, match=f"net.safetensors does not fit the mfnet .*{name} (holds numbers|is of type)"):
+        weights.load(tmp_path / "net.safetensors")
 
 
 def test_a_config_that_is_no_text(tmp_path):

@@ -3,14 +3,20 @@
 import functools
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
 def full_precision(function: Callable) -> Callable:
-    """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64."""
+    """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64.
+
+    Arrays of numpy are taken, too.
+    """
 
     def upcast(value):
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value)
         if not isinstance(value, Tensor):
             return value
         if value.dtype in (torch.float16, torch.bfloat16):

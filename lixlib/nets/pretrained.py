@@ -7,7 +7,6 @@ from pickle import UnpicklingError
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import RemoteEntryNotFoundError
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -111,8 +110,11 @@ def _load(path: Path) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
-        raise ValueError(f"{path} is no file of weights that can be read safely ({error})") from error
+    except OSError:
+        raise
+    except Exception as error:  # torch, pickle and zipfile know a dozen
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} is no file of weights that can be read safely ({reason})") from error
 
 
 def _from_url(url: str) -> State:

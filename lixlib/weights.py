@@ -1,6 +1,7 @@
 """Weights as safetensors, with the recipe in the file's metadata; nothing is ever unpickled."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -182,10 +183,15 @@ def _find(source: Path | str) -> tuple[Path, Path | None]:
     # a repository of the hub is owner/name
     if path.is_absolute() or len(path.parts) != 2 or path.suffix == ".safetensors":
         raise FileNotFoundError(f"no weights file {source}")
+    log = logging.getLogger("huggingface_hub")
+    before = log.level
+    log.setLevel(logging.ERROR)  # else every repeated try is told
     try:
         tensors, config = (Path(hf_hub_download(path.as_posix(), name)) for name in names)
     except (OSError, HFValidationError, EntryNotFoundError) as error:
         raise FileNotFoundError(
             f"no weights {source}: no such file or folder, and none of the Hugging Face hub ({error})"
         ) from error
+    finally:
+        log.setLevel(before)
     return tensors, config

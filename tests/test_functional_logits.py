@@ -27,6 +27,15 @@ def make(shape=(2, C, 3, 7), scale=3.0, dtype=torch.float64, ignored=0.3):
 
 
 @pytest.mark.parametrize("loss", [*LOSSES.values(), wsld_loss], ids=[*LOSSES, "wsld"])
+def test_no_pixel_at_all_costs_nothing(loss):
+    for shape in ((0, C, 3, 7), (2, C, 0, 7)):
+        student, teacher, target = make(shape)
+        value = loss(student, teacher, target)
+        value.backward()
+        assert value == 0 and student.grad.shape == shape
+
+
+@pytest.mark.parametrize("loss", [*LOSSES.values(), wsld_loss], ids=[*LOSSES, "wsld"])
 def test_arrays_of_numpy_are_taken(loss):
     student, teacher, target = make()
     expected = loss(student, teacher, target)

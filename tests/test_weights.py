@@ -1,6 +1,7 @@
 """Weights files: what is saved comes back, and a file that is no weights file says so."""
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -242,13 +243,15 @@ def test_a_folder_that_is_none_of_ours(tmp_path):
         weights.load(tmp_path / "bare")
 
 
-def test_a_name_that_the_hub_does_not_give(monkeypatch):
+def test_a_name_that_the_hub_does_not_give(monkeypatch, caplog):
     def offline(*_, **__):
+        logging.getLogger("huggingface_hub.utils").warning("Retrying in 1s")
         raise ConnectionError("no network")
 
     monkeypatch.setattr(weights, "hf_hub_download", offline)
     with pytest.raises(FileNotFoundError, match="no weights me/nothing: .*no network"):
         weights.load("me/nothing")
+    assert not caplog.text, "of the tries that fail only the error is told"
     with pytest.raises(FileNotFoundError, match="no weights file runs/typo.safetensors"):
         weights.load("runs/typo.safetensors")  # a file's name is asked of no one
 

@@ -40,7 +40,8 @@ def is_whole(values: Tensor) -> bool:
 
 
 def whole(values: Tensor, what: str = "label") -> Tensor:
-    """The values as int64; a ValueError names their type if it is not an integer one."""
+    """The values as int64, of a tensor or an array; a ValueError names their type if it is not an integer one."""
+    values = torch.as_tensor(values)
     if not is_whole(values):
         raise ValueError(f"integer {what}s are needed, found {values.dtype}")
     return values.long()

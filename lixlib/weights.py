@@ -157,14 +157,15 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
 def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
     """Give a network all its weights, each of its kind and finite."""
     own = net.state_dict()
-    if differing := mismatch(own, state):
-        raise ValueError(f"it {differing}")
     for name, tensor in state.items():
-        if tensor.is_floating_point() != own[name].is_floating_point():
+        if name in own and tensor.is_floating_point() != own[name].is_floating_point():
             raise ValueError(f"{name} is of type {tensor.dtype}, expected {own[name].dtype}")
         if not tensor.isfinite().all():
             raise ValueError(f"{name} holds numbers that are not finite: the training failed, or the file is damaged")
-    net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+    try:
+        net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+    except RuntimeError as error:  # which names all that differ
+        raise ValueError(f"it {mismatch(own, state)}") from error
 
 
 def _find(source: Path | str) -> tuple[Path, Path | None]:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from lixlib import data, devices, experiments, nets, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
-from lixlib.files import told, without_folders
+from lixlib.files import at_home, told, without_folders
 from lixlib.options import check_pixels, shown
 from lixlib.predict import class_table, colour, pair, say
 from lixlib.run import DATA, Recipe, Run, run, runs_folder, trio
@@ -65,6 +65,19 @@ def _json_object(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors
         instance_from_str=lambda words: _read_object(words[0]),
         is_instance=lambda value: isinstance(value, dict),
         str_from_instance=lambda value: [json.dumps(value)],
+    )
+
+
+@registry.primitive_rule
+def _path(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    if info.type is not Path:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: at_home(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
     )
 
 

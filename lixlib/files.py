@@ -130,6 +130,11 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def at_home(path: Path | str) -> Path:
+    """The path, where it starts with ~ below the home folder: no shell has seen what is in JSON or after a =."""
+    return Path(os.path.expanduser(path))  # Path.expanduser fails on the home of nobody
+
+
 def make_folder(folder: Path) -> Path:
     """Make a folder, if there is none, and see that files can be written there.
 

@@ -22,6 +22,7 @@ from lixlib.digests import digest, digest_of_file, digest_of_samples
 from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import (
+    at_home,
     one_at_a_time,
     read_json_lines,
     remove_leftovers,
@@ -312,8 +313,8 @@ def _without_places(options: dict, by_name: bool) -> dict:
     if "data" in told:  # where frames are kept decides nothing
         told["data"] = {name: value for name, value in told["data"].items() if name != "cache"}
     source = told.get("net", {}).get("pretrained")
-    if not by_name and isinstance(source, str) and Path(source).is_file():
-        told["net"] = {**told["net"], "pretrained": f"sha256:{digest_of_file(Path(source))[:16]}"}
+    if not by_name and isinstance(source, str) and at_home(source).is_file():
+        told["net"] = {**told["net"], "pretrained": f"sha256:{digest_of_file(at_home(source))[:16]}"}
     return without_folders(told)
 
 
@@ -381,7 +382,7 @@ def runs_folder() -> Path:
     """Where runs are kept: the environment variable LIX_RUNS, or runs/ of the clone, or ./runs where there is none."""
     clone = Path(__file__).resolve().parents[1]
     default = clone / "runs" if (clone / "pyproject.toml").is_file() else Path("runs")
-    return Path(os.environ.get("LIX_RUNS") or default).expanduser()
+    return at_home(os.environ.get("LIX_RUNS") or default)
 
 
 def line_of(recipe: Recipe) -> dict:

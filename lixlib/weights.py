@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lixlib import nets
-from lixlib.files import write_atomically
+from lixlib.files import at_home, write_atomically
 from lixlib.line import Told
 from lixlib.nets.pretrained import mismatch
 
@@ -172,7 +172,7 @@ def _find(source: Path | str) -> tuple[Path, Path | None]:
     """The file of tensors, and the config.json beside it where it is one of the hub."""
     if not str(source):
         raise ValueError("the name of the weights is empty: give a file, a folder, or a name of the Hugging Face hub")
-    path = Path(source)
+    path = at_home(source)
     if path.is_file():
         return path, None
     names = ("model.safetensors", "config.json")

@@ -668,3 +668,22 @@ def test_cuda_without_a_gpu(lix, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for command in (["train"], ["compare"], ["experiment", "beta"], ["predict", "a.png"]):
         fails_with_one_line(lix(*command, "--device", "cuda"), "no GPU")
+
+
+def test_a_tilde_that_no_shell_has_seen(lix, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LIX_RUNS", "~/runs")
+    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu"]
+    assert lix("train", *options, "--results=~/results")[0] == 0
+    assert (home / "results" / "toydrive" / "mfnet.jsonl").is_file()
+    file = next((home / "runs").rglob("weights.safetensors"))
+    assert lix("eval", f"--weights=~/{file.relative_to(home)}", "--dataset", "toydrive", "--split", "val")[0] == 0
+    (home / "text.pth").write_text("none")
+    net = ["--network", "sne-roadseg", "--net", '{"pretrained": "~/text.pth"}']
+    fails_with_one_line(lix("train", *options, *net), "text.pth is no file of weights")
+    of_nobody = ["--dataset", "camvid", "--root", "~nobody-of-this-name/x"]
+    fails_with_one_line(lix("train", *of_nobody), "no folder ~nobody-of-this-name/x")
+    assert not (tmp_path / "~").exists()

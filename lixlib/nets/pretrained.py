@@ -10,6 +10,8 @@ from huggingface_hub.errors import RemoteEntryNotFoundError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lixlib.files import at_home
+
 State = dict[str, Tensor]
 SHOWN = 4  # names in a message
 
@@ -97,7 +99,7 @@ def _some(names: list[str]) -> str:
 def _read(source: str, names: tuple[str, ...] | dict[str, str], download: Callable[[str], State]) -> State:
     if source in names:
         return download(source)
-    path = Path(source)
+    path = at_home(source)
     if not path.is_file():
         raise ValueError(
             f"no file {source}, and no published weights of that name: give a path or {' or '.join(names)}"

@@ -116,7 +116,7 @@ def _load(path: Path) -> State:
         raise
     except Exception as error:  # torch, pickle and zipfile know a dozen
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path} is no file of weights that can be read safely ({reason})") from error
+        raise ValueError(f"{path} is no file of weights that can be read safely ({reason:.200})") from error
 
 
 def _from_url(url: str) -> State:

@@ -163,6 +163,11 @@ class Checkpoint:
             raise Damaged(f"has {stored['decay']['last_epoch']} updates in {epochs} epochs of {self.steps}")
         if any(tensor.dtype != own[name].dtype for name, tensor in stored["weights"].items()):
             raise Damaged("has weights of another type")
+        weights = (*stored["weights"].values(), *(best["student"] or {}).values())
+        if not all(tensor.isfinite().all() for tensor in weights):
+            raise Damaged("has weights that are not finite")
+        if finite(stored["log"]) != stored["log"]:
+            raise Damaged("has a log with numbers that are not finite")
         if any(theirs.get(name) != group.get(name) for name in FIXED):
             raise Damaged("has an optimiser with other options")
         if any(i not in shapes or (m is not None and m.shape != shapes[i]) for i, m in momenta.items()):
@@ -201,6 +206,8 @@ def _read(path: Path) -> dict:
         Damaged: the file is none.
         OSError: the file cannot be opened.
     """
+    if path.is_dir():
+        raise Damaged("is a folder")
     with path.open("rb"):  # what cannot be opened is not damaged
         pass
     try:

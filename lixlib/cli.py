@@ -22,8 +22,8 @@ from tqdm import tqdm
 from lixlib import data, devices, experiments, nets, results, weights
 from lixlib.compare import ALL_METHODS, grid
 from lixlib.compare import compare as compare_recipes
-from lixlib.files import without_folders
-from lixlib.options import shown
+from lixlib.files import at_home, told, without_folders
+from lixlib.options import check_pixels, shown
 from lixlib.predict import class_table, colour, pair, say
 from lixlib.run import DATA, Recipe, Run, run, runs_folder, trio
 from lixlib.train import TrainingFailed, evaluate
@@ -65,6 +65,19 @@ def _json_object(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors
         instance_from_str=lambda words: _read_object(words[0]),
         is_instance=lambda value: isinstance(value, dict),
         str_from_instance=lambda value: [json.dumps(value)],
+    )
+
+
+@registry.primitive_rule
+def _path(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    if info.type is not Path:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: at_home(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
     )
 
 
@@ -140,6 +153,8 @@ def train(
         results_dir: Folder to whose DATASET/NETWORK.jsonl the result line is added.
     """
     devices.choose_device(device)
+    if results_dir is not None:
+        results.check_folder(results_dir, recipe.dataset, recipe.network)
     finished = run(recipe, device=device, command=_command())
     if is_torchelastic_launched() and os.environ["RANK"] != "0":  # of several processes the first one tells
         return
@@ -205,13 +220,16 @@ def compare(
         results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
     """
     devices.choose_device(device)
+    _check_some(datasets=datasets, networks=networks, methods=methods, seeds=seeds)
+    roots = _roots(root)
+    _check_roots(roots, datasets)
     recipes = grid(
         datasets=datasets,
         networks=networks,
         net=net,
         methods=methods,
         seeds=seeds,
-        roots=_roots(root),
+        roots=roots,
         size=size,
         epochs=epochs,
         batch=batch,
@@ -256,6 +274,7 @@ def experiment(
         results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
     """
     devices.choose_device(device)
+    _check_some(NAME=names, seeds=seeds)
     given = {"size": size, "epochs": epochs, "precision": precision}
     common = {name: value for name, value in given.items() if value is not None}
     asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
@@ -305,10 +324,12 @@ def evaluate_weights(
     devices.choose_device(device)
     net, recipe = weights.load(weights_file)
     trained = recipe.get("recipe", {})
-    options = trained.get("data", {})
+    options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
     if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read
         options = DATA.get(dataset, {}) | {name: value for name, value in options.items() if name == "x"}
+    data.check_options(dataset, options)
     size = size or tuple(recipe["size"])
+    check_pixels(size)
     samples = data.load(dataset, split, root=root, size=size, with_x=nets.x_channels(net) is not None, **options)
     names = tuple(samples.classes.names)
     if names != tuple(recipe["classes"]):
@@ -350,7 +371,7 @@ def predict(
     if not images:
         raise ValueError("no photograph given: name one or more image files")
     plan, finished = pair(images, out)
-    net, recipe = weights.load(weights_file or weights.shipped("toydrive-mfnet-lix"))
+    net, recipe = weights.load(weights.shipped("toydrive-mfnet-lix") if weights_file is None else weights_file)
     if nets.x_channels(net) is not None:
         raise ValueError(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
@@ -368,7 +389,9 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             _parse()()
-    except (ValueError, OSError, TrainingFailed) as error:
+    except OSError as error:
+        _fail(told(error))
+    except (ValueError, TrainingFailed) as error:
         _fail(str(error))
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
@@ -390,6 +413,9 @@ def _parse() -> Callable[[], None]:
             raise
         text = re.sub("^.*╭.*$|[│╰╯]", "", said.getvalue(), flags=re.MULTILINE)
         sections = (" ".join(section.split()) for section in re.split("─{2,}", text))
+        # of options that may be left out, and of several words, tyro tells how it tried
+        wanted = r"no type matching (?:\{None\}\|)?\{?(.+?)\}? could be instantiated from (\[.*?\])\. Got errors: [^;]*"
+        sections = (re.sub(wanted, r"expected \1, found \2", section) for section in sections)
         sections = (re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", section) for section in sections)
         _fail("; ".join(each for each in sections if each and not each.startswith("Argument helptext")))
 
@@ -425,15 +451,27 @@ def _command() -> str:
     return shlex.join(words)
 
 
+def _check_some(**lists: tuple) -> None:
+    for name, values in lists.items():
+        if not values:
+            raise ValueError(f"{name if name.isupper() else '--' + name} is empty: nothing would be trained, name some")
+
+
 def _roots(words: tuple[str, ...]) -> dict[str, str]:
     """The folders of the data sets, from words like camvid=DIR."""
     pairs = {name: folder for name, equals, folder in (word.partition("=") for word in words) if equals}
+    if len(pairs) < len(words) and all("=" in word for word in words):
+        raise ValueError(f"--root names a data set twice in {' '.join(words)}: give each one folder")
     unknown = [word for word in words if word.partition("=")[0] not in data.READERS or "=" not in word]
     if unknown:
         raise ValueError(f"--root {unknown[0]}: write DATASET=DIR with one of {', '.join(data.READERS)}")
     return pairs
 
 
+def _check_roots(roots: dict[str, str], datasets: tuple[str, ...]) -> None:
+    for name in datasets:
+        if name in data.READERS and name not in roots:
+            raise ValueError(f"data set {name!r} is read from files: give its folder as --root {name}=DIR")
 
 
 def _notebook_parameters(path: Path) -> dict:

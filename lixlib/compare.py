@@ -22,6 +22,7 @@ from tqdm import tqdm
 from lixlib import results
 from lixlib.devices import choose_device
 from lixlib.distillers import METHODS
+from lixlib.files import at_home
 from lixlib.run import LOG, Recipe, finished_line, line_of, run, runs_folder
 from lixlib.train import TrainingFailed
 
@@ -131,6 +132,8 @@ def compare(
     """
     asked, results_dir = {recipe.folder: recipe for recipe in recipes}, Path(results_dir)
     lines = dict.fromkeys(asked) | lines_of(asked.values(), results_dir)
+    for dataset, network in {(recipe.dataset, recipe.network) for recipe in asked.values() if not lines[recipe.folder]}:
+        results.check_folder(results_dir, dataset, network)
     report = Report(written=sum(line is not None for line in lines.values()))
     for folder, recipe in asked.items():
         if lines[folder] is None and (line := finished_line(recipe)):
@@ -293,7 +296,7 @@ def _work(recipe: Recipe, runs: str, device: str, command: str) -> tuple[dict, b
 
 def _work_of(recipe: Recipe, workers: "_Processes | _Cluster") -> tuple[Recipe, str, str, str]:
     """The arguments of `_work`, with folders that are right in any working directory."""
-    root = recipe.root and str(Path(recipe.root).expanduser().absolute())
+    root = recipe.root and str(at_home(recipe.root).absolute())
     return replace(recipe, root=root), str(runs_folder().absolute()), workers.device, workers.command_of(recipe)
 
 

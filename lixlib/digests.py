@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -32,11 +33,14 @@ def digest_of_file(path: Path) -> str:
 
     Raises:
         FileNotFoundError: no such file.
+        ValueError: it is a folder, a device or a pipe.
     """
     try:
         about = os.stat(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no file {path}: fetch it, or correct the path") from error
+    if not stat.S_ISREG(about.st_mode):  # a pipe would wait for ever
+        raise ValueError(f"{path} is a folder, a device or a pipe, and a file is needed: correct the path")
     # the time of the last change too: a copy may keep the other time, and its size be the same
     key = (os.path.abspath(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns)
     if key not in _files:

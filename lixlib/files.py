@@ -50,7 +50,8 @@ def remove_leftovers(folder: Path) -> None:
     for file in folder.glob(".*.tmp"):
         found = LEFTOVER.fullmatch(file.name)
         if found and found["host"] == _host() and not _is_alive(int(found["pid"])):
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # in a folder that one may only read they disturb nobody
+                file.unlink(missing_ok=True)
 
 
 def set_aside(path: Path, problem: str) -> Path:
@@ -63,7 +64,10 @@ def set_aside(path: Path, problem: str) -> Path:
     while target.exists():
         number += 1
         target = path.with_name(f"{path.name}.damaged-{number}")
-    os.replace(path, target)
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        raise OSError(f"{path} {problem}, but cannot be renamed: {error.strerror}") from error
     warnings.warn(f"{path} {problem} (the file is kept as {target.name})", stacklevel=2)
     return target
 
@@ -113,7 +117,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
     Nobody waits where a folder cannot be locked: on Windows, and on many network file systems.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if fcntl is None:
         yield
         return
@@ -124,6 +128,34 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def at_home(path: Path | str) -> Path:
+    """The path, where it starts with ~ below the home folder: no shell has seen what is in JSON or after a =."""
+    return Path(os.path.expanduser(path))  # Path.expanduser fails on the home of nobody
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder, if there is none, and see that files can be written there.
+
+    Raises:
+        OSError: it cannot be made, or not be written to; one line names it and the reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise OSError(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
+    if not writable:
+        raise OSError(f"cannot write into the folder {folder}: Permission denied; choose another one")
+    return folder
+
+
+def told(error: OSError) -> str:
+    """An error of the operating system in words: the file, and the reason."""
+    if error.filename is None or not error.strerror:
+        return str(error)
+    return f"cannot use {error.filename}: {error.strerror}; correct the path or its permissions"
 
 
 def without_folders(value: object) -> object:

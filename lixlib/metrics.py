@@ -41,6 +41,8 @@ def scores(confusion: Tensor) -> dict:
     that does not occur. If nothing is counted at all, everything is NaN.
     """
     confusion = torch.as_tensor(confusion).double()
+    if confusion.dim() != 2 or confusion.shape[0] != confusion.shape[1]:
+        raise ValueError(f"confusion must be (C, C), found {shape(confusion)}")
     true_positive, truth = confusion.diagonal(), confusion.sum(1)
     union = truth + confusion.sum(0) - true_positive
     occurs = union > 0

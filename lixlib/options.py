@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Interval, MinLen
+from annotated_types import Interval, MinLen
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-Weight = Annotated[float, Ge(0)]  # of a loss term
-Positive = Annotated[float, Gt(0)]
+LARGEST = 1e18  # of a number that the tensors of float32 and int64 take, squared as well
+Weight = Annotated[float, Interval(ge=0, le=LARGEST)]  # of a loss term
+Positive = Annotated[float, Interval(gt=0, le=LARGEST)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Interval(ge=1, le=4096)]  # of layers' channels, groups and the like: more fits into no memory
 Epochs = Annotated[int, Interval(ge=1, le=1_000_000)]
@@ -33,9 +34,10 @@ WORDS = {
     "less than or equal to": "at most",
     "greater than": "above",
     "less than": "below",
-    "valid tuple": "list",
-    "valid dictionary": "object of names and values",
+    "a valid tuple": "a list",
+    "a valid dictionary": "an object of names and values",
 }
+MOST_PIXELS = 2**23  # of an image: one of 2048 x 4096
 LONGEST = 60  # characters of a wrong value that a message repeats
 
 
@@ -98,6 +100,13 @@ def check_fields(instance: object) -> None:
     given = {name: getattr(instance, name) for name in known}
     for name, value in check(type(instance).__name__, known, given).items():
         object.__setattr__(instance, name, value)  # also of a frozen one
+
+
+def check_pixels(size: tuple[int, int]) -> None:
+    """Raise a ValueError if images of this height and width are larger than any that is trained on."""
+    height, width = size
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"size {height} x {width} is more than {MOST_PIXELS} pixels: choose a smaller one")
 
 
 def shown(value: object) -> str:

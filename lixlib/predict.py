@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lixlib.data.classes import TABLES, Classes
 from lixlib.data.images import open_photo
-from lixlib.files import write_atomically
+from lixlib.files import at_home, write_atomically
 from lixlib.nets import call
 
 OPACITY = 0.6  # of the colours over the photograph
@@ -62,7 +62,7 @@ def pair(images: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, Pat
         ValueError: two results would be one file, or would replace a photograph or a file that is no result.
         OSError: the folder cannot be made.
     """
-    out = out and Path(os.path.expanduser(out))  # no shell has done it in --out=~/folder
+    out = out and at_home(out)
     results = [image for image in images if is_result(image)]
     photos = [image for image in images if image not in results]
     given = {mark: photo for photo in photos for mark in _marks(photo)}

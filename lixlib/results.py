@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lixlib.files import one_at_a_time, read_json_lines, write_json_lines
+from lixlib.files import make_folder, one_at_a_time, read_json_lines, write_json_lines
 
 METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 # what makes two lines the same run: a new line replaces the old one
@@ -111,6 +111,18 @@ def append(line: dict, root: Path | str = "results") -> Path:
         lines = read_lines(path) if path.exists() else []
         write_json_lines(path, [*(other for other in lines if identity(other) != identity(line)), line])
     return path
+
+
+def check_folder(root: Path | str, dataset: str, network: str) -> None:
+    """Raise before anything is trained what `append` would raise afterwards.
+
+    Raises:
+        OSError: the folder cannot be made or be written to.
+        ValueError: a line that is there is none.
+    """
+    path = make_folder(Path(root) / dataset) / f"{network}.jsonl"
+    if path.exists():
+        read_lines(path)
 
 
 def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[dict]:

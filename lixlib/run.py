@@ -22,6 +22,7 @@ from lixlib.digests import digest, digest_of_file, digest_of_samples
 from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.files import (
+    at_home,
     one_at_a_time,
     read_json_lines,
     remove_leftovers,
@@ -30,7 +31,7 @@ from lixlib.files import (
     write_json_lines,
 )
 from lixlib.functional.checks import check_choice
-from lixlib.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields
+from lixlib.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields, check_pixels
 from lixlib.train import Schedule, check_split, check_training, evaluate, fit, fit_stage, launch
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ LABELLED_ALONE = {
     "lix": {"lambda_l": 0.1},
 }
 WEIGHTS, RESULT, LOG = "weights.safetensors", "result.jsonl", "log.jsonl"  # of a run's folder
-MOST_PIXELS = 2**23  # of an image: one of 2048 x 4096
 # What a teacher's recipe may have different from that of its student.
 OF_TEACHER = ("network", "net", "data", "seed", "epochs", "batch", "lr", "patience", "precision")
 
@@ -165,9 +165,7 @@ class Recipe:
                 object.__setattr__(self, name, value)
         if self.unlabelled and self.dataset != "toydrive":
             raise ValueError("only toydrive renders unlabelled frames: set unlabelled to 0")
-        if self.size[0] * self.size[1] > MOST_PIXELS:
-            height, width = self.size
-            raise ValueError(f"size {height} x {width} is more than {MOST_PIXELS} pixels: choose a smaller one")
+        check_pixels(self.size)
         if self.patience and self.splits[1] is None:
             raise ValueError(
                 f"early stopping (patience {self.patience}) needs a validation split, and splits are "
@@ -181,6 +179,12 @@ class Recipe:
             self.of_teacher()
         except ValueError as error:
             raise ValueError(f"teacher: {error}") from None
+        seen, taught = (recipe.data.get("x", "disparity") for recipe in (self, self.of_teacher()))
+        if seen != taught:
+            raise ValueError(
+                f"teacher: it would learn from x {taught!r} and then be shown the student's, {seen!r}: "
+                "give both the same in --data and in the teacher's data"
+            )
 
     @property
     def options(self) -> dict:
@@ -309,8 +313,8 @@ def _without_places(options: dict, by_name: bool) -> dict:
     if "data" in told:  # where frames are kept decides nothing
         told["data"] = {name: value for name, value in told["data"].items() if name != "cache"}
     source = told.get("net", {}).get("pretrained")
-    if not by_name and isinstance(source, str) and Path(source).is_file():
-        told["net"] = {**told["net"], "pretrained": f"sha256:{digest_of_file(Path(source))[:16]}"}
+    if not by_name and isinstance(source, str) and at_home(source).is_file():
+        told["net"] = {**told["net"], "pretrained": f"sha256:{digest_of_file(at_home(source))[:16]}"}
     return without_folders(told)
 
 
@@ -378,7 +382,7 @@ def runs_folder() -> Path:
     """Where runs are kept: the environment variable LIX_RUNS, or runs/ of the clone, or ./runs where there is none."""
     clone = Path(__file__).resolve().parents[1]
     default = clone / "runs" if (clone / "pyproject.toml").is_file() else Path("runs")
-    return Path(os.environ.get("LIX_RUNS") or default).expanduser()
+    return at_home(os.environ.get("LIX_RUNS") or default)
 
 
 def line_of(recipe: Recipe) -> dict:
@@ -462,7 +466,7 @@ def finished_line(recipe: Recipe) -> dict | None:
     """The result line in a run's folder; None where there is none, or a damaged one."""
     try:
         return _read_result(runs_folder() / recipe.folder / RESULT)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
@@ -472,7 +476,7 @@ def _load(folder: Path) -> tuple[dict, dict[Path, str]]:
     for name, read in {RESULT: _read_result, LOG: _read_log, WEIGHTS: weights.load}.items():
         try:
             found[name] = read(folder / name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             problems[folder / name] = "is missing"
             if name == RESULT:
                 break
@@ -599,6 +603,9 @@ def _check_data(train: Dataset, validation: Dataset | None, test: Dataset, batch
     for split, what in ((train, "training"), (validation, "validation"), (test, "test")):
         if split is not None:
             check_split(split, what)
+    for split in filter(None, (validation, test)):  # training reads its own images first, these ones late
+        for index in range(len(split)):
+            split[index]
 
 
 def _check_distillation(recipe: Recipe, train: Dataset) -> None:

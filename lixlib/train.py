@@ -89,7 +89,7 @@ def fit(
     train: Dataset,
     schedule: Schedule,
     *,
-    folder: Path,
+    folder: Path | str,
     validation: Dataset | None = None,
     augment: nn.Module | None = None,
     fabric: "Fabric | None" = None,
@@ -118,6 +118,7 @@ def fit(
             folder.
         TrainingFailed: the loss is not finite; the message names the step, the term and the images that caused it.
     """
+    folder = Path(folder)
     check_training(train, schedule.batch)
     if isinstance(distiller, Distiller):
         check_split(train, "training")

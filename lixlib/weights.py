@@ -1,6 +1,7 @@
 """Weights as safetensors, with the recipe in the file's metadata; nothing is ever unpickled."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lixlib import nets
-from lixlib.files import write_atomically
+from lixlib.files import at_home, write_atomically
+from lixlib.line import Told
+from lixlib.nets.pretrained import mismatch
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 Side = Annotated[int, Field(ge=1, le=2**16)]
@@ -30,7 +33,7 @@ class Description(BaseModel):
     options: dict[str, Any]
     classes: list[str] | tuple[str, ...]
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | tuple[Side, Side]
-    recipe: dict[str, Any] = {}
+    recipe: Told = Told()
 
 
 REQUIRED = tuple(name for name, field in Description.model_fields.items() if field.is_required())
@@ -119,6 +122,8 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
             tensors do not fit the network that it names.
     """
     path, config = _find(source)
+    with path.open("rb"):  # what cannot be read is of the right kind, perhaps
+        pass
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -137,20 +142,37 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
         advice = "with config=lixlib.weights.hub_config(recipe)" if config else "with lixlib.weights.save"
         raise ValueError(f"{error}: save it {advice}") from error
     try:
+        nets.check_options(recipe["network"], recipe["options"])
+        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read a file, or the network, that it names
+            raise ValueError("its encoders start from other weights, and all are needed here")
         net = nets.build(
             recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
         )
-        net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+        _fill(net, state)
     except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
         raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
     return net.to(memory_format=torch.channels_last).eval(), recipe
+
+
+def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give a network all its weights, each of its kind and finite."""
+    own = net.state_dict()
+    for name, tensor in state.items():
+        if name in own and tensor.is_floating_point() != own[name].is_floating_point():
+            raise ValueError(f"{name} is of type {tensor.dtype}, expected {own[name].dtype}")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name} holds numbers that are not finite: the training failed, or the file is damaged")
+    try:
+        net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+    except RuntimeError as error:  # which names all that differ
+        raise ValueError(f"it {mismatch(own, state)}") from error
 
 
 def _find(source: Path | str) -> tuple[Path, Path | None]:
     """The file of tensors, and the config.json beside it where it is one of the hub."""
     if not str(source):
         raise ValueError("the name of the weights is empty: give a file, a folder, or a name of the Hugging Face hub")
-    path = Path(source)
+    path = at_home(source)
     if path.is_file():
         return path, None
     names = ("model.safetensors", "config.json")
@@ -162,10 +184,15 @@ def _find(source: Path | str) -> tuple[Path, Path | None]:
     # a repository of the hub is owner/name
     if path.is_absolute() or len(path.parts) != 2 or path.suffix == ".safetensors":
         raise FileNotFoundError(f"no weights file {source}")
+    log = logging.getLogger("huggingface_hub")
+    before = log.level
+    log.setLevel(logging.ERROR)  # else every repeated try is told
     try:
         tensors, config = (Path(hf_hub_download(path.as_posix(), name)) for name in names)
     except (OSError, HFValidationError, EntryNotFoundError) as error:
         raise FileNotFoundError(
             f"no weights {source}: no such file or folder, and none of the Hugging Face hub ({error})"
         ) from error
+    finally:
+        log.setLevel(before)
     return tensors, config

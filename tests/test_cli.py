@@ -178,7 +178,8 @@ def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_p
         (["--size", "0", "0"], ["size[0] must be at least 1, found 0"]),
         (["--size", "-5", "3"], ["size[0] must be at least 1, found -5"]),
         (["--size", "100000", "100000"], ["size[0] must be at most 8192"]),
-        (["--size", "3"], ["--size", "['3']"]),
+        (["--size", "3"], ["--size: expected INT INT, found ['3'];"]),
+        (["--splits", "train", "val"], ["--splits: expected STR", "found ['train', 'val'];"]),
         (["--seed", str(2**63)], ["seed must be at most"]),
         (["--seed", "x"], ["--seed", "'x'", "lix --help"]),
         (["--lr", "nan"], ["lr must be a finite number, found nan"]),
@@ -206,7 +207,7 @@ def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
 
 
 def test_a_training_that_fails_is_one_line(lix):
-    options = [*TINY, "--batch", 1, "--epochs", 4, "--lr", "1e30"]
+    options = [*TINY, "--batch", 1, "--epochs", 4, "--lr", "1e17"]
     fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
 
 
@@ -278,6 +279,37 @@ def test_what_does_not_fit_is_found_before_the_teacher_trains(lix, tmp_path, opt
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
 
+@pytest.mark.parametrize("wrong", ["a file", "a file on the way", "a line that is none"])
+def test_results_that_cannot_be_added_to_are_found_before_anything_trains(lix, tmp_path, wrong):
+    results = tmp_path / "results"
+    if wrong == "a line that is none":
+        (results / "toydrive").mkdir(parents=True)
+        (results / "toydrive" / "mfnet.jsonl").write_text("[1]\n")
+    else:
+        results.touch()
+    folder = results / "below" if wrong == "a file on the way" else results
+    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu", "--results", folder]
+    fails_with_one_line(lix("train", *options), str(folder))
+    assert not list(tmp_path.rglob("checkpoint.pt"))
+
+
+def test_a_runs_folder_that_is_a_file(lix, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "file"))
+    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu"]
+    fails_with_one_line(lix("train", *options), f"cannot make the folder {tmp_path / 'file'}", "choose another one")
+
+
+@pytest.mark.parametrize("broken", ["valannot", "val"])
+def test_a_broken_image_to_be_scored_is_found_before_anything_trains(lix, tmp_path, camvid_root, broken):
+    root = shutil.copytree(camvid_root, tmp_path / "camvid")
+    file = max((root / broken).iterdir())
+    file.write_bytes(file.read_bytes()[:50])
+    options = ["--dataset", "camvid", "--root", root, "--size", 32, 48, "--epochs", 1, "--batch", 4, "--device", "cpu"]
+    fails_with_one_line(lix("train", *options, "--method", "student"), str(file))
+    assert not list(tmp_path.rglob("checkpoint.pt"))
+
+
 def test_eval_of_a_student_needs_no_x(lix, camvid_root, student):
     options = ["--weights", student, "--dataset", "camvid", "--root", camvid_root, "--split", "test"]
     code, text, _ = lix("eval", *options)
@@ -319,6 +351,10 @@ def test_wrong_input_of_eval_is_one_line(lix, tmp_path, camvid_root, student):
     fails_with_one_line(outcome, "knows the classes road, pothole, but camvid has sky, building")
     fails_with_one_line(lix("eval", "--weights", "nothing", *camvid, "--split", "val"), "no weights file nothing")
     fails_with_one_line(lix("eval", "--weights", student, *camvid, "--split", "dusk"), "no folder", "dusk")
+    huge = ["--split", "val", "--size", 8000, 8000]
+    fails_with_one_line(lix("eval", "--weights", student, *camvid, *huge), "size 8000 x 8000 is more than")
+    file = save(tmp_path / "odd.safetensors", CAMVID, None, {"dataset": "camvid", "data": {"with_x": True}})
+    fails_with_one_line(lix("eval", "--weights", file, *camvid, "--split", "val"), "with_x is no option of its own")
     fails_with_one_line(lix("eval", "--weights", student, "--dataset", "ade20k", "--split", "val"), "unknown data set")
 
 
@@ -576,6 +612,7 @@ def test_wrong_input_of_predict_is_one_line(lix, tmp_path, student, monkeypatch)
     fails_with_one_line(lix("predict", tmp_path / "text.png", "--weights", student), "is no readable image")
     fails_with_one_line(lix("predict", tmp_path / "none.png", "--weights", student), "none.png")
     fails_with_one_line(lix("predict", "--weights", student), "no photograph given")
+    fails_with_one_line(lix("predict", image, "--weights", ""), "the name of the weights is empty")
     twin = photo(tmp_path / "other" / "a.png")
     fails_with_one_line(lix("predict", image, twin, "--weights", student, "--out", tmp_path), "the same name")
     monkeypatch.setattr(weights, "CHECKPOINTS", tmp_path)
@@ -631,3 +668,22 @@ def test_cuda_without_a_gpu(lix, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for command in (["train"], ["compare"], ["experiment", "beta"], ["predict", "a.png"]):
         fails_with_one_line(lix(*command, "--device", "cuda"), "no GPU")
+
+
+def test_a_tilde_that_no_shell_has_seen(lix, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LIX_RUNS", "~/runs")
+    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu"]
+    assert lix("train", *options, "--results=~/results")[0] == 0
+    assert (home / "results" / "toydrive" / "mfnet.jsonl").is_file()
+    file = next((home / "runs").rglob("weights.safetensors"))
+    assert lix("eval", f"--weights=~/{file.relative_to(home)}", "--dataset", "toydrive", "--split", "val")[0] == 0
+    (home / "text.pth").write_text("none")
+    net = ["--network", "sne-roadseg", "--net", '{"pretrained": "~/text.pth"}']
+    fails_with_one_line(lix("train", *options, *net), "text.pth is no file of weights")
+    of_nobody = ["--dataset", "camvid", "--root", "~nobody-of-this-name/x"]
+    fails_with_one_line(lix("train", *of_nobody), "no folder ~nobody-of-this-name/x")
+    assert not (tmp_path / "~").exists()

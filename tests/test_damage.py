@@ -1,5 +1,6 @@
 """What lies on the disk is not trusted, and nothing there stops a run for ever: files lost, cut, mixed up or forged."""
 
+import math
 import pickle
 import shutil
 import warnings
@@ -179,6 +180,11 @@ def with_(**changes):
     return forge(lambda stored: {**stored, **changes})
 
 
+def spoil(stored):
+    """The state of a network whose training failed."""
+    return {name: tensor * math.nan if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
+
+
 def run_code(path):
     path.write_bytes(pickle.dumps({"weights": Code(path.with_name("trace"))}))
 
@@ -200,7 +206,9 @@ CHECKPOINTS = {
     "weights are a list": with_(weights=[1]),
     "a weight is a number": forge(lambda s: {**s, "weights": {**dict.fromkeys(s["weights"], 1)}}),
     "weights in half": forge(lambda s: {**s, "weights": {n: t.double() for n, t in s["weights"].items()}}),
+    "weights are NaN": forge(lambda s: {**s, "weights": spoil(s["weights"])}),
     "log is text": with_(log="log"),
+    "a loss is NaN": forge(lambda s: {**s, "log": [{**s["log"][0], "ce": math.nan}]}),
     "a row is a number": with_(log=[1]),
     "a row without an epoch": with_(log=[{"ce": 1.0}]),
     "a wrong epoch": with_(log=[{"epoch": 2, "seconds": 0.1}]),
@@ -233,6 +241,13 @@ def test_a_damaged_checkpoint_is_set_aside_and_training_starts_again(name, tmp_p
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in first.state_dict().items())
     assert (folder / "checkpoint.pt.damaged").read_bytes() == damaged
     assert not (folder / "trace").exists(), "no code of the file ran"
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_set_aside(tmp_path):
+    (tmp_path / "checkpoint.pt").mkdir()
+    with pytest.warns(UserWarning, match="checkpoint.pt is a folder: training starts again"):
+        train(tmp_path, schedule=ONE)
+    assert (tmp_path / "checkpoint.pt").is_file() and (tmp_path / "checkpoint.pt.damaged").is_dir()
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,15 @@ def test_labels_of_any_integer_type(dtype):
     expected = distiller(batch)
     found = distiller(replace(batch, label=batch.label.to(dtype)))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+    found = distiller(replace(batch, label=batch.label.to(dtype).numpy()))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_network_does_not_teach_itself():
+    net = Net()
+    with pytest.raises(ValueError, match="student and teacher are one network"):
+        Distiller(net, net, "kd", example=(torch.rand(2, 3, 12, 20), None))
+    assert all(p.requires_grad for p in net.parameters())
 
 
 @pytest.mark.parametrize("method", ["none", "lix"])

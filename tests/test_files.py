@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import lixlib.files
 from lixlib import nets, predict, weights
 from lixlib.data import ToyDrive
 from lixlib.data.classes import TOYDRIVE
@@ -91,6 +92,20 @@ def test_leftovers_of_dead_processes_of_this_machine_alone_are_removed(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*kept, "file.txt"])
     write_atomically(tmp_path / "file.txt", text("one"))  # every write looks for them
     assert not (tmp_path / f".a.{host}.{dead}.tmp").exists()
+
+
+def test_where_nothing_can_be_removed_or_renamed_it_is_told_or_left(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    leftover = tmp_path / f".a.{lixlib.files._host()}.{dead_process()}.tmp"
+    leftover.touch()
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    monkeypatch.setattr("os.replace", refuse)
+    remove_leftovers(tmp_path)
+    assert leftover.exists()
+    with pytest.raises(OSError, match="a.txt is cut short, but cannot be renamed: Permission denied"):
+        set_aside(tmp_path / "a.txt", "is cut short")
 
 
 def test_a_damaged_file_is_kept_under_another_name(tmp_path):

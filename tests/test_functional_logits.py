@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lixlib.functional import confidence, decouple, dkd_loss, dwld_loss, kd_loss
+from lixlib.functional import confidence, decouple, dkd_loss, dwld_loss, kd_loss, wsld_loss
 
 C = 5
 LOSSES = {
@@ -24,6 +24,30 @@ def make(shape=(2, C, 3, 7), scale=3.0, dtype=torch.float64, ignored=0.3):
     target = torch.randint(shape[1], shape[:1] + shape[2:])
     target[torch.rand(target.shape) < ignored] = 255
     return student, teacher, target
+
+
+@pytest.mark.parametrize("loss", [*LOSSES.values(), wsld_loss], ids=[*LOSSES, "wsld"])
+def test_no_pixel_at_all_costs_nothing(loss):
+    for shape in ((0, C, 3, 7), (2, C, 0, 7)):
+        student, teacher, target = make(shape)
+        value = loss(student, teacher, target)
+        value.backward()
+        assert value == 0 and student.grad.shape == shape
+
+
+@pytest.mark.parametrize("loss", [*LOSSES.values(), wsld_loss], ids=[*LOSSES, "wsld"])
+def test_arrays_of_numpy_are_taken(loss):
+    student, teacher, target = make()
+    expected = loss(student, teacher, target)
+    for kind in ("int64", "int32", "uint8", "uint16"):
+        assert torch.equal(loss(student, teacher.detach().numpy(), target.numpy().astype(kind)), expected)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES.values(), wsld_loss], ids=[*LOSSES, "wsld"])
+def test_a_teacher_of_another_precision(loss):
+    student, teacher, target = make()
+    expected = loss(student, teacher, target)
+    torch.testing.assert_close(loss(student, teacher.float(), target), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name, loss", [("kd_dense_valid_T4", kd_loss), ("dkd_dense_valid_a1_b8_T4", dkd_loss)])

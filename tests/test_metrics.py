@@ -43,6 +43,12 @@ def test_nothing_counted_is_no_score():
     assert "NaN" not in json.dumps(line)
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (2, 3, 3)])
+def test_what_is_no_confusion_matrix(shape):
+    with pytest.raises(ValueError, match=r"confusion must be \(C, C\), found \("):
+        scores(torch.zeros(shape))
+
+
 def test_rows_are_the_truth():
     matrix = confusion_matrix(torch.tensor([1, 1]), torch.tensor([0, 255]), 2)
     assert matrix.tolist() == [[0, 1], [0, 0]]

@@ -172,6 +172,13 @@ def test_options_of_a_schedule():
         ({"hyper": {"logit": {"deep": 0}}}, "LIX: logit, DWLD has no option 'deep': it takes weight, temperature"),
         ({"hyper": {"feature": 3}}, "LIX: feature must be an? ?.*object of names and values, found 3"),
         ({"hyper": {1: 2}}, "LIX has no option 1: it takes lambda_l"),
+        ({"hyper": {"lambda_l": 10**30}}, "LIX: lambda_l must be at most 10+, found 10+$"),
+        ({"lr": 1e300}, r"Recipe: lr must be at most 10+, found 1e\+300"),
+        (
+            {"teacher": {"data": {"x": "depth"}}},
+            "teacher: it would learn from x 'depth' and .* the student's, 'disparity'",
+        ),
+        ({"data": {"x": "depth"}, "teacher": {"data": {}}}, "teacher: it would learn from x 'disparity'"),
         ({"teacher": {"epochs": "x"}}, "teacher: Recipe: epochs must be a valid integer, found 'x'"),
         ({"teacher": {"network": "unet"}}, "teacher: unknown network 'unet': choose one of mfnet"),
         ({"teacher": {"data": {"size": 3}}}, r"teacher: data set 'toydrive': size .* chosen by size \(--size H W\)"),

@@ -539,3 +539,11 @@ def test_reduced_is_measured_by_the_papers_schedule(changes, reduced):
 def test_every_default_of_a_small_data_set_is_reduced():
     for name in ("toydrive", "camvid", "potholes"):
         assert results.is_reduced(vars(Recipe(name)) | {"recipe": {}}), name
+
+
+def test_a_pipe_among_the_images_stops_nothing_for_ever(recipe, copy):
+    photo = min((copy / "train").iterdir())
+    photo.unlink()
+    os.mkfifo(photo)
+    with pytest.raises(ValueError, match=f"{photo.name} is a folder, a device or a pipe, and a file is needed"):
+        run(replace(recipe, root=str(copy)), device="cpu", progress=False)

@@ -1,6 +1,8 @@
 """Weights files: what is saved comes back, and a file that is no weights file says so."""
 
 import json
+import logging
+import math
 import os
 import shutil
 import stat
@@ -123,6 +125,31 @@ def test_a_recipe_with_a_wrong_entry(tmp_path, entry, value):
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
+@pytest.mark.parametrize("entry", [{"data": 3}, {"net": []}, {"hyper": "x"}, {"teacher": None}])
+def test_a_recipe_whose_parts_are_no_objects(tmp_path, entry):
+    with pytest.raises(ValueError, match=f"net.safetensors has a wrong 'recipe.{next(iter(entry))}'"):
+        weights.load(damaged(tmp_path / "net.safetensors", json.dumps({**RECIPE, "recipe": entry})))
+
+
+@pytest.mark.parametrize(
+    "options", [{"pretrained": "/etc/hostname"}, {"pretrained": "IMAGENET1K_V1"}, {"partial": True}]
+)
+def test_weights_name_no_other_weights(tmp_path, options):
+    recipe = {**RECIPE, "network": "sne-roadseg", "options": options}
+    with pytest.raises(ValueError, match="its encoders start from other weights, and all are needed here"):
+        weights.load(damaged(tmp_path / "net.safetensors", json.dumps(recipe)))
+
+
+@pytest.mark.parametrize("change", [lambda t: t * math.nan, lambda t: t / 0, lambda t: t.int(), lambda t: t > 0])
+def test_weights_that_are_no_finite_numbers(tmp_path, change):
+    state = nets.build("mfnet", num_classes=3).state_dict()
+    name = next(iter(state))
+    state = {**state, name: change(state[name])}
+    save_file(state, tmp_path / "net.safetensors", {"recipe": json.dumps(RECIPE)})
+    with pytest.raises(ValueError, match=f"net.safetensors does not fit the mfnet .*{name} (holds numbers|is of type)"):
+        weights.load(tmp_path / "net.safetensors")
+
+
 def test_a_config_that_is_no_text(tmp_path):
     nets.build("mfnet", num_classes=3).save_pretrained(tmp_path, config={})
     (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
@@ -216,13 +243,15 @@ def test_a_folder_that_is_none_of_ours(tmp_path):
         weights.load(tmp_path / "bare")
 
 
-def test_a_name_that_the_hub_does_not_give(monkeypatch):
+def test_a_name_that_the_hub_does_not_give(monkeypatch, caplog):
     def offline(*_, **__):
+        logging.getLogger("huggingface_hub.utils").warning("Retrying in 1s")
         raise ConnectionError("no network")
 
     monkeypatch.setattr(weights, "hf_hub_download", offline)
     with pytest.raises(FileNotFoundError, match="no weights me/nothing: .*no network"):
         weights.load("me/nothing")
+    assert not caplog.text, "of the tries that fail only the error is told"
     with pytest.raises(FileNotFoundError, match="no weights file runs/typo.safetensors"):
         weights.load("runs/typo.safetensors")  # a file's name is asked of no one
 

@@ -14,6 +14,7 @@ from lixlib.data.potholes import read_potholes
 from lixlib.data.sample import IGNORE, Sample, collate
 from lixlib.data.toydrive import ToyDrive
 from lixlib.data.vkitti2 import read_vkitti2
+from lixlib.files import at_home
 from lixlib.functional.checks import check_choice
 from lixlib.options import Size, check, of
 
@@ -69,7 +70,7 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: Size | 
         return ToyDrive(split, size=size, count=count if split == "train" else eval_count, **options)
     if root is None:
         raise ValueError(f"data set {name!r} is read from files: give its folder as root (--root DIR)")
-    return READERS[name](Path(root).expanduser(), split, size=size, with_x=with_x, **options)
+    return READERS[name](at_home(root), split, size=size, with_x=with_x, **options)
 
 
 __all__ = ["DATASETS", "IGNORE", "READERS", "Augment", "Classes", "Sample", "ToyDrive", "check_options", "collate"]

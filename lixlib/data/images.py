@@ -30,6 +30,7 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes of one number a pixel
+LARGEST = 1e30  # of X: sums of larger numbers are infinite
 WITHOUT_ALPHA = {"LA": "L", "PA": "P", "RGBA": "RGB"}
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else some of its errors are printed beside ours
@@ -116,12 +117,12 @@ def open_map(path: Path | str, *, bits: int | None = None) -> Tensor:
     if bits and 8 * x.itemsize != bits:
         raise ValueError(f"{path} holds numbers of type {x.dtype}, expected {bits} bits: fetch or make it again")
     x = torch.from_numpy(x.astype(np.float32))[None]
-    wrong = ~(x.isfinite() & (x >= 0))
+    wrong = ~((x >= 0) & (x <= LARGEST))
     if wrong.any():
         _, row, column = wrong.nonzero()[0].tolist()
         raise ValueError(
             f"{path} holds {x[0, row, column]:g} at row {row}, column {column}: "
-            "X and depth are finite numbers, and 0 where they are unknown"
+            f"X and depth are finite numbers up to {LARGEST:g}, and 0 where they are unknown"
         )
     return x
 

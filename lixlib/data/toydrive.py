@@ -19,7 +19,7 @@ from lixlib.data.sample import Sample
 from lixlib.data.toydrive_render import FOCAL, RENDERER_VERSION, Frame, paint_mask, render
 from lixlib.data.x import UNITS, Encoding, channels, encode_depth
 from lixlib.digests import digest
-from lixlib.files import remove_leftovers, write_atomically
+from lixlib.files import at_home, remove_leftovers, write_atomically
 from lixlib.options import Frames, Seed, Share, Size, checked
 
 __all__ = ["FIRST_FRAME", "Frame", "ToyDrive", "camera", "encode_depth", "paint_mask", "render"]
@@ -164,4 +164,4 @@ def camera(size: tuple[int, int]) -> Intrinsics:
 
 def _cache_folder(cache: Path | str | None) -> Path:
     root = cache or os.environ.get("LIX_CACHE") or Path.home() / ".cache" / "lix"
-    return Path(root).expanduser() / "toydrive"
+    return at_home(root) / "toydrive"

@@ -115,6 +115,8 @@ class Distiller(nn.Module):
         if method != "none":
             if teacher is None or example is None:
                 raise ValueError(f"method {method!r} needs a teacher and an example batch")
+            if teacher is student:
+                raise ValueError("student and teacher are one network, which would be frozen: build a second one")
             teacher.requires_grad_(False).eval()
             outputs = _probe(student, example), _probe(teacher, example)
         self.method = build(method, *outputs, **hyper)
@@ -137,8 +139,8 @@ class Distiller(nn.Module):
         Raises:
             ValueError: labels that do not fit the logits, are not of an integer type, or are no class and not 255.
         """
-        student, teacher = call(self.student, batch.rgb, batch.x), None
         label = whole(batch.label)
+        student, teacher = call(self.student, batch.rgb, batch.x), None
         valid = valid_pixels(student.logits, label)
         log_p = softmax(student.logits.float(), valid, log=True)
         total = F.nll_loss(log_p, label, ignore_index=255, reduction="sum")

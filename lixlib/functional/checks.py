@@ -3,14 +3,20 @@
 import functools
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
 def full_precision(function: Callable) -> Callable:
-    """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64."""
+    """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64.
+
+    Arrays of numpy are taken, too.
+    """
 
     def upcast(value):
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value)
         if not isinstance(value, Tensor):
             return value
         if value.dtype in (torch.float16, torch.bfloat16):
@@ -34,7 +40,8 @@ def is_whole(values: Tensor) -> bool:
 
 
 def whole(values: Tensor, what: str = "label") -> Tensor:
-    """The values as int64; a ValueError names their type if it is not an integer one."""
+    """The values as int64, of a tensor or an array; a ValueError names their type if it is not an integer one."""
+    values = torch.as_tensor(values)
     if not is_whole(values):
         raise ValueError(f"integer {what}s are needed, found {values.dtype}")
     return values.long()

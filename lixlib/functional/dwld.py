@@ -41,7 +41,8 @@ def dwld_loss(
     if not isinstance(ncld_weight, Tensor):
         ncld_weight = torch.tensor(ncld_weight, dtype=student.dtype)
     # a number that knows where both come from, so that a second derivative is noticed without keeping either
-    origins = [values[(0,) * values.dim()] for values in (student, ncld_weight) if values.requires_grad]
+    sources = (values for values in (student, ncld_weight) if values.requires_grad)
+    origins = [values[(0,) * values.dim()] if values.numel() else values.sum() for values in sources]
     return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index, sum(origins))
 
 

@@ -26,6 +26,7 @@ def wsld_loss(
     check_same_shape(student, teacher)
     check_temperature(temperature)
     valid = valid_pixels(student, target, ignore_index)
+    teacher = teacher.to(student.dtype)
     index = target.where(valid, 0).unsqueeze(1)  # ignored pixels are computed as class 0, then dropped
     with torch.no_grad():
         log_s, log_t = (logits.contiguous().log_softmax(1) for logits in (student, teacher))

@@ -7,9 +7,10 @@ from pickle import UnpicklingError
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import RemoteEntryNotFoundError
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from lixlib.files import at_home
 
 State = dict[str, Tensor]
 SHOWN = 4  # names in a message
@@ -98,7 +99,7 @@ def _some(names: list[str]) -> str:
 def _read(source: str, names: tuple[str, ...] | dict[str, str], download: Callable[[str], State]) -> State:
     if source in names:
         return download(source)
-    path = Path(source)
+    path = at_home(source)
     if not path.is_file():
         raise ValueError(
             f"no file {source}, and no published weights of that name: give a path or {' or '.join(names)}"
@@ -111,8 +112,11 @@ def _load(path: Path) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
-        raise ValueError(f"{path} is no file of weights that can be read safely ({error})") from error
+    except OSError:
+        raise
+    except Exception as error:  # torch, pickle and zipfile know a dozen
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} is no file of weights that can be read safely ({reason:.200})") from error
 
 
 def _from_url(url: str) -> State:

@@ -242,10 +242,19 @@ def check_split(dataset: Dataset, what: str) -> None:
 def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
     """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode.
 
+    Args:
+        dataset: of `Sample`s, with an attribute `classes` (`lixlib.data.Classes`).
+
     Raises:
+        TypeError: the data set has no classes.
         ValueError: there is no image, no labelled pixel in any of them, a sample whose RGB or X is not finite, or whose
             labels are not classes of the data set.
     """
+    if not hasattr(dataset, "classes"):
+        raise TypeError(
+            f"{type(dataset).__name__} does not say its classes, and a score needs their number: "
+            'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
+        )
     check_split(dataset, "test")
     was_training = net.training
     net.to(device).eval()

@@ -113,8 +113,9 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
     """Build the network that weights describe, in eval mode and float32, and return it with its recipe.
 
     Args:
-        source: a file that `save` wrote, a folder that the network's save_pretrained wrote, or the name of a repository
-            on the Hugging Face hub to which it was pushed, e.g. "me/name"; the latter two with `hub_config`.
+        source: a file that `save` wrote, or the folder of a run; a folder that the network's save_pretrained wrote, or
+            the name of a repository on the Hugging Face hub to which it was pushed, e.g. "me/name" (both with
+            `hub_config`).
 
     Raises:
         FileNotFoundError: no such file, folder or repository.
@@ -176,6 +177,8 @@ def _find(source: Path | str) -> tuple[Path, Path | None]:
     if path.is_file():
         return path, None
     names = ("model.safetensors", "config.json")
+    if (path / "weights.safetensors").is_file():  # the folder of a run
+        return path / "weights.safetensors", None
     if path.is_dir():
         absent = [name for name in names if not (path / name).is_file()]
         if absent:

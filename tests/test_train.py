@@ -99,6 +99,11 @@ def test_an_observer_sees_every_epoch_and_changes_nothing(tmp_path):
     assert without_seconds(log)[-1] == without_seconds(plain_log)[-1]
 
 
+def test_a_data_set_that_does_not_say_its_classes_is_told():
+    with pytest.raises(TypeError, match="list does not say its classes, .* give it an attribute classes"):
+        evaluate(nets.build("mfnet", num_classes=2), [])
+
+
 def test_training_repeats_itself(tmp_path):
     (log, model), (log_again, again) = (train(tmp_path / name, distiller("lix")) for name in "ab")
     assert_same(model, again)

@@ -183,6 +183,11 @@ def test_weights_are_as_readable_as_their_siblings(tmp_path):
     assert modes == {"net.safetensors": 0o644, "sibling": 0o644}
 
 
+def test_the_folder_of_a_run_is_taken(tmp_path):
+    weights.save(nets.build("mfnet", num_classes=3), tmp_path / "weights.safetensors", RECIPE)
+    assert weights.load(tmp_path)[1] == RECIPE
+
+
 def test_an_empty_name():
     with pytest.raises(ValueError, match="the name of the weights is empty"):
         weights.load("")

@@ -126,7 +126,7 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     say("\n".join(map(_origin, runs)), sys.stdout)
     executed = _execute(DEMO, runs_folder().resolve() / "demo" / DEMO.name, quick=quick)
     metrics = (each.line["metrics"] for each in (teacher, student, distilled))
-    say(metric_table(*metrics, name=distilled.recipe.method), sys.stdout)
+    say(metric_table(*metrics, name=results.title(distilled.line)), sys.stdout)
     say(f"executed notebook: {os.path.relpath(executed)}", sys.stdout)
 
 

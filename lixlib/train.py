@@ -250,12 +250,12 @@ def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.
         ValueError: there is no image, no labelled pixel in any of them, a sample whose RGB or X is not finite, or whose
             labels are not classes of the data set.
     """
+    check_split(dataset, "test")
     if not hasattr(dataset, "classes"):
         raise TypeError(
             f"{type(dataset).__name__} does not say its classes, and a score needs their number: "
             'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
         )
-    check_split(dataset, "test")
     was_training = net.training
     net.to(device).eval()
     num_classes = len(dataset.classes.names)

@@ -101,7 +101,7 @@ def test_an_observer_sees_every_epoch_and_changes_nothing(tmp_path):
 
 def test_a_data_set_that_does_not_say_its_classes_is_told():
     with pytest.raises(TypeError, match="list does not say its classes, .* give it an attribute classes"):
-        evaluate(nets.build("mfnet", num_classes=2), [])
+        evaluate(nets.build("mfnet", num_classes=2), [Scenes()[0]])
 
 
 def test_training_repeats_itself(tmp_path):

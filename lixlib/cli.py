@@ -55,30 +55,20 @@ registry = tyro.constructors.ConstructorRegistry()
 app = App()
 
 
-@registry.primitive_rule
-def _json_object(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    if info.type is not dict:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="JSON",
-        instance_from_str=lambda words: _read_object(words[0]),
-        is_instance=lambda value: isinstance(value, dict),
-        str_from_instance=lambda value: [json.dumps(value)],
-    )
+def _one_word(kind: type, metavar: str, read: Callable[[str], object], write: Callable[[object], str]) -> None:
+    """Tell tyro how options of a type are read from one word."""
 
-
-@registry.primitive_rule
-def _path(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    if info.type is not Path:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: at_home(words[0]),
-        is_instance=lambda value: isinstance(value, Path),
-        str_from_instance=lambda value: [str(value)],
-    )
+    @registry.primitive_rule
+    def _(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+        if info.type is not kind:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=metavar,
+            instance_from_str=lambda words: read(words[0]),
+            is_instance=lambda value: isinstance(value, kind),
+            str_from_instance=lambda value: [write(value)],
+        )
 
 
 def _read_object(text: str) -> dict:
@@ -99,6 +89,10 @@ def _read_object(text: str) -> dict:
     if not isinstance(value, dict):
         raise ValueError(f"""{shown(text)} is no JSON object: write it like '{{"lambda_l": 0.5}}'""")
     return value
+
+
+_one_word(dict, "JSON", _read_object, json.dumps)
+_one_word(Path, "PATH", at_home, str)
 
 
 @app.command

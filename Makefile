@@ -25,7 +25,7 @@ lab: .venv/.installed  ## open JupyterLab at the first chapter
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
 notebooks: .venv/.installed  ## run every notebook and write its outputs into it
-	@$(BIN)/python tools/execute_notebooks.py
+	@$(BIN)/python tools/dev/execute_notebooks.py
 
 # Use the oldest interpreter in use (Debian 12 has 3.11.2): some newest versions ask for a later patch release.
 # torch stays as it is pinned: results were computed with it, so change that line by hand.
@@ -34,7 +34,7 @@ lock:  ## pin the newest versions that pyproject.toml allows, torch as it is
 	@grep '^torch==' requirements.lock >.lock-venv/constraints.txt
 	@.lock-venv/bin/pip install -q --upgrade setuptools
 	@.lock-venv/bin/pip install -q -c .lock-venv/constraints.txt --no-build-isolation -e '.[test]'
-	@.lock-venv/bin/python tools/write_lock.py
+	@.lock-venv/bin/python tools/dev/write_lock.py
 	@rm -rf .lock-venv
 
 clean:  ## remove the environment and the caches

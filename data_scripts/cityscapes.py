@@ -15,7 +15,7 @@ from pathlib import Path
 import common
 import depth_anything
 
-from lixlib.data.cityscapes import DISPARITY, photographs
+from lixlib.data.readers.cityscapes import DISPARITY, photographs
 
 SPLITS = {"train": 2975, "val": 500}
 PAGE = "www.cityscapes-dataset.com/downloads"

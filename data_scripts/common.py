@@ -25,8 +25,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from lixlib import data
+from lixlib.core.files import write_atomically
 from lixlib.data import splits
-from lixlib.files import write_atomically
 
 THUMBNAIL = (48, 160)  # every file is decoded and checked at its own size; this much of it is kept
 Place = Callable[[str], str | None]

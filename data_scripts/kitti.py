@@ -20,7 +20,7 @@ import tyro
 
 from lixlib.data import splits
 from lixlib.data.images import open_photo
-from lixlib.data.kitti import COUNTS, DISPARITY, frames
+from lixlib.data.readers.kitti import COUNTS, DISPARITY, frames
 
 ARCHIVES = [
     common.Archive(name, size=size, url=f"https://s3.eu-central-1.amazonaws.com/avg-kitti/{name}")

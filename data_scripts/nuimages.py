@@ -21,7 +21,7 @@ import tyro
 
 from lixlib.data import splits
 from lixlib.data.classes import NUIMAGES, NUIMAGES_IDS
-from lixlib.data.nuimages import COUNTS, DISPARITY, MASKS
+from lixlib.data.readers.nuimages import COUNTS, DISPARITY, MASKS
 
 PAGE = "www.nuscenes.org/nuimages#download"
 TABLES = common.Archive("nuimages-v1.0-all-metadata.tgz", size="0.6 GB", source=PAGE)

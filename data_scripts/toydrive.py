@@ -17,13 +17,13 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
+from lixlib.core.files import write_atomically
 from lixlib.data.classes import TOYDRIVE
 from lixlib.data.images import open_image
 from lixlib.data.labels import from_colours
 from lixlib.data.text import read_text
-from lixlib.data.toydrive import DEFAULT_COUNT, FIRST_FRAME, Frame, camera, render
-from lixlib.data.toydrive_render import RENDERER_VERSION
-from lixlib.files import write_atomically
+from lixlib.data.toydrive.dataset import DEFAULT_COUNT, FIRST_FRAME, camera
+from lixlib.data.toydrive.render import RENDERER_VERSION, Frame, render
 
 SCENES = {"train": "Scene01", "val": "Scene02", "test": "Scene06"}
 FAR = 65535

@@ -12,7 +12,7 @@ import re
 import common
 
 from lixlib.data import splits
-from lixlib.data.vkitti2 import CAMERA, COUNTS, frames, part
+from lixlib.data.readers.vkitti2 import CAMERA, COUNTS, frames, part
 
 BASE = "https://download.europe.naverlabs.com/virtual_kitti_2.0.3"
 # The checksums are those of vkitti_2.0.3_md5_checksums.txt at the same address.

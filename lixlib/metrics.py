@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from lixlib.data.sample import IGNORE
-from lixlib.functional.checks import check_classes, check_one_device, place, shape, whole
+from lixlib.core.checks import check_classes, check_one_device, place, shape, whole
+from lixlib.core.sample import IGNORE
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:

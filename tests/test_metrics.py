@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, jaccard_score
 
+from lixlib.lab.results import scored
 from lixlib.metrics import calibration_error, confusion_matrix, reliability, scores
-from lixlib.results import scored
 
 
 @pytest.mark.parametrize("num_classes", [2, 5, 19])

@@ -4,19 +4,19 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from lixlib.core.checks import check_choice
+from lixlib.core.files import at_home
+from lixlib.core.options import Size, check, of
+from lixlib.core.sample import IGNORE, Sample, collate
 from lixlib.data.augment import Augment
-from lixlib.data.camvid import read_camvid
-from lixlib.data.cityscapes import read_cityscapes
 from lixlib.data.classes import Classes
-from lixlib.data.kitti import read_kitti
-from lixlib.data.nuimages import read_nuimages
-from lixlib.data.potholes import read_potholes
-from lixlib.data.sample import IGNORE, Sample, collate
+from lixlib.data.readers.camvid import read_camvid
+from lixlib.data.readers.cityscapes import read_cityscapes
+from lixlib.data.readers.kitti import read_kitti
+from lixlib.data.readers.nuimages import read_nuimages
+from lixlib.data.readers.potholes import read_potholes
+from lixlib.data.readers.vkitti2 import read_vkitti2
 from lixlib.data.toydrive import ToyDrive
-from lixlib.data.vkitti2 import read_vkitti2
-from lixlib.files import at_home
-from lixlib.functional.checks import check_choice
-from lixlib.options import Size, check, of
 
 READERS = {
     "potholes": read_potholes,

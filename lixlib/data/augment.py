@@ -6,8 +6,8 @@ import kornia.augmentation as K
 import torch
 from torch import nn
 
-from lixlib.data.sample import Sample
-from lixlib.data.x import UNITS
+from lixlib.core.sample import Sample
+from lixlib.data.x.depth_encoding import UNITS
 
 
 class Augment(nn.Module):

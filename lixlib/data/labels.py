@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lixlib.data.sample import IGNORE
+from lixlib.core.sample import IGNORE
 
 
 def from_ids(label: np.ndarray, indices: dict[int, int]) -> np.ndarray:

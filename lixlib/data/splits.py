@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from lixlib.core.checks import check_choice
+from lixlib.core.files import write_atomically
 from lixlib.data.text import read_text
-from lixlib.files import write_atomically
-from lixlib.functional.checks import check_choice
 
 SHIPPED = Path(__file__).parent / "splits"
 LIST = "lix_split.txt"  # in a data set's folder; it comes before the list that ships with the library

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from lixlib.data.normals import Intrinsics
+from lixlib.data.x.normals import Intrinsics
 
 
 def read_text(path: Path) -> str:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch.utils.data import Dataset
 
-from lixlib.data.sample import IGNORE, Sample
-from lixlib.digests import digest
+from lixlib.core.digests import digest
+from lixlib.core.sample import IGNORE, Sample
 
 
 class Unlabelled(Dataset):

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from lixlib.core.options import Count, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import deepest_pair
 from lixlib.distillers.kd import KD
 from lixlib.functional import omni_contrast_loss
 from lixlib.functional.pooling import pool_to_smaller
-from lixlib.nets.output import Output
-from lixlib.options import Count, Weight, checked
 
 KEPT = 0.25  # share of the positions that the random mask lets through
 

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from lixlib.core.options import Names, Positive, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import tap_pairs
 from lixlib.functional import cka, gram
 from lixlib.functional.norms import unit
-from lixlib.nets.output import Output
-from lixlib.options import Names, Positive, Weight, checked
 
 Measure = Literal["cka", "cosine", "euclidean", "pearson"]
 MEASURES = get_args(Measure)

@@ -5,10 +5,10 @@ from typing import Annotated
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from lixlib.core.options import Names, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import encoder_pairs
 from lixlib.functional import attention_transfer_loss
-from lixlib.nets.output import Output
-from lixlib.options import Names, Weight, checked
 
 
 class AT(nn.Module):

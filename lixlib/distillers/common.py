@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lixlib import options
-from lixlib.functional.checks import shape, whole
-from lixlib.nets.output import Output
+from lixlib.core import options
+from lixlib.core.checks import shape, whole
+from lixlib.core.output import Output
 
 
 def check_options(method: type, given: dict) -> None:

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from lixlib.core.options import Count, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import check_batch_norm, deepest_pair
 from lixlib.functional.diffkd import add_noise, ddim_step, mix_noise, noise_schedule
 from lixlib.functional.pooling import pool_to_smaller
-from lixlib.nets.output import Output
-from lixlib.options import Count, Weight, checked
 
 TIMES = 1000  # of the diffusion
 LEAST_WIDTH = 8

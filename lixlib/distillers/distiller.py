@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lixlib import options
+from lixlib.core import options
+from lixlib.core.checks import check_choice, valid_pixels, whole
+from lixlib.core.options import Weight
+from lixlib.core.output import Output, call
 from lixlib.distillers.afdcd import AfDCD
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.at import AT
@@ -31,13 +34,10 @@ from lixlib.distillers.rkd import RKD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.vid import VID
 from lixlib.distillers.wsld import WSLD
-from lixlib.functional.checks import check_choice, valid_pixels, whole
 from lixlib.functional.softmax import softmax
-from lixlib.nets.output import Output, call
-from lixlib.options import Weight
 
 if TYPE_CHECKING:
-    from lixlib.data.sample import Sample
+    from lixlib.core.sample import Sample
 
 METHODS: dict[str, type[nn.Module]] = {
     "none": NoDistillation,
@@ -82,7 +82,7 @@ class Distiller(nn.Module):
 
     The teacher is frozen: no gradient, always in evaluation mode. What has to be trained is the student and the
     method's adapters: exactly the parameters that require gradient. `distiller.student.state_dict()` holds no adapter.
-    FT and MasKD learn something from the teacher first (`TwoStage`): `lixlib.train.fit_stage(distiller, ...)`.
+    FT and MasKD learn something from the teacher first (`TwoStage`): `lixlib.training.fit_stage(distiller, ...)`.
     A network is called as `net(rgb)`, or as `net(rgb, x)` if its `x_channels` is not None, and returns an object with
     `logits` (B, C, H, W) and `taps`; an RGB student never sees X. With method "none" any network can be trained, a
     teacher too.

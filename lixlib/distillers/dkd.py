@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from lixlib.core.options import Positive, Weight, checked
+from lixlib.core.output import Output
 from lixlib.functional import dkd_loss
-from lixlib.nets.output import Output
-from lixlib.options import Positive, Weight, checked
 
 
 class DKD(nn.Module):

@@ -6,10 +6,10 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from lixlib.core.checks import shape
+from lixlib.core.options import Count, Positive, Weight, checked
+from lixlib.core.output import Output
 from lixlib.functional import confidence, decouple, dwld_loss
-from lixlib.functional.checks import shape
-from lixlib.nets.output import Output
-from lixlib.options import Count, Positive, Weight, checked
 
 Weighting = Literal["joint", "closed-form", "reversed", "normalised", "confidence-gap", "focal"]
 WEIGHTINGS = get_args(Weighting)

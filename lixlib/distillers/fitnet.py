@@ -2,11 +2,11 @@
 
 from torch import Tensor, nn
 
+from lixlib.core.options import Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import deepest_pair
 from lixlib.functional import fitnet_loss
 from lixlib.functional.pooling import pool_to_smaller
-from lixlib.nets.output import Output
-from lixlib.options import Weight, checked
 
 
 class FitNet(nn.Module):

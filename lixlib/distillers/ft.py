@@ -6,12 +6,12 @@ import torch.nn.functional as F
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from lixlib.core.options import Epochs, Positive, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import check_batch_norm, deepest_pair
 from lixlib.distillers.stage import TwoStage
 from lixlib.functional import factor_transfer_loss
 from lixlib.functional.pooling import pool_to_smaller
-from lixlib.nets.output import Output
-from lixlib.options import Epochs, Positive, Weight, checked
 
 SLOPE = 0.1  # of the LeakyReLU
 

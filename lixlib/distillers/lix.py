@@ -4,10 +4,10 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
+from lixlib.core.options import OptionsOf, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.arfd import ARFD
 from lixlib.distillers.dwld import DWLD
-from lixlib.nets.output import Output
-from lixlib.options import OptionsOf, Weight, checked
 
 
 class LIX(nn.Module):

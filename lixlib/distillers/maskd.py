@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lixlib.core.checks import mean_over, valid_pixels
+from lixlib.core.options import Count, Epochs, Positive, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.stage import TwoStage
 from lixlib.functional import maskd_diversity, maskd_loss
-from lixlib.functional.checks import mean_over, valid_pixels
 from lixlib.functional.maskd import maskd_masks
-from lixlib.nets.output import Output
-from lixlib.options import Count, Epochs, Positive, Weight, checked
 
 
 class Tokens(nn.Module):

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from lixlib.nets.output import Output
-from lixlib.options import checked
+from lixlib.core.options import checked
+from lixlib.core.output import Output
 
 
 class NoDistillation(nn.Module):

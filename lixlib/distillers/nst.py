@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
+from lixlib.core.options import Names, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import encoder_pairs
 from lixlib.functional import nst_loss
-from lixlib.nets.output import Output
-from lixlib.options import Names, Weight, checked
 
 
 class NST(nn.Module):

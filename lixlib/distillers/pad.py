@@ -2,11 +2,11 @@
 
 from torch import Tensor, nn
 
+from lixlib.core.options import Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import check_batch_norm, deepest_pair
 from lixlib.functional import pad_loss
 from lixlib.functional.pooling import pool_to_smaller
-from lixlib.nets.output import Output
-from lixlib.options import Weight, checked
 
 BOUND = 10.0  # of |log-variance|: without one the loss falls for ever where the student has reached its teacher
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lixlib.nets.output import Output, call
+from lixlib.core.output import Output, call
 
 if TYPE_CHECKING:
-    from lixlib.data.sample import Sample
+    from lixlib.core.sample import Sample
 
 
 class XHead(nn.Module):
@@ -33,7 +33,7 @@ class XHead(nn.Module):
 
 
 class PredictX(nn.Module):
-    """A student and its `XHead` as one module that `lixlib.train.fit` trains: no labels, one term "x"."""
+    """A student and its `XHead` as one module that `lixlib.training.fit` trains: no labels, one term "x"."""
 
     def __init__(self, student: nn.Module, example: Sample):
         super().__init__()

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from lixlib.core.options import Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import deepest_pair
 from lixlib.functional import rkd_loss
-from lixlib.nets.output import Output
-from lixlib.options import Weight, checked
 
 
 class RKD(nn.Module):

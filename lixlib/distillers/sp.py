@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
+from lixlib.core.options import Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import deepest_pair
 from lixlib.functional import sp_loss
-from lixlib.nets.output import Output
-from lixlib.options import Weight, checked
 
 
 class SP(nn.Module):

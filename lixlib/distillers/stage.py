@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from lixlib.core.output import Output, call
 from lixlib.distillers.common import targets
-from lixlib.nets.output import Output, call
 
 if TYPE_CHECKING:
-    from lixlib.data.sample import Sample
+    from lixlib.core.sample import Sample
 
 
 class TwoStage(nn.Module):
     """A method whose module `stage` learns from the teacher alone, and is frozen before the student learns.
 
-    `lixlib.train.fit_stage` trains it; `lixlib.run.run` does so by itself. Until then the stage is frozen as it was
-    initialised, and training a student gives a warning. A subclass makes its stage before anything else that is random:
-    a seed then gives it the same start whatever the other options are.
+    `lixlib.training.fit_stage` trains it; `lixlib.lab.run.run` does so by itself. Until then the stage is frozen as it
+    was initialised, and training a student gives a warning. A subclass makes its stage before anything else that is
+    random: a seed then gives it the same start whatever the other options are.
     """
 
     STAGE_OPTIONS: tuple[str, ...]  # the names of the options that decide what the stage becomes
@@ -43,13 +43,13 @@ class TwoStage(nn.Module):
         """Warn if a student is trained by a stage that has not been."""
         if self.training and not self.stage_trained:
             warnings.warn(
-                f"the stage of {type(self).__name__} is as it was initialised: train it, by lixlib.train.fit_stage",
+                f"the stage of {type(self).__name__} is as it was initialised: train it, by lixlib.training.fit_stage",
                 stacklevel=2,
             )
 
 
 class Stage(nn.Module):
-    """The stage of a method beside its frozen teacher, as one module that `lixlib.train.fit` trains."""
+    """The stage of a method beside its frozen teacher, as one module that `lixlib.training.fit` trains."""
 
     def __init__(self, teacher: nn.Module, method: TwoStage):
         super().__init__()

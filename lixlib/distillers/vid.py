@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lixlib.core.options import Names, Weight, checked
+from lixlib.core.output import Output
 from lixlib.distillers.common import encoder_pairs
 from lixlib.functional import vid_loss
 from lixlib.functional.pooling import pool_to_smaller
-from lixlib.nets.output import Output
-from lixlib.options import Names, Weight, checked
 
 FIRST_VARIANCE, LEAST_VARIANCE = 5.0, 1e-5
 

@@ -4,19 +4,19 @@ Logits are (B, C, H, W), or (N, C); the teacher's side never receives gradient; 
 0-d tensor, computed in float32 or float64 whatever autocast says, and exactly 0 where no pixel is valid.
 """
 
-from lixlib.functional.attention_transfer import attention_transfer_loss
+from lixlib.functional.afdcd import omni_contrast_loss
+from lixlib.functional.at import attention_transfer_loss
 from lixlib.functional.cka import cka, gram, hsic, linear_cka
 from lixlib.functional.confidence import confidence
 from lixlib.functional.cwkd import cwkd_loss
 from lixlib.functional.dist import dist_loss
 from lixlib.functional.dkd import decouple, dkd_loss
 from lixlib.functional.dwld import dwld_loss
-from lixlib.functional.factor_transfer import factor_transfer_loss
 from lixlib.functional.fitnet import fitnet_loss
+from lixlib.functional.ft import factor_transfer_loss
 from lixlib.functional.kd import kd_loss
 from lixlib.functional.maskd import maskd_diversity, maskd_loss
 from lixlib.functional.nst import nst_loss
-from lixlib.functional.omni_contrast import omni_contrast_loss
 from lixlib.functional.pad import pad_loss
 from lixlib.functional.rkd import rkd_loss
 from lixlib.functional.sp import sp_loss

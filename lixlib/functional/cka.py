@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lixlib.functional.checks import check_choice, full_precision, shape
+from lixlib.core.checks import check_choice, full_precision, shape
 from lixlib.functional.norms import unit
 
 KERNELS = ("linear", "gaussian", "laplace")

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from lixlib.functional.checks import check_choice, full_precision, shape
+from lixlib.core.checks import check_choice, full_precision, shape
 from lixlib.functional.softmax import entropy
 
 KINDS = ("negentropy", "entropy", "squares", "max")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, shape
+from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, shape
 from lixlib.functional.softmax import kl_divergence, soften, softmax
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lixlib.functional.checks import full_precision
+from lixlib.core.checks import full_precision
 
 
 def noise_schedule(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tensor:

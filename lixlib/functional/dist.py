@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
 from lixlib.functional.softmax import soften, softmax
 
 CONSTANT = 1e-5  # of the probabilities: a smaller relative deviation from their mean counts as none

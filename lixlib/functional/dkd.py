@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, shape, valid_pixels
+from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, shape, valid_pixels
 from lixlib.functional.kd import pixel_divergence
 from lixlib.functional.softmax import BACKWARD, blank_, divergence_terms, kl_divergence, soften
 

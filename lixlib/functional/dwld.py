@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lixlib.functional.checks import check_choice, full_precision, mean_over, shape
+from lixlib.core.checks import check_choice, full_precision, mean_over, shape
 from lixlib.functional.dkd import non_target_terms, split, target_divergence
 from lixlib.functional.softmax import blank_
 

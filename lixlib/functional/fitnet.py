@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, full_precision
+from lixlib.core.checks import check_same_shape, full_precision
 
 
 @full_precision

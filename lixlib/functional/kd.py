@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
 from lixlib.functional.softmax import kl_divergence, soften, softmax
 
 

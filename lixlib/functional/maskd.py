@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, full_precision, shape
+from lixlib.core.checks import check_same_shape, full_precision, shape
 
 BLIND = 1e-24  # a sum of two squared masks that see nothing: below it, a quotient has no digits
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lixlib.functional.checks import full_precision
+from lixlib.core.checks import full_precision
 from lixlib.functional.norms import unit
 from lixlib.functional.pooling import pool_to_smaller
 

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, full_precision, shape
+from lixlib.core.checks import check_same_shape, full_precision, shape
 
 FLOOR = math.log(1e-6)  # of the variance
 

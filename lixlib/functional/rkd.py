@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_batch, full_precision
+from lixlib.core.checks import check_same_batch, full_precision
 
 
 @full_precision

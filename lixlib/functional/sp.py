@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_batch, full_precision
+from lixlib.core.checks import check_same_batch, full_precision
 from lixlib.functional.norms import FLOOR
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, full_precision, shape
+from lixlib.core.checks import check_same_shape, full_precision, shape
 
 
 @full_precision

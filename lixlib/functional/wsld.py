@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lixlib.functional.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
 from lixlib.functional.softmax import blank_, cross_entropy, soften, softmax
 
 

@@ -5,12 +5,12 @@ from typing import Annotated
 from annotated_types import Interval, MinLen
 from torch import nn
 
-from lixlib.functional.checks import check_choice
+from lixlib.core.checks import check_choice
+from lixlib.core.options import check, of, shown
+from lixlib.core.output import Output, call, x_channels
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
-from lixlib.nets.output import Output, call, x_channels
 from lixlib.nets.sne_roadseg import SNERoadSeg
-from lixlib.options import check, of, shown
 
 NETWORKS = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
 

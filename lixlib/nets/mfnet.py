@@ -8,9 +8,9 @@ from annotated_types import Interval
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
+from lixlib.core.options import checked
+from lixlib.core.output import Output
 from lixlib.nets import inputs
-from lixlib.nets.output import Output
-from lixlib.options import checked
 
 STRIDE = 16
 RGB_WIDTHS = (16, 48, 48, 96, 96)

@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
+from lixlib.core.options import checked
+from lixlib.core.output import Output
 from lixlib.nets import inputs, pretrained
 from lixlib.nets.mit import MiT, maps, tokens
-from lixlib.nets.output import Output
-from lixlib.options import checked
 
 STRIDE = 32
 STAGES = (1, 2, 3, 4)

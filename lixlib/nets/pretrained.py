@@ -10,7 +10,7 @@ from huggingface_hub.errors import RemoteEntryNotFoundError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lixlib.files import at_home
+from lixlib.core.files import at_home
 
 State = dict[str, Tensor]
 SHOWN = 4  # names in a message

@@ -10,10 +10,10 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lixlib.core.options import checked
+from lixlib.core.output import Output
 from lixlib.nets import inputs, pretrained
-from lixlib.nets.output import Output
 from lixlib.nets.resnet import ResNet
-from lixlib.options import checked
 
 STRIDE = 32
 STAGES = (1, 2, 3, 4, 5)
@@ -121,7 +121,7 @@ class SNERoadSeg(nn.Module, PyTorchModelHubMixin):
     Architecture of hlwang1124/SNE-RoadSeg: the sum goes on in the RGB encoder, X's encoder never sees RGB. With
     resnet152 the encoders have 116,281,344 parameters with a one-channel X, 116,287,616 with three, 58,143,808 without;
     the whole network 201,317,376 + 579 C, 201,323,648 + 579 C and 143,179,840 + 579 C. Normals as X:
-    `lixlib.data.normals`.
+    `lixlib.data.x.normals`.
 
     Args:
         num_classes: C, the channels of the logits.

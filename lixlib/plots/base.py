@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-STYLE = Path(__file__).parents[1] / "lix.mplstyle"
+STYLE = Path(__file__).parent / "lix.mplstyle"
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def curves(logs: Mapping[str, Sequence[Mapping]], keys: Sequence[str] = ("mIoU",
     """Entries of training logs by epoch: one panel a key, one line a run; mIoU in %.
 
     Args:
-        logs: rows of `lixlib.train.fit` by the name of the run; a run without a key has no line in its panel.
+        logs: rows of `lixlib.training.fit` by the name of the run; a run without a key has no line in its panel.
 
     Raises:
         ValueError: no run has one of the keys.

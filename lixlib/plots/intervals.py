@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from lixlib.lab.results import Runs, gains
+from lixlib.lab.statistics import compare_with
 from lixlib.plots.base import new_figure, style
-from lixlib.results import Runs, gains
-from lixlib.significance import compare_with
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Estimate:
 
 
 def estimates(runs: Runs, rival: str, *, metric: str = "mIoU") -> dict[str, Estimate]:
-    """The rows of `forest` for every variant against one of them, in points: `lixlib.significance.compare_with`.
+    """The rows of `forest` for every variant against one of them, in points: `lixlib.lab.statistics.compare_with`.
 
     Thick bars are pooled intervals, thin lines a variant's own; filled is what the corrected pooled test sees at 5 %.
     Variants without runs have none; nor have any where the rival has no runs.

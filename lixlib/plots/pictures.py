@@ -9,8 +9,8 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from lixlib.core.sample import IGNORE
 from lixlib.data.classes import Classes
-from lixlib.data.sample import IGNORE
 from lixlib.plots.base import new_figure, style
 
 # who_is_right: a pixel where both, the first alone, the second alone, or neither is right

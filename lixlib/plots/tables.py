@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from statistics import mean, stdev
 
+from lixlib.lab.results import METRICS, Runs, gap_closed
+from lixlib.lab.statistics import compare_with, verdict
 from lixlib.plots.base import signed
-from lixlib.results import METRICS, Runs, gap_closed
-from lixlib.significance import compare_with, verdict
 
 
 def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: str = "distilled student") -> str:
@@ -81,7 +81,7 @@ def gain_table(
     """Variants against one of them as a Markdown table: score, gain paired by seed, 95 % interval, verdict.
 
     The interval is that of the pooled test where a variant has all seeds of the rival, else of the variant's own; a
-    verdict is corrected for all variants of the table (`lixlib.significance`). A dash stands for what is missing.
+    verdict is corrected for all variants of the table (`lixlib.lab.statistics`). A dash stands for what is missing.
 
     Args:
         variants: the rows; where not given, all of `runs`. The teacher and the student alone get no verdict.

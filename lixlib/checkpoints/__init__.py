@@ -1,0 +1,201 @@
+"""Weights as safetensors, with the recipe in the file's metadata; nothing is ever unpickled."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import safetensors.torch
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from lixlib import nets
+from lixlib.core.files import at_home, write_atomically
+from lixlib.lab.line import Told
+from lixlib.nets.pretrained import mismatch
+
+CHECKPOINTS = Path(__file__).parent
+Side = Annotated[int, Field(ge=1, le=2**16)]
+
+
+class Description(BaseModel):
+    """What a weights file must say of its network; anything else that it says is kept."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    network: str
+    num_classes: Annotated[int, Field(ge=1, le=255)]  # 255 is the label of ignored pixels
+    x_channels: Literal[1, 3] | None
+    options: dict[str, Any]
+    classes: list[str] | tuple[str, ...]
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)] | tuple[Side, Side]
+    recipe: Told = Told()
+
+
+REQUIRED = tuple(name for name, field in Description.model_fields.items() if field.is_required())
+
+
+def shipped(name: str) -> Path:
+    """The file of weights that come with the library, e.g. "toydrive-mfnet-lix".
+
+    Raises:
+        FileNotFoundError: no such weights; the message lists those that come with it.
+    """
+    path = CHECKPOINTS / f"{name}.safetensors"
+    if not path.is_file():
+        existing = ", ".join(sorted(file.stem for file in CHECKPOINTS.glob("*.safetensors")))
+        raise FileNotFoundError(f"no weights {name!r} come with lixlib: it has {existing or 'none'}")
+    return path
+
+
+def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) -> None:
+    """Save a network's weights and what one must know to use them.
+
+    Args:
+        recipe: at least `network`, `num_classes`, `x_channels`, `options` (of `nets.build`), `classes` and `size`.
+        half: store floating-point weights as float16.
+
+    Raises:
+        ValueError: the recipe lacks one of these, or one has a wrong value.
+        OSError: the file cannot be written.
+    """
+    check_description(recipe, f"the recipe of {path}")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in plain_state(net).items()}
+    if half:
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    # as bytes: safetensors' own file would have temporary names and permissions of its own
+    content = safetensors.torch.save(state, {"recipe": json.dumps(recipe, allow_nan=False)})
+    write_atomically(Path(path), lambda temporary: temporary.write_bytes(content))
+
+
+def plain_state(net: nn.Module) -> dict[str, Tensor]:
+    """The state of a network by the names of its own parameters, whether it is compiled or wrapped for several GPUs."""
+    while hasattr(net, "_orig_mod") or isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        net = net._orig_mod if hasattr(net, "_orig_mod") else net.module
+    return {name.replace("_orig_mod.", ""): tensor for name, tensor in net.state_dict().items()}
+
+
+def check_description(recipe: object, where: str) -> None:
+    """Raise a ValueError that names the place and the first wrong entry, unless this describes a network."""
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{where} is of type {type(recipe).__name__}, and a JSON object is needed")
+    missing = [key for key in REQUIRED if key not in recipe]
+    if missing:
+        raise ValueError(f"{where} is not complete (missing: {', '.join(missing)})")
+    try:
+        Description.model_validate(recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(str(part) for part in first["loc"][: 1 if first["loc"][0] in ("classes", "size") else None])
+        found = repr(recipe[first["loc"][0]])
+        raise ValueError(f"{where} has a wrong {entry!r}: {first['msg'].lower()}, found {found[:80]}") from error
+    classes = recipe["classes"]
+    if len(classes) != recipe["num_classes"] or len(set(classes)) < len(classes):
+        raise ValueError(
+            f"{where} has a wrong 'classes': {recipe['num_classes']} different names are needed, one for each class, "
+            f"found {len(set(classes))} in a list of {len(classes)}"
+        )
+
+
+def hub_config(recipe: dict) -> dict:
+    """What config.json of a network on the Hugging Face hub must say, for `load` and for the network's from_pretrained.
+
+    net, recipe = load("weights.safetensors"); net.push_to_hub("me/name", config=hub_config(recipe))
+    """
+    return {**recipe, **recipe["options"]}
+
+
+def load(source: Path | str) -> tuple[nn.Module, dict]:
+    """Build the network that weights describe, in eval mode and float32, and return it with its recipe.
+
+    Args:
+        source: a file that `save` wrote, or the folder of a run; a folder that the network's save_pretrained wrote, or
+            the name of a repository on the Hugging Face hub to which it was pushed, e.g. "me/name" (both with
+            `hub_config`).
+
+    Raises:
+        FileNotFoundError: no such file, folder or repository.
+        ValueError: the file is no safetensors file of ours, its recipe lacks an entry or has a wrong one, or its
+            tensors do not fit the network that it names.
+    """
+    path, config = _find(source)
+    with path.open("rb"):  # what cannot be read is of the right kind, perhaps
+        pass
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no safetensors file ({error})") from error
+    where = f"the recipe in {config or f'the metadata of {path}'}"
+    try:
+        text = config.read_text(encoding="utf-8") if config else metadata.get("recipe", "{}")
+        recipe = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, or no JSON
+        raise ValueError(f"{where} is no JSON ({error}): save the network again") from error
+    try:
+        check_description(recipe, where)
+    except ValueError as error:
+        advice = "with config=lixlib.checkpoints.hub_config(recipe)" if config else "with lixlib.checkpoints.save"
+        raise ValueError(f"{error}: save it {advice}") from error
+    try:
+        nets.check_options(recipe["network"], recipe["options"])
+        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read a file, or the network, that it names
+            raise ValueError("its encoders start from other weights, and all are needed here")
+        net = nets.build(
+            recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
+        )
+        _fill(net, state)
+    except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
+        raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
+    return net.to(memory_format=torch.channels_last).eval(), recipe
+
+
+def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give a network all its weights, each of its kind and finite."""
+    own = net.state_dict()
+    for name, tensor in state.items():
+        if name in own and tensor.is_floating_point() != own[name].is_floating_point():
+            raise ValueError(f"{name} is of type {tensor.dtype}, expected {own[name].dtype}")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name} holds numbers that are not finite: the training failed, or the file is damaged")
+    try:
+        net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+    except RuntimeError as error:  # which names all that differ
+        raise ValueError(f"it {mismatch(own, state)}") from error
+
+
+def _find(source: Path | str) -> tuple[Path, Path | None]:
+    """The file of tensors, and the config.json beside it where it is one of the hub."""
+    if not str(source):
+        raise ValueError("the name of the weights is empty: give a file, a folder, or a name of the Hugging Face hub")
+    path = at_home(source)
+    if path.is_file():
+        return path, None
+    names = ("model.safetensors", "config.json")
+    if (path / "weights.safetensors").is_file():  # the folder of a run
+        return path / "weights.safetensors", None
+    if path.is_dir():
+        absent = [name for name in names if not (path / name).is_file()]
+        if absent:
+            raise FileNotFoundError(f"no {absent[0]} in {path}: write such a folder by the network's save_pretrained")
+        return path / names[0], path / names[1]
+    # a repository of the hub is owner/name
+    if path.is_absolute() or len(path.parts) != 2 or path.suffix == ".safetensors":
+        raise FileNotFoundError(f"no weights file {source}")
+    log = logging.getLogger("huggingface_hub")
+    before = log.level
+    log.setLevel(logging.ERROR)  # else every repeated try is told
+    try:
+        tensors, config = (Path(hf_hub_download(path.as_posix(), name)) for name in names)
+    except (OSError, HFValidationError, EntryNotFoundError) as error:
+        raise FileNotFoundError(
+            f"no weights {source}: no such file or folder, and none of the Hugging Face hub ({error})"
+        ) from error
+    finally:
+        log.setLevel(before)
+    return tensors, config

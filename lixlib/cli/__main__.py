@@ -1,0 +1,3 @@
+from lixlib.cli import main
+
+main()

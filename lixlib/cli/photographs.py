@@ -1,0 +1,202 @@
+"""Photographs coloured by class, in little memory; no file but results of earlier calls is ever replaced."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor, nn
+
+from lixlib.core.files import at_home, write_atomically
+from lixlib.data.classes import TABLES, Classes
+from lixlib.data.images import open_photo
+from lixlib.nets import call
+
+OPACITY = 0.6  # of the colours over the photograph
+STRIP = 2**15  # pixels that are worked on at once: what they need stays in a processor's cache
+SOFTWARE = "lix predict"  # in the PNG files that are written: by it they are known again
+
+
+def colour(plan: Sequence[tuple[Path, Path]], net: nn.Module, size: tuple[int, int], classes: Classes) -> int:
+    """Colour photographs by class, and print the name of every result; one that fails does not stop the others.
+
+    Args:
+        plan: every photograph and its result, as `pair` gives them.
+        size: (H, W) that the network was trained at.
+
+    Returns:
+        How many failed; why is printed to stderr.
+    """
+    failures, written = 0, set()
+    for image, target in plan:
+        try:
+            photo = open_photo(image)
+            picture = draw_labels(photo, predict_labels(net, photo, size), classes)
+            if _marks(target) & written:  # on a file system that takes two names for one
+                raise ValueError(f"{target} holds the result of another photograph: rename {image}")
+            info = PngInfo()
+            info.add_text("Software", SOFTWARE)
+            # more effort makes a photograph 15 % smaller, and takes five times as long
+            write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1))  # noqa: B023
+            written |= _marks(target)
+            say(str(target), sys.stdout)
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:  # torch lacks memory with a RuntimeError
+            failures += 1
+            say(f"lix: {'; '.join((str(error) or f'{image}: too little memory').splitlines())}", sys.stderr)
+    return failures
+
+
+def pair(images: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, Path]], list[Path]]:
+    """Every photograph with the path of its result, NAME_labels.png in `out` or beside it; and the results among them.
+
+    Results of earlier calls are no photographs; they may be replaced, and nothing else.
+
+    Raises:
+        ValueError: two results would be one file, or would replace a photograph or a file that is no result.
+        OSError: the folder cannot be made.
+    """
+    out = out and at_home(out)
+    results = [image for image in images if is_result(image)]
+    photos = [image for image in images if image not in results]
+    given = {mark: photo for photo in photos for mark in _marks(photo)}
+    plan, taken = [], {}
+    for photo in photos:
+        target = (out or photo.parent) / f"{photo.stem}_labels.png"
+        for mark in _marks(target):
+            twin, other = taken.setdefault(mark, photo), given.get(mark)
+            if twin is not photo:
+                raise ValueError(
+                    f"{twin} and {photo} have the same name, and one result would replace the other: rename one"
+                )
+            if other is not None:
+                raise ValueError(f"the result of {photo} would replace the photograph {other}: give --out a folder")
+        if os.path.lexists(target) and not is_result(target):
+            raise ValueError(f"{target} is there and no result of `lix predict`: move it away, or give --out a folder")
+        plan.append((photo, target))
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"--out {out} is a file: give a folder")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"cannot make the folder {out}: {error.strerror}") from error
+    return plan, results
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is a picture that `colour` has written."""
+    with suppress(OSError, ValueError):
+        if path.is_file():  # a pipe would wait for ever
+            with path.open("rb") as file:
+                head = file.read(1024)
+            return head.startswith(b"\x89PNG") and b"tEXtSoftware\0" + SOFTWARE.encode() in head
+    return False
+
+
+def class_table(names: tuple[str, ...]) -> Classes:
+    """The table that holds the colours of these classes.
+
+    Raises:
+        ValueError: no data set has these classes.
+    """
+    for table in TABLES:
+        if table.names == names:
+            return table
+    raise ValueError(f"no colours are known for the classes {', '.join(names)}")
+
+
+@torch.no_grad()
+def predict_labels(net: nn.Module, photo: Image.Image, size: tuple[int, int]) -> Tensor:
+    """The class of every pixel of a photograph, computed at `size` (H, W) as in training.
+
+    **Shapes**: -> (height, width) uint8 of the photograph.
+    """
+    device = next(net.parameters()).device
+    small = np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    rgb = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
+    return largest(call(net, rgb).logits, (photo.height, photo.width)).cpu()
+
+
+def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """The channel that is largest at every pixel after bilinear resizing (align_corners False), in strips of rows.
+
+    It is `F.interpolate(logits, size, mode="bilinear").argmax(1)[0]` without C floats for every pixel: first all rows
+    are resized across, then the two rows above and below every new one are blended, as torch does it.
+
+    **Shapes**: logits (1, C, h, w), C <= 256 -> (*size) uint8.
+    """
+    height, width = size
+    across = F.interpolate(logits, size=(logits.shape[-2], width), mode="bilinear")[0]
+    place = (torch.arange(height, device=logits.device) + 0.5) * (across.shape[1] / height) - 0.5
+    place = place.clamp(min=0)
+    above = place.long().clamp(max=across.shape[1] - 1)
+    below = (above + 1).clamp(max=across.shape[1] - 1)
+    share = (place - above).clamp(max=1)[:, None].to(logits.dtype)
+    found = torch.empty(size, dtype=torch.uint8, device=logits.device)
+    for rows in _strips(height, width):
+        blended = across[:, above[rows]] * (1 - share[rows]) + across[:, below[rows]] * share[rows]
+        found[rows] = blended.max(0).indices
+    return found
+
+
+def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes) -> Image.Image:
+    """The photograph under the colours of its labels, and below it a legend of the classes that occur.
+
+    **Shapes**: labels (height, width) uint8.
+    """
+    colours = Image.fromarray(labels.numpy())
+    occurring = [i for i, count in enumerate(colours.histogram()) if count]
+    colours.putpalette(classes.colours.tobytes())
+    line = min(max(16, photo.width // 40), 400)
+    font = ImageFont.load_default(0.7 * line)
+    entries = [(classes.names[i], tuple(map(int, classes.colours[i]))) for i in occurring]
+    places, x, y = [], 0, 0
+    for name, _ in entries:
+        width = int(1.5 * line + font.getlength(name))
+        if x and x + width > photo.width:
+            x, y = 0, y + line
+        places.append((x, y))
+        x += width
+    picture = Image.new("RGB", (photo.width, photo.height + y + line), "white")
+    for rows in _strips(photo.height, photo.width):
+        box = (0, rows.start, photo.width, min(rows.stop, photo.height))
+        picture.paste(Image.blend(photo.crop(box), colours.crop(box).convert("RGB"), OPACITY), box)
+    draw = ImageDraw.Draw(picture)
+    for (x, y), (name, colour) in zip(places, entries, strict=True):
+        top = photo.height + y
+        draw.rectangle((x + 0.2 * line, top + 0.2 * line, x + 0.8 * line, top + 0.8 * line), fill=colour)
+        draw.text((x + line, top + line / 2), name, fill="black", font=font, anchor="lm")
+    return picture
+
+
+def say(text: str, stream: TextIO | None) -> None:
+    """Print a line, whatever the stream takes: letters that it lacks are escaped, and nobody need read it."""
+    if stream is None:
+        return
+    try:
+        encoding = stream.encoding or "ascii"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except (OSError, ValueError):  # whoever read it has gone, or the disk is full, or the stream is closed
+        with suppress(OSError, ValueError):  # what is left in the stream's memory would fail again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _strips(height: int, width: int) -> list[slice]:
+    rows = max(1, STRIP // width)
+    return [slice(top, top + rows) for top in range(0, height, rows)]
+
+
+def _marks(path: Path) -> set:
+    """What says that two paths are one file: where they lead, and on the disk its number."""
+    marks = {os.path.realpath(path)}
+    with suppress(OSError, ValueError):
+        found = path.stat()
+        marks.add((found.st_dev, found.st_ino))
+    return marks

@@ -1,0 +1,1 @@
+"""What every room stands on: the types that are passed around, their checks, and files."""

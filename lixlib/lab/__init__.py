@@ -1,0 +1,1 @@
+"""Experiments and their numbers: a recipe, its run, a grid of runs, and what is read off their results."""

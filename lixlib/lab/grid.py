@@ -1,0 +1,406 @@
+"""`lix compare`: a grid of runs, side by side in processes of this machine or on a Dask cluster, into results."""
+
+import json
+import multiprocessing
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from tqdm import tqdm
+
+from lixlib.core.devices import choose_device
+from lixlib.core.files import at_home
+from lixlib.distillers import METHODS
+from lixlib.lab import results
+from lixlib.lab.run import LOG, Recipe, finished_line, line_of, run, runs_folder
+from lixlib.training import TrainingFailed
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+ALL_METHODS = ("teacher", "student", *(name for name in METHODS if name != "none"))
+POLL = 0.2  # seconds between two looks at the runs
+# A line is the line of a recipe if these agree and, but for `hyper`, which the entry above holds in full, the recipe.
+TOLD_APART = ("dataset", "network", "method", "seed", "split", "size", "batch", "hyper")
+_alone = threading.Lock()  # torch's random numbers belong to the process: it trains one run at a time
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended in an error, that error in one line, and the command that repeats the run."""
+
+    recipe: Recipe
+    error: str
+    command: str
+
+
+@dataclass
+class Report:
+    """What became of a grid: the result lines of its finished runs, where they came from, and what failed."""
+
+    lines: list[dict] = field(default_factory=list)
+    trained: int = 0
+    loaded: int = 0  # finished runs of the runs folder
+    written: int = 0  # lines that were in the results
+    failures: list[Failure] = field(default_factory=list)
+
+
+class RunFailed(RuntimeError):
+    """A run's process ended in an error; the message is that error in one line."""
+
+
+def grid(
+    *,
+    datasets: Iterable[str] = ("toydrive",),
+    networks: Iterable[str] = ("mfnet",),
+    methods: Iterable[str] = ALL_METHODS,
+    seeds: Iterable[int] = (0,),
+    roots: dict[str, str] | None = None,
+    **common,
+) -> list[Recipe]:
+    """The recipes of every combination, all methods of a seed before the next seed; a shared teacher is there once.
+
+    Args:
+        roots: folder of each data set that is read from files.
+        common: what all recipes have in common, e.g. epochs or precision; `teacher` is what a teacher has different.
+
+    Raises:
+        ValueError: an unknown name, or an option that does not fit.
+    """
+    recipes = {}
+    for seed, dataset, network, method in product(seeds, datasets, networks, methods):
+        shared = {"dataset": dataset, "root": (roots or {}).get(dataset), "network": network, "seed": seed, **common}
+        if method == "teacher":
+            recipe = Recipe(**shared, method="student").of_teacher()
+        elif method == "student":
+            recipe = Recipe(**{**shared, "teacher": {}}, method="student")
+        else:
+            recipe = Recipe(**shared, method=method)
+        recipes[json.dumps([recipe.described, str(recipe.root)], sort_keys=True)] = recipe
+    return list(recipes.values())
+
+
+def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = None, root: str = "ROOT") -> str:
+    """The `lix train` line that makes this run; `root` stands for the folder of its data."""
+    words = ["lix", "train", "--dataset", recipe.dataset, "--method", recipe.method, "--seed", str(recipe.seed)]
+    default = Recipe(recipe.dataset, method=recipe.method, seed=recipe.seed).told()
+    told = recipe.told(by_name=True)
+    for option in fields(recipe):
+        value = told.get(option.name)
+        if option.name == "root":
+            words += ["--root", root] if recipe.root else []
+        elif value != default[option.name]:
+            values = value if isinstance(value, tuple | list) else [value]
+            words += [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
+    words += [] if device == "auto" else ["--device", device]
+    return (f"OMP_NUM_THREADS={threads} " if threads else "") + shlex.join(words)
+
+
+def compare(
+    recipes: Iterable[Recipe],
+    *,
+    results_dir: Path | str = "results",
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    device: str = "auto",
+) -> Report:
+    """Train the recipes that `results_dir` has no line of, and add their lines.
+
+    A teacher is trained before its students, once. A run that fails is reported and the others go on without it. What
+    is killed goes on from its checkpoints when the same grid is asked for again.
+
+    Args:
+        jobs: runs at the same time; where not given, one on a GPU, else one for every core. Several of them compute
+            with one thread each.
+        scheduler: address of a Dask scheduler whose workers shall do the runs. They and this process must see the same
+            runs folder and the same data.
+        device: see `lixlib.lab.run.run`.
+
+    Raises:
+        ValueError: no job, or a scheduler without Dask.
+    """
+    asked, results_dir = {recipe.folder: recipe for recipe in recipes}, Path(results_dir)
+    lines = dict.fromkeys(asked) | lines_of(asked.values(), results_dir)
+    for dataset, network in {(recipe.dataset, recipe.network) for recipe in asked.values() if not lines[recipe.folder]}:
+        results.check_folder(results_dir, dataset, network)
+    report = Report(written=sum(line is not None for line in lines.values()))
+    for folder, recipe in asked.items():
+        if lines[folder] is None and (line := finished_line(recipe)):
+            lines[folder] = line
+            report.loaded += 1
+            results.append(line, results_dir)
+    todo = _with_teachers({folder: recipe for folder, recipe in asked.items() if lines[folder] is None})
+    if todo:
+        with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
+            for folder, line, trained in _train_all(todo, workers, report):
+                report.trained += trained
+                report.loaded += not trained
+                if folder in lines:  # not a teacher that nobody asked for
+                    results.append(line, results_dir)
+                    lines[folder] = line
+    report.lines = [line for line in lines.values() if line]
+    return report
+
+
+def _key(line: dict) -> str:
+    recipe = {name: value for name, value in line.get("recipe", {}).items() if name not in ("hyper", "root")}
+    return json.dumps([*(line.get(name) for name in TOLD_APART), recipe, results.data_digest(line)], sort_keys=True)
+
+
+def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, dict]:
+    """The result lines that are there already, by the folder of their recipe.
+
+    Raises:
+        ValueError: a file holds something else; the message names file and line.
+    """
+    recipes = list(recipes)
+    names = {(recipe.dataset, recipe.network) for recipe in recipes}
+    paths = (Path(results_dir) / dataset / f"{network}.jsonl" for dataset, network in names)
+    written = {_key(line): line for path in paths if path.exists() for line in results.read_lines(path)}
+    found = {}
+    for recipe in recipes if written else ():
+        with suppress(OSError, ValueError):  # of data that cannot be read there is no line, and the run says why
+            found[recipe.folder] = written.get(_key(line_of(recipe)))
+    return {folder: line for folder, line in found.items() if line}
+
+
+def _teacher_of(recipe: Recipe) -> Recipe | None:
+    return None if recipe.method in ("teacher", "student") else recipe.of_teacher()
+
+
+def _with_teachers(recipes: dict[Path, Recipe]) -> dict[Path, Recipe]:
+    """The recipes by their folder, each after its teacher, also where only the teacher's line is there and no run."""
+    todo = {}
+    for folder, recipe in recipes.items():
+        teacher = _teacher_of(recipe)
+        if teacher and not finished_line(teacher):
+            todo.setdefault(teacher.folder, teacher)
+        todo.setdefault(folder, recipe)
+    return todo
+
+
+def _train_all(
+    todo: dict[Path, Recipe], workers: "_Processes | _Cluster", report: Report
+) -> Iterator[tuple[Path, dict, bool]]:
+    """Folder and line of each run when it ends, and whether it was trained; the failures go into the report."""
+    waiting, running, failed = dict(todo), {}, {}
+    updates = _updates(todo)
+    before = sum(_progress(folder, todo[folder]) * count for folder, count in updates.items())
+    teachers = {folder: teacher.folder for folder, recipe in todo.items() if (teacher := _teacher_of(recipe))}
+    # the mean rate since the start: runs end their epochs at odd moments
+    bar = tqdm(total=sum(updates.values()), initial=round(before), unit="update", smoothing=0, mininterval=1)
+
+    def fail(folder: Path, error: str) -> None:
+        failed[folder], recipe = error, todo[folder]
+        report.failures.append(Failure(recipe, error, workers.command_of(recipe, root=recipe.root)))
+        bar.write(f"{_name(recipe)}: FAILED, {error}")
+
+    with bar:
+        while waiting or running:
+            for folder in list(waiting):
+                teacher = teachers.get(folder)
+                if teacher in failed:
+                    del waiting[folder]
+                    fail(folder, f"its teacher failed: {failed[teacher]}")
+                elif len(running) < workers.jobs and teacher not in waiting and teacher not in running:
+                    running[folder] = workers.start(waiting.pop(folder))
+            for folder in [folder for folder, task in running.items() if task.done()]:
+                recipe = todo[folder]
+                try:
+                    line, trained = running.pop(folder).result()
+                except Exception as error:  # whatever it is, the other runs go on
+                    fail(folder, _one_line(error))
+                    continue
+                yield folder, line, trained
+                bar.write(f"{_name(recipe)}: {_outcome(line, trained)}")
+            ended = todo.keys() - waiting.keys() - running.keys()
+            now = sum(
+                count * (1 if folder in ended else _progress(folder, todo[folder])) for folder, count in updates.items()
+            )
+            bar.update(round(now) - bar.n)
+            if running:
+                time.sleep(POLL)
+
+
+def _outcome(line: dict, trained: bool) -> str:
+    miou = line["metrics"]["mIoU"]
+    score = "no mIoU" if miou is None else f"mIoU {100 * miou:.2f}"
+    return f"{score}, {line['seconds']:.0f} s" if trained else f"{score}, loaded"
+
+
+def _name(recipe: Recipe) -> str:
+    return f"{recipe.dataset} {recipe.network} {recipe.method}, seed {recipe.seed}"
+
+
+def _updates(todo: dict[Path, Recipe]) -> dict[Path, int]:
+    """The number of updates of each run."""
+    per_epoch: dict[str, int] = {}
+    updates = {}
+    for folder, recipe in todo.items():
+        deciding = ("dataset", "root", "size", "batch", "splits", "data", "unlabelled")
+        seen = str([getattr(recipe, name) for name in deciding])
+        if seen not in per_epoch:
+            per_epoch[seen] = _updates_an_epoch(recipe)
+        updates[folder] = per_epoch[seen] * recipe.epochs
+    return updates
+
+
+def _updates_an_epoch(recipe: Recipe) -> int:
+    """Of one pass over the data, 1 where they cannot be read, as the run itself will say.
+
+    ToyDrive's frames are rendered by this, once for all runs.
+    """
+    try:
+        for split in filter(None, recipe.splits[1:]):
+            recipe.load(split, with_x=False)
+        if recipe.unlabelled:
+            recipe.load_unlabelled()
+        return len(recipe.load(recipe.splits[0], with_x=False)) // recipe.batch
+    except (ValueError, OSError):
+        return 1
+
+
+def _progress(folder: Path, recipe: Recipe) -> float:
+    """The share of its epochs that a run has finished, as its log says."""
+    log = runs_folder() / folder / LOG
+    try:
+        return min(1, log.read_bytes().count(b"\n") / recipe.epochs)
+    except OSError:
+        return 0
+
+
+def _one_line(error: Exception) -> str:
+    text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    expected = isinstance(error, ValueError | OSError | TrainingFailed | RunFailed)
+    return text if text and expected else f"{type(error).__name__}: {text}"
+
+
+def _work(recipe: Recipe, runs: str, device: str, command: str) -> tuple[dict, bool]:
+    """One run, wherever that is; its result line, and whether it was trained."""
+    with _alone:
+        os.environ["LIX_RUNS"] = runs
+        finished = run(recipe, device=device, command=command, progress=False)
+        return finished.line, finished.trained
+
+
+def _work_of(recipe: Recipe, workers: "_Processes | _Cluster") -> tuple[Recipe, str, str, str]:
+    """The arguments of `_work`, with folders that are right in any working directory."""
+    root = recipe.root and str(at_home(recipe.root).absolute())
+    return replace(recipe, root=root), str(runs_folder().absolute()), workers.device, workers.command_of(recipe)
+
+
+class _Cluster:
+    """The workers of a Dask scheduler; a run whose worker dies is given to another one and goes on there."""
+
+    jobs = sys.maxsize  # the scheduler knows how many there are
+
+    def __init__(self, address: str, device: str):
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ValueError("a scheduler needs Dask: install it by `pip install -e '.[cluster]'`") from None
+        self.device, self.client, self.futures = device, Client(address), []
+
+    def command_of(self, recipe: Recipe, **place) -> str:
+        return command_of(recipe, device=self.device, **place)
+
+    def start(self, recipe: Recipe) -> "Future":
+        # no retries: Dask repeats what a dead worker did without, and an error of ours would come back
+        future = self.client.submit(_work, *_work_of(recipe, self), key=str(recipe.folder), pure=False)
+        self.futures.append(future)
+        return future
+
+    def __enter__(self) -> "_Cluster":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.client.cancel(self.futures)
+        self.client.close()
+
+
+class _Processes:
+    """A new process of this machine for every run."""
+
+    def __init__(self, jobs: int | None, device: str):
+        if jobs is not None and jobs < 1:
+            raise ValueError(f"jobs is {jobs}: give the number of runs at the same time, at least 1")
+        on_gpu = choose_device(device).type == "cuda"
+        self.jobs = jobs or (1 if on_gpu else _cores())
+        self.device, self.processes = device, []
+        self.threads = 1 if self.jobs > 1 else int(os.environ.get("OMP_NUM_THREADS", 0)) or None
+
+    def command_of(self, recipe: Recipe, **place) -> str:
+        return command_of(recipe, device=self.device, threads=self.threads, **place)
+
+    def start(self, recipe: Recipe) -> "_Process":
+        process = _Process(self.threads, *_work_of(recipe, self))
+        self.processes.append(process)
+        return process
+
+    def __enter__(self) -> "_Processes":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for process in self.processes:
+            process.stop()
+
+
+class _Process:
+    def __init__(self, threads: int | None, *work):
+        context = multiprocessing.get_context("spawn")
+        self.answer, answer = context.Pipe(duplex=False)
+        self.process = context.Process(target=_in_child, args=(answer, threads, *work))
+        self.process.start()
+        answer.close()
+
+    def done(self) -> bool:
+        return self.answer.poll() or not self.process.is_alive()
+
+    def result(self) -> tuple[dict, bool]:
+        try:
+            found, error = self.answer.recv()
+        except EOFError:
+            self.process.join()
+            code = self.process.exitcode
+            raise RunFailed(f"its process was killed by signal {-code}" if code < 0 else f"exit code {code}") from None
+        self.process.join()
+        if error:
+            raise RunFailed(error)
+        return found
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join(timeout=10)
+        self.process.kill()
+
+
+def _in_child(answer: Connection, threads: int | None, *work) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then stops this process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and it tidies up
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        answer.send((_work(*work), None))
+    except Exception as error:
+        answer.send((None, _one_line(error)))
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

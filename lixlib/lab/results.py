@@ -1,0 +1,268 @@
+"""Result lines: one run, one line of JSON, in results/<dataset>/<network>.jsonl; and what is read off many of them."""
+
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from lixlib.core.files import make_folder, one_at_a_time, read_json_lines, write_json_lines
+
+METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
+# what makes two lines the same run: a new line replaces the old one
+IDENTITY = (
+    *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "recipe"),
+    "data_digest",
+)
+# the digest of lines of before it was told; of images from files nobody knows which they were
+RENDERED_BEFORE = "renderer 5"
+BEFORE = {"toydrive": RENDERED_BEFORE}
+# How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages). Its sizes are not known:
+# SNE-RoadSeg's for KITTI, what the same group takes for images of 16:9 and of 2:1; elsewhere the data set's own.
+PAPER_EPOCHS = 500
+PAPER_BATCH = {"sne-roadseg": 3}
+PAPER_SIZE = {
+    **{"vkitti2": (384, 1248), "kitti": (384, 1248), "nuimages": (352, 640), "cityscapes": (512, 1024)},
+    **{"toydrive": (96, 320), "camvid": (360, 480), "potholes": (1030, 1720)},
+}
+# what two students share whose scores may stand in one table
+SCHEDULE = ("split", "size", "epochs", "updates", "batch")
+# the methods of the paper's Tables I-III, in their order, by what they distil, and how one writes them
+FAMILIES = {
+    "baseline": {"teacher": "teacher", "student": "student"},
+    "logit": {"kd": "KD", "cwkd": "CWKD", "dkd": "DKD", "dist": "DIST", "wsld": "WSLD", "dwld": "DWLD"},
+    "feature": {
+        **{"at": "AT", "fitnet": "FitNet", "ft": "FT", "nst": "NST", "rkd": "RKD", "sp": "SP", "vid": "VID"},
+        **{"maskd": "MasKD", "diffkd": "DiffKD", "afdcd": "Af-DCD", "pad": "PAD", "arfd": "ARFD"},
+    },
+    "both": {"lix": "LIX"},
+}
+# what the paper says of its own two terms; a run with anything else in their place is ours
+PUBLISHED = {
+    "dwld": {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0},
+    "arfd": {"samples": "positions"},
+}
+
+
+class _Names(dict):
+    """A method of one's own is written as it is called."""
+
+    def __missing__(self, method: str) -> str:
+        return method
+
+
+NAMES = _Names({method: name for family in FAMILIES.values() for method, name in family.items()})
+
+Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
+
+
+def scored(scores: dict, names: tuple[str, ...]) -> dict:
+    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null for what cannot be scored."""
+    pairs = zip(names, scores["IoU"], scores["F1"], strict=True)
+    return {
+        "metrics": {name: _number(scores[name]) for name in METRICS},
+        "per_class": {name: [_number(value) for value in values] for name, *values in pairs},
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def provenance(device: torch.device) -> dict:
+    """Hardware, versions and commit of this process."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # others round differently: ATEN_CPU_CAPABILITY
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("torch", "numpy", "kornia")},
+        },
+        "commit": _commit(),
+    }
+
+
+def is_reduced(line: dict) -> bool:
+    """Whether a run had smaller images, smaller batches or fewer epochs than the paper's; stopping early is no cut."""
+    batch = 8 if line["dataset"] == "nuimages" else PAPER_BATCH.get(line["network"], 8)
+    epochs = (line.get("recipe") or {}).get("epochs") or line["epochs"]
+    smaller = any(side < full for side, full in zip(line["size"], PAPER_SIZE.get(line["dataset"], (0, 0)), strict=True))
+    return epochs < PAPER_EPOCHS or line["batch"] < batch or smaller
+
+
+def data_digest(line: dict) -> str | None:
+    """The digest of a line's data; None where the line is older than digests and its data can have been any."""
+    return line.get("data_digest") or BEFORE.get(line["dataset"])
+
+
+def identity(line: dict) -> str:
+    """What two lines have in common if and only if they are the same run."""
+    return _key({**line, "data_digest": data_digest(line)}, *IDENTITY)
+
+
+def append(line: dict, root: Path | str = "results") -> Path:
+    """Add a line to its file, in place of an earlier line of the same run."""
+    path = Path(root) / line["dataset"] / f"{line['network']}.jsonl"
+    with one_at_a_time(path.parent):  # two trainings may end at the same moment
+        lines = read_lines(path) if path.exists() else []
+        write_json_lines(path, [*(other for other in lines if identity(other) != identity(line)), line])
+    return path
+
+
+def check_folder(root: Path | str, dataset: str, network: str) -> None:
+    """Raise before anything is trained what `append` would raise afterwards.
+
+    Raises:
+        OSError: the folder cannot be made or be written to.
+        ValueError: a line that is there is none.
+    """
+    path = make_folder(Path(root) / dataset) / f"{network}.jsonl"
+    if path.exists():
+        read_lines(path)
+
+
+def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[dict]:
+    """All lines of a data set and network.
+
+    Raises:
+        FileNotFoundError: no such results; the message says how to make them.
+        ValueError: as `read_lines`.
+    """
+    path = Path(root) / dataset / f"{network}.jsonl"
+    others = "" if network == "mfnet" else f" --networks {network}"
+    return read_lines(there(path, f"lix compare --datasets {dataset}{others} --results {root}"))
+
+
+def there(path: Path, command: str) -> Path:
+    """The path itself, if there is such a file or folder of results.
+
+    Raises:
+        FileNotFoundError: there is none; the message names the command that makes it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no results in {path}: make them by `{command}`")
+    return path
+
+
+def read_lines(path: Path) -> list[dict]:
+    """The result lines of a file, each with all fields that every run has; `reduced` by today's rule.
+
+    Raises:
+        ValueError: a line is no result line; the message names file, line and field.
+    """
+    from lixlib.lab.line import problem_of  # here, because it takes long to import, and most only look
+
+    lines = read_json_lines(path)
+    for number, line in enumerate(lines, start=1):
+        if problem := problem_of(line):
+            raise ValueError(f"{path}, line {number} {problem}; mend or delete that line")
+    return [line | {"reduced": is_reduced(line)} for line in lines]
+
+
+def gap_closed(teacher: float, student: float, distilled: float) -> float | None:
+    """The share of the way from the student to its teacher that distillation went; None where there is no way to go."""
+    return (distilled - student) / (teacher - student) if teacher > student else None
+
+
+def one_schedule(lines: Iterable[dict], epochs: int | None = None) -> list[dict]:
+    """The lines that may stand in one table: students of one split, size and schedule, and the teachers of these.
+
+    Of several schedules it is the one with the most methods, and of these the one with the most runs.
+
+    Args:
+        epochs: of the schedule; None: any.
+    """
+    schedules: dict[str, list[dict]] = {}
+    for line in lines:
+        if epochs is None or line["method"] == "teacher" or line["epochs"] == epochs:
+            schedules.setdefault(_key(line, *SCHEDULE), []).append(line)
+    students = [[line for line in group if line["method"] != "teacher"] for group in schedules.values()]
+    group = max(students, key=lambda group: (len({line["method"] for line in group}), len(group)), default=[])
+    taught = {_key(line, "split", "size") + str(_epochs_of_teacher(line)) for line in group}
+    teachers = [line for group in schedules.values() for line in group if line["method"] == "teacher"]
+    return [line for line in teachers if _key(line, "split", "size") + str(line["epochs"]) in taught] + group
+
+
+def by_method(lines: Iterable[dict], epochs: int | None = None) -> dict[str, dict[int, dict]]:
+    """The lines of `one_schedule` by method, in the paper's order, and by seed.
+
+    A method that was run with several options is there once, with those of its newest line.
+    """
+    runs: dict[str, dict[str, dict[int, dict]]] = {}
+    newest: dict[str, str] = {}
+    for line in one_schedule(lines, epochs):
+        runs.setdefault(line["method"], {}).setdefault(_key(line, "hyper"), {})[line["seed"]] = line
+        newest[line["method"]] = _key(line, "hyper")
+    chosen = {method: variants[newest[method]] for method, variants in runs.items()}
+    order = [*NAMES, *(method for method in chosen if method not in NAMES)]
+    return {method: dict(sorted(chosen[method].items())) for method in order if method in chosen}
+
+
+def gains(runs: Runs, method: str, *, against: str = "student", metric: str = "mIoU") -> dict[int, float]:
+    """A method's score minus that of another method (the student alone), in points, by every seed that both have."""
+    ours, theirs = runs.get(method, {}), runs.get(against, {})
+    return {s: 100 * (ours[s]["metrics"][metric] - theirs[s]["metrics"][metric]) for s in ours if s in theirs}
+
+
+def class_gains(runs: Runs, method: str, *, against: str = "student") -> dict[str, float]:
+    """The gain in IoU by class, in points: the mean over the seeds that both have; NaN where a class never occurs."""
+    pairs = [(line, runs[against][s]) for s, line in runs.get(method, {}).items() if s in runs.get(against, {})]
+    found: dict[str, list[float]] = {}
+    for pair in pairs:
+        for name in pair[0]["per_class"]:
+            after, before = (line["per_class"][name][0] for line in pair)
+            found.setdefault(name, []).extend([] if None in (after, before) else [100 * (after - before)])
+    return {name: sum(values) / len(values) if values else math.nan for name, values in found.items()}
+
+
+def shares(runs: Runs, method: str, metric: str = "mIoU") -> dict[int, float | None]:
+    """`gap_closed` of a method, by every seed for which there are a teacher and a student, too."""
+    teacher, student, distilled = (runs.get(name, {}) for name in ("teacher", "student", method))
+    seeds = [seed for seed in distilled if seed in student and seed in teacher]
+    return {s: gap_closed(*(each[s]["metrics"][metric] for each in (teacher, student, distilled))) for s in seeds}
+
+
+def title(line: dict) -> str:
+    """How the method of a run is written; the paper's own methods say whose form it was.
+
+    "LIX, as published" (or DWLD, ARFD) ran with what the paper says: the jointly trained controller, the kl elements, W
+    from 1 to 10; positions as samples. "LIX, ours" differs in at least one of them.
+    """
+    method, options = line["method"], line["hyper"]
+    if method == "lix":
+        parts = {"dwld": options.get("logit") or {}, "arfd": options.get("feature") or {}}
+    elif method in PUBLISHED:
+        parts = {method: options}
+    else:
+        return NAMES.get(method, method)
+    told = {part: {**PUBLISHED[part], **used} for part, used in parts.items()}
+    published = all(told[part][name] == value for part in told for name, value in PUBLISHED[part].items())
+    return f"{NAMES[method]}, {'as published' if published else 'ours'}"
+
+
+def _epochs_of_teacher(line: dict) -> int:
+    return line.get("recipe", {}).get("teacher", {}).get("epochs", line["epochs"])
+
+
+def _key(line: dict, *names: str) -> str:
+    # as it reads in the file, where a tuple is a list
+    return json.dumps([line.get(name) for name in names], sort_keys=True)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor()}, {torch.get_num_threads()} threads"
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,336 @@
+"""The training loop: SGD, polynomial decay, early stopping, and checkpoints from which a killed run goes on."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import torch
+from annotated_types import Interval
+from torch import Tensor, nn
+from torch.distributed import is_torchelastic_launched
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from tqdm.auto import tqdm
+
+from lixlib.core.devices import Device, Precision, check_precision, choose_device
+from lixlib.core.options import Epochs, Positive, Seed, Weight, check_fields
+from lixlib.core.output import call
+from lixlib.core.sample import IGNORE, Sample, collate
+from lixlib.distillers import Distiller, Stage
+from lixlib.metrics import confusion_matrix, scores
+from lixlib.training.checkpoint import Checkpoint, what_is_trained
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Args:
+        epochs: passes over the training images.
+        batch: images an update; the last, incomplete batch of an epoch is dropped.
+        lr: initial rate of SGD; it falls to 0 as (1 - t) ** power over the updates.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        power: of the polynomial decay.
+        patience: stop after that many epochs without a better validation mIoU and go back to the best one; 0 never
+            stops early and keeps the last weights.
+        seed: of the order of the images, the augmentation and every other random choice of the loop.
+    """
+
+    epochs: Epochs = 40
+    batch: Annotated[int, Interval(ge=1, le=2**16)] = 8
+    lr: Positive = 0.02
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
+    weight_decay: Weight = 5e-4
+    power: Weight = 0.9
+    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+    seed: Seed = 0
+
+    def __post_init__(self):
+        check_fields(self)
+
+
+class TrainingFailed(RuntimeError):
+    """The loss stopped being a finite number."""
+
+
+def launch(device: Device = "auto", precision: Precision = "32-true") -> "Fabric":
+    """The device and number format of a training; where torchrun started this process, together with the others.
+
+    Args:
+        device: see `lixlib.core.devices.choose_device`.
+        precision: 32-true; or bf16-mixed, and on a GPU 16-mixed, for automatic mixed precision.
+
+    Raises:
+        ValueError: no such device, or a number format that it does not compute in.
+    """
+    kind = choose_device(device)
+    check_precision(precision, kind)
+    from lightning_fabric import Fabric  # here, because it takes longer to import than torch, and most only look
+
+    if not is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+        return Fabric(accelerator=kind.type, devices=1, precision=precision)
+    processes, on_machine = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    machines = processes // on_machine
+    options = {"devices": on_machine, "num_nodes": machines, "strategy": "ddp", "precision": precision}
+    fabric = Fabric(accelerator=kind.type, **options)
+    fabric.launch()
+    return fabric
+
+
+def fit(
+    distiller: Distiller | Stage,
+    train: Dataset,
+    schedule: Schedule,
+    *,
+    folder: Path | str,
+    validation: Dataset | None = None,
+    augment: nn.Module | None = None,
+    fabric: "Fabric | None" = None,
+    observe: Callable[[int, Distiller], dict] | None = None,
+    progress: bool = True,
+) -> list[dict]:
+    """Train the distiller's student by the sum of its loss terms; return the log, one row an epoch.
+
+    `folder` receives log.jsonl and checkpoint.pt, renamed into place after every epoch. If a checkpoint is there, the
+    run goes on after its last epoch; a damaged one is set aside (`lixlib.training.checkpoint`). Every epoch draws its
+    randomness from (seed, epoch) alone, so that on a CPU the result is bit-identical to that of a run that was never
+    killed.
+
+    In N processes (`launch`) each takes its N-th part of every batch and the gradients are averaged. Three things
+    differ from one process: batch norm normalises each part by itself (the first process's running statistics are
+    kept), a mean over valid pixels is taken in each part before the average over the parts, and each process draws its
+    own augmentation. The first process alone validates, observes and writes.
+
+    Args:
+        observe: called with the number of every finished epoch and the distiller in evaluation mode; what it returns is
+            added to the epoch's row.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: fewer images than one batch, no label in the images to learn from or to validate by, a batch that
+            N processes cannot share, patience without a validation set, or a checkpoint of another training in the
+            folder.
+        TrainingFailed: the loss is not finite; the message names the step, the term and the images that caused it.
+    """
+    folder = Path(folder)
+    check_training(train, schedule.batch)
+    if isinstance(distiller, Distiller):
+        check_split(train, "training")
+    if validation is not None:
+        check_split(validation, "validation")
+    if schedule.patience and validation is None:
+        raise ValueError("early stopping (patience) needs a validation set: give one, or set patience to 0")
+    fabric = fabric or launch("cpu")
+    if schedule.batch % fabric.world_size:
+        raise ValueError(
+            f"{fabric.world_size} processes cannot share a batch of {schedule.batch} equally: "
+            "choose a batch size that the number of processes divides"
+        )
+    distiller.to(memory_format=torch.channels_last)
+    steps = len(train) // schedule.batch
+    updates = steps * schedule.epochs
+    optimizer = sgd(distiller, schedule)
+    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / updates) ** schedule.power)
+    model, optimizer = fabric.setup(distiller, optimizer)
+    is_first = fabric.is_global_zero
+    about = what_is_trained(distiller, schedule, train)
+    with fabric.rank_zero_first():  # it sets a damaged file aside
+        run = Checkpoint(folder, distiller, optimizer, decay, about=about, steps=steps, writes=is_first)
+    silent = not (progress and is_first)
+
+    with (
+        tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=silent) as bar,
+        _Seen(distiller) as seen,
+    ):
+        while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
+            start = time.perf_counter()
+            torch.manual_seed(schedule.seed * 100_003 + run.epoch)
+            model.train()
+            sums: dict[str, Tensor] = {}
+            previous = None
+            batches = _Share(train, schedule.batch, fabric.global_rank, fabric.world_size)
+            loader = DataLoader(train, batch_sampler=batches, collate_fn=collate)
+            for step, batch in enumerate(loader, start=run.epoch * steps + 1):
+                batch = batch.to(fabric.device)
+                terms = update(model, optimizer, augment(batch) if augment else batch, fabric)
+                decay.step()
+                for name, term in terms.items():
+                    sums[name] = sums.get(name, 0) + term.detach()
+                _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
+                previous = (step, terms, batch.name, seen.totals(batch))
+                bar.update()
+            _check_finite(previous)
+            sums = {name: fabric.all_reduce(total, reduce_op="mean") for name, total in sums.items()}
+            row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
+            if validation is not None and is_first:
+                found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
+                row["mIoU"] = found["mIoU"]
+            if observe and is_first:
+                with torch.no_grad():
+                    row |= observe(run.epoch + 1, distiller.eval())
+            row["seconds"] = round(time.perf_counter() - start, 3)
+            row = fabric.broadcast(row)
+            bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if row.get(name) is not None})
+            run.save(row)
+    if schedule.patience:
+        run.restore_best()
+    return run.log
+
+
+def sgd(distiller: Distiller, schedule: Schedule) -> torch.optim.SGD:
+    """The optimiser of everything that requires gradient: the student and the adapters of its method."""
+    return torch.optim.SGD(
+        [parameter for parameter in distiller.parameters() if parameter.requires_grad],
+        lr=schedule.lr,
+        momentum=schedule.momentum,
+        weight_decay=schedule.weight_decay,
+    )
+
+
+def update(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Sample, fabric: "Fabric") -> dict[str, Tensor]:
+    """One step down the gradient of the sum of the model's loss terms, which it returns."""
+    terms = model(batch)
+    optimizer.zero_grad()
+    fabric.backward(sum(terms.values()))
+    optimizer.step()
+    return terms
+
+
+def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **options) -> list[dict]:
+    """Train what the distiller's method learns from its teacher before the student (`lixlib.distillers.TwoStage`).
+
+    As `fit`, whose `options` it takes, in a folder of its own: a finished stage is loaded. Epochs and rate are those of
+    the method, `stage_epochs` and `stage_lr`; the stage is frozen afterwards.
+    """
+    method = distiller.method
+    schedule = replace(schedule, epochs=method.stage_epochs, lr=method.stage_lr, patience=0)
+    log = fit(Stage(distiller.teacher, method), train, schedule, **options)
+    method.stage.requires_grad_(False).eval()
+    method.stage_trained = True
+    return log
+
+
+def check_training(train: Dataset, batch: int) -> None:
+    """Raise a ValueError unless there are images for one update."""
+    if len(train) < batch:
+        raise ValueError(f"{len(train)} training images do not fill a batch of {batch}: lower the batch size")
+
+
+def check_split(dataset: Dataset, what: str) -> None:
+    """Raise a ValueError unless an image of the split has a labelled pixel; no image after the first such is read.
+
+    Args:
+        what: the split is for, where it has no name of its own: training, validation or test.
+    """
+    name = " ".join(filter(None, (getattr(dataset, "name", ""), getattr(dataset, "split", "")))) or what
+    if not len(dataset):
+        raise ValueError(f"split {name} has no image: there is nothing to learn from or to score, choose another split")
+    if not any((dataset[index].label != IGNORE).any() for index in range(len(dataset))):
+        raise ValueError(
+            f"split {name} has no labelled pixel in any of its {len(dataset)} images, all are {IGNORE} (ignored): "
+            "look at its label files, or choose another split"
+        )
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
+    """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode.
+
+    Args:
+        dataset: of `Sample`s, with an attribute `classes` (`lixlib.data.Classes`).
+
+    Raises:
+        TypeError: the data set has no classes.
+        ValueError: there is no image, no labelled pixel in any of them, a sample whose RGB or X is not finite, or whose
+            labels are not classes of the data set.
+    """
+    check_split(dataset, "test")
+    if not hasattr(dataset, "classes"):
+        raise TypeError(
+            f"{type(dataset).__name__} does not say its classes, and a score needs their number: "
+            'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
+        )
+    was_training = net.training
+    net.to(device).eval()
+    num_classes = len(dataset.classes.names)
+    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+    for samples in DataLoader(dataset, batch, collate_fn=collate):
+        samples.check_finite()  # before it goes to a GPU, which would have to wait for the answer
+        samples = samples.to(device)
+        output = call(net, samples.rgb, samples.x)
+        confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)
+    net.train(was_training)
+    return scores(confusion.cpu())
+
+
+class _Share(BatchSampler):
+    """Of every batch of an epoch, the part of one process; in one process, the batch."""
+
+    def __init__(self, dataset: Dataset, batch: int, rank: int, processes: int):
+        super().__init__(RandomSampler(dataset), batch, drop_last=True)
+        self.rank, self.processes = rank, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = list(super().__iter__())  # all processes have the same seed, and so the same order
+        if self.rank:
+            torch.manual_seed(torch.initial_seed() + self.rank * 10**12)  # and from here on random numbers of their own
+        for batch in batches:
+            yield batch[self.rank :: self.processes]
+
+
+class _Seen:
+    """Sums over each image of a batch, and of the logits for it: one that is not finite tells which image is at fault.
+
+    Sums, because they are small and no GPU waits for them: they are read if a loss is not finite.
+    """
+
+    def __init__(self, distiller: nn.Module):
+        nets = {name: getattr(distiller, name, None) for name in ("teacher", "student")}
+        self.hooks = [net.register_forward_hook(partial(self._see, name)) for name, net in nets.items() if net]
+        self.logits: dict[str, Tensor] = {}
+
+    def __enter__(self) -> "_Seen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def _see(self, name: str, net: nn.Module, inputs: tuple, output) -> None:
+        self.logits[f"the {name}'s logits"] = _totals(output.logits)
+
+    def totals(self, batch: Sample) -> dict[str, Tensor]:
+        """By what was summed, what comes first in the computation first. **Shapes**: each (B,)."""
+        return {"rgb": _totals(batch.rgb), "x": _totals(batch.x), **self.logits}
+
+
+def _totals(values: Tensor) -> Tensor:
+    return values.detach().flatten(1).sum(1, dtype=torch.float32)
+
+
+def _check_finite(step: tuple[int, dict[str, Tensor], tuple[str, ...], dict[str, Tensor]] | None) -> None:
+    if step is None:
+        return
+    number, terms, names, totals = step
+    terms = {name: term.detach() for name, term in terms.items()}
+    if torch.isfinite(torch.stack(list(terms.values()))).all():
+        return
+    wrong = ", ".join(f"{name} = {float(term)}" for name, term in terms.items() if not torch.isfinite(term))
+    culprits, advice = ", ".join(names), "Lower the learning rate or that term's lambda, and look at these images."
+    for what, total in totals.items():
+        finite = total.isfinite().tolist()
+        # all of several: weights that are not finite, or batch norm, which mixes the images, rather than one of them
+        if not all(finite) and (what in ("rgb", "x") or any(finite)):
+            culprits = ", ".join(name for name, is_fine in zip(names, finite, strict=True) if not is_fine)
+            culprits += f", of which {what} {'is' if what in ('rgb', 'x') else 'are'} not finite"
+            if what in ("rgb", "x"):
+                advice = "Mend these images or leave them out."
+            break
+    raise TrainingFailed(f"step {number}: {wrong} is not finite; images of the batch: {culprits}. {advice}")

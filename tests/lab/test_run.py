@@ -1,0 +1,550 @@
+"""Recipes and runs: what a recipe leaves open, paired initial weights, result lines, and a kill -9 in the middle."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trees
+from PIL import Image
+
+import lixlib.lab.run
+import lixlib.training.checkpoint
+from lixlib import checkpoints
+from lixlib.core.files import write_json_lines
+from lixlib.data import splits
+from lixlib.data.toydrive.render import RENDERER_VERSION
+from lixlib.data.unlabelled import WithUnlabelled
+from lixlib.lab import results
+from lixlib.lab.run import CHOSEN, Recipe, line_of, run, trio
+
+SPECIFIED = {
+    *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
+    *("per_class", "teacher", "seconds", "device", "versions", "commit", "command", "reduced"),
+    "data_digest",
+}
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def recipe(camvid_root) -> Recipe:
+    splits = ("train", "val", "val")
+    return Recipe("camvid", root=str(camvid_root), size=(32, 48), epochs=2, batch=4, splits=splits)
+
+
+def log_without_seconds(finished):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in finished.log]
+
+
+def test_a_recipe_takes_the_data_sets_defaults_where_it_says_nothing():
+    recipe = Recipe("camvid", epochs=3)
+    assert recipe.epochs == 3
+    assert recipe.size == lixlib.lab.run.DEFAULTS["camvid"]["size"]
+    assert recipe.splits == lixlib.lab.run.DEFAULTS["camvid"]["splits"]
+    assert recipe.unlabelled == 0
+    assert Recipe(unlabelled=0).unlabelled == 0
+    toydrive = Recipe(data={"count": 3})
+    assert toydrive.unlabelled == lixlib.lab.run.DEFAULTS["toydrive"]["unlabelled"] > 0
+    assert toydrive.data == {**lixlib.lab.run.DATA["toydrive"], "count": 3}
+
+
+def test_hyper_goes_over_the_chosen_options_of_its_method():
+    assert Recipe(method="dkd", hyper={"weight": 3.0}).options == {**CHOSEN["dkd"], "weight": 3.0}
+    name, value = next(iter(CHOSEN["dkd"].items()))
+    assert Recipe(method="dkd", hyper={name: value}).folder == Recipe(method="dkd").folder, "the same run"
+    assert Recipe(method="student").options == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "ade20k"}, "unknown data set 'ade20k': choose one of toydrive"),
+        ({"method": "none"}, "unknown method 'none': choose one of teacher, student"),
+        ({"hyper": {"lamda_l": 1}}, "no option 'lamda_l': it takes lambda_l"),
+        ({"method": "student", "hyper": {"weight": 1}}, "no option 'weight'"),
+        ({"teacher": {"epoch": 1}}, "no 'epoch' of its own: it may have its own network, net, data, seed, epochs"),
+        ({"network": "unet"}, "unknown network 'unet': choose one of mfnet, sne-roadseg, off-net"),
+        ({"net": {"encoder": "resnet18"}}, "network 'mfnet' has no option 'encoder': it takes activated_head"),
+        ({"teacher": {"splits": ("a", "b", "c")}}, "no 'splits' of its own"),
+        ({"dataset": "camvid", "unlabelled": 4}, "only toydrive renders unlabelled frames: set unlabelled to 0"),
+        ({"unlabelled": -1}, "unlabelled must be at least 0, found -1"),
+        ({"method": "teacher", "auxiliary": 1.0}, "a teacher sees X: it has nothing to predict"),
+        ({"method": "teacher", "pretrain": 2}, "a teacher sees X: it has nothing to predict"),
+        ({"auxiliary": -1.0}, "auxiliary must be at least 0, found -1.0"),
+        ({"pretrain": -1}, "pretrain must be at least 0, found -1"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**options)
+
+
+def test_a_runs_folder_changes_with_everything_but_the_place_of_the_data():
+    recipe = Recipe(unlabelled=0)
+    assert replace(recipe, root="elsewhere").folder == recipe.folder
+    changes = [{"seed": 1}, {"size": (32, 64)}, {"epochs": 7}, {"batch": 2}, {"lr": 0.1}, {"patience": 3}]
+    changes += [{"precision": "bf16-mixed"}, {"hyper": {"lambda_l": 2}}, {"data": {"count": 3}}, {"method": "kd"}]
+    changes += [{"splits": ("train", None, "val")}, {"teacher": {"epochs": 9}}, {"dataset": "camvid", "data": {}}]
+    changes += [{"unlabelled": 3}, {"net": {"activated_head": False}}, {"network": "off-net"}]
+    changes += [{"auxiliary": 1.0}, {"auxiliary": 0.5}, {"pretrain": 2}, {"pretrain": 3}]
+    folders = [recipe.folder, *(replace(recipe, **change).folder for change in changes)]
+    assert len(set(folders)) == len(folders)
+    assert Recipe(size=[64, 208]).folder == Recipe(size=(64, 208)).folder
+
+
+def test_the_folders_of_committed_runs_keep_their_names():
+    (*_, line) = results.read(Path(__file__).parents[2] / "results", "toydrive")
+    recipe = Recipe(**{name: tuple(v) if isinstance(v, list) else v for name, v in line["recipe"].items()})
+    assert str(recipe.of_teacher().folder) == line["teacher"]
+
+
+def test_a_result_line_tells_the_networks_options_and_no_folder_of_this_machine():
+    options = {"encoder": "resnet18", "checkpointing": True}
+    line = line_of(Recipe(network="sne-roadseg", net=options))
+    assert line["hyper"]["net"] == line["recipe"]["net"] == options
+    line = line_of(Recipe())
+    assert "net" not in line["hyper"] and "net" not in line["recipe"]
+
+
+def test_what_is_not_in_use_is_not_told():
+    """So that the runs of before these options existed keep their folders and lines."""
+    for recipe in (Recipe(), Recipe(auxiliary=0.0, pretrain=0)):
+        assert not {"auxiliary", "pretrain", "net", "root"} & recipe.described.keys()
+        assert not {"auxiliary", "pretrain"} & line_of(recipe)["hyper"].keys()
+    told = Recipe(auxiliary=0.5, pretrain=3)
+    assert (told.described["auxiliary"], told.described["pretrain"]) == (0.5, 3)
+    assert line_of(told)["hyper"].items() >= {"auxiliary": 0.5, "pretrain": 3}.items()
+    assert told.of_teacher().folder == Recipe().of_teacher().folder, "one teacher for both"
+
+
+def test_runs_that_start_from_one_pretraining_share_it():
+    recipe = Recipe(method="kd", pretrain=3)
+    for other in ({"method": "student"}, {"method": "lix"}, {"epochs": 9}, {"auxiliary": 1.0}, {"root": "elsewhere"}):
+        assert replace(recipe, **other).pretraining_folder == recipe.pretraining_folder, other
+    changes = [{"seed": 1}, {"batch": 2}, {"size": (32, 64)}, {"pretrain": 2}, {"precision": "bf16-mixed"}, {"lr": 0.1}]
+    changes += [{"unlabelled": 8}, {"data": {"count": 3}}, {"network": "off-net"}, {"splits": ("val", None, "val")}]
+    folders = [recipe.pretraining_folder, *(replace(recipe, **change).pretraining_folder for change in changes)]
+    assert len(set(folders)) == len(folders)
+
+
+def test_a_teacher_may_have_seen_other_frames_than_its_student():
+    recipe = Recipe(method="kd", data={"count": 4}, teacher={"data": {"count": 8}, "epochs": 3})
+    teacher = recipe.of_teacher()
+    assert teacher.data == {**lixlib.lab.run.DATA["toydrive"], "count": 8} and recipe.data["count"] == 4
+    assert teacher.folder == Recipe(method="teacher", data={"count": 8}, epochs=3).folder
+    assert recipe.folder != replace(recipe, teacher={"epochs": 3}).folder
+    small = {"size": (16, 32), "unlabelled": 2}
+    recipe = replace(recipe, data={"count": 4, "eval_count": 2}, **small)
+    recipe = replace(recipe, teacher={"data": {"count": 8, "eval_count": 2}})
+    assert [len(each.load("train", with_x=True)) for each in (recipe, recipe.of_teacher())] == [4, 8]
+
+
+def test_a_teacher_of_another_network_has_none_of_the_students_options():
+    student = Recipe(network="sne-roadseg", net={"encoder": "resnet18"})
+    assert student.of_teacher().net == {"encoder": "resnet18"}
+    assert replace(student, teacher={"net": {"encoder": "resnet50"}}).of_teacher().net == {"encoder": "resnet50"}
+    assert replace(student, teacher={"network": "mfnet"}).of_teacher().net == {}
+
+
+def test_a_teachers_recipe_has_its_own_schedule_and_nothing_of_the_method():
+    recipe = Recipe(seed=3, hyper={"lambda_l": 2}, teacher={"epochs": 9})
+    assert recipe.of_teacher() == replace(recipe, method="teacher", hyper={}, teacher={}, epochs=9)
+
+
+@pytest.mark.parametrize(
+    ("method", "hyper"),
+    [("lix", {"lambda_l": 2.0, "lambda_f": 3.0}), ("arfd", {"weight": 3.0}), ("kd", {"weight": 2.0})],
+)
+def test_trio_is_one_comparison(method, hyper):
+    teacher, student, distilled = trio(method=method, seed=4, lambda_l=2.0, lambda_f=3.0)
+    assert [each.method for each in (teacher, student, distilled)] == ["teacher", "student", method]
+    assert distilled.hyper == hyper
+    assert teacher == distilled.of_teacher()
+    assert student == replace(distilled, method="student", hyper={})
+    assert trio(quick=True)[0].epochs == 2
+
+
+def test_a_run_gives_weights_a_log_and_a_line(recipe, runs, camvid_root):
+    recipe = replace(recipe, hyper={"lambda_l": 0.5})
+    finished = run(recipe, device="cpu", command="lix train")
+    line = finished.line
+    assert set(line) == SPECIFIED | {"recipe", "instructions"}
+    assert line["hyper"] == {**CHOSEN["lix"], "lambda_l": 0.5}
+    assert (line["split"], line["size"], line["epochs"], line["updates"]) == ("val", [32, 48], 2, 8)
+    assert (line["method"], line["command"], line["reduced"]) == ("lix", "lix train", True)
+    assert line["teacher"] == str(recipe.of_teacher().folder)
+    assert (runs / line["teacher"] / "result.jsonl").exists()
+    assert set(line["metrics"]) == {"mIoU", "fwIoU", "mFsc", "fwFsc"}
+    assert all(0 <= value <= 1 for value in line["metrics"].values())
+    assert list(line["per_class"])[:2] == ["sky", "building"] and len(line["per_class"]) == 11
+    assert [row["epoch"] for row in finished.log] == [1, 2]
+    assert str(camvid_root) not in (finished.folder / "result.jsonl").read_text()
+    net, description = checkpoints.load(finished.folder / "weights.safetensors")
+    assert net.x_channels is None and not net.training
+    assert description["classes"][0] == "sky" and description["size"] == [32, 48]
+    assert str(camvid_root) not in str(description)
+
+
+def test_a_finished_run_is_loaded(recipe, monkeypatch):
+    recipe = replace(recipe, method="student", epochs=1)
+    finished = run(recipe, device="cpu")
+    monkeypatch.setattr(lixlib.lab.run, "fit", None)
+    again = run(recipe, device="cpu")
+    assert (again.line, again.log) == (finished.line, finished.log)
+    assert not again.net.training
+
+
+def test_two_who_ask_for_a_run_at_once_train_it_once(recipe, monkeypatch):
+    trained, fit = [], lixlib.lab.run.fit
+    monkeypatch.setattr(lixlib.lab.run, "fit", lambda *args, **options: trained.append(1) or fit(*args, **options))
+    recipe = replace(recipe, method="student", epochs=1)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: run(recipe, device="cpu"), range(2))
+    assert trained == [1] and first.line == second.line
+
+
+def test_a_student_starts_the_same_whatever_the_method(recipe, monkeypatch):
+    def no_training(distiller, *_, folder, **__):
+        log = [{"epoch": 1, "seconds": 0.0}]
+        write_json_lines(folder / "log.jsonl", log)
+        return log
+
+    def start(**changes):
+        return run(replace(recipe, **changes), device="cpu").net.state_dict()
+
+    monkeypatch.setattr(lixlib.lab.run, "fit", no_training)
+    first = start(method="student")
+    for method in ("kd", "dwld", "lix"):
+        other = start(method=method)
+        assert all(torch.equal(first[name], other[name]) for name in first)
+    different = start(method="student", seed=1)
+    assert not all(torch.equal(first[name], different[name]) for name in first)
+
+
+def test_a_student_never_opens_x(recipe):
+    recipe = replace(recipe, method="student", epochs=1, splits=("test", None, "test"))
+    assert run(recipe, device="cpu").line["split"] == "test"
+    with pytest.raises(FileNotFoundError, match="testdisp"):
+        run(replace(recipe, method="teacher"), device="cpu")
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_to_the_same_bits(recipe, runs, monkeypatch):
+    recipe = replace(recipe, epochs=4, patience=3, teacher={"epochs": 1, "patience": 0})
+    run(recipe.of_teacher(), device="cpu")
+    shutil.copytree(runs, runs.with_name("killed"))
+    whole = run(recipe, device="cpu")
+
+    monkeypatch.setenv("LIX_RUNS", str(runs.with_name("killed")))
+    folder = runs.with_name("killed") / recipe.folder
+    program = f"from lixlib.lab.run import Recipe, run\nrun({recipe!r}, device='cpu')"
+    process = subprocess.Popen([sys.executable, "-c", program], env=os.environ, stderr=subprocess.PIPE, text=True)
+    try:
+        log = folder / "log.jsonl"
+        while process.poll() is None and not (log.exists() and log.read_text()):
+            time.sleep(0.01)
+        time.sleep(0.05)  # into the next epoch
+    finally:
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    assert not (folder / "result.jsonl").exists()
+
+    resumed = run(recipe, device="cpu")
+    assert (folder / "weights.safetensors").read_bytes() == (whole.folder / "weights.safetensors").read_bytes()
+    assert log_without_seconds(resumed) == log_without_seconds(whole)
+    assert {**resumed.line, "seconds": 0} == {**whole.line, "seconds": 0}
+    assert not list(folder.glob(".*"))
+
+
+def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
+    recipe = Recipe(method="student", pretrain=3, **SMALL)
+    monkeypatch.setitem(lixlib.lab.run.DEFAULTS["toydrive"], "unlabelled", 4)
+    whole = run(recipe, device="cpu", progress=False)
+    rows, save = [], lixlib.training.checkpoint.Checkpoint.save
+
+    def killed(checkpoint, row):
+        save(checkpoint, row)
+        rows.append(row)
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("LIX_RUNS", str(runs.with_name("killed")))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(lixlib.training.checkpoint.Checkpoint, "save", killed)
+        run(recipe, device="cpu", progress=False)
+    log = runs.with_name("killed") / recipe.pretraining_folder / "log.jsonl"
+    assert len(log.read_text().splitlines()) == 2, "in the middle"
+    resumed = run(recipe, device="cpu", progress=False)
+    assert len(log.read_text().splitlines()) == 3
+    assert log_without_seconds(resumed) == log_without_seconds(whole)
+    for name, tensor in whole.net.state_dict().items():
+        assert torch.equal(resumed.net.state_dict()[name], tensor), name
+
+
+def test_unlabelled_frames_keep_the_number_of_updates_and_have_no_label():
+    recipe = Recipe(method="kd", size=(16, 32), data={"count": 8, "eval_count": 2}, unlabelled=4)
+    frames = recipe.load_unlabelled()
+    assert len(frames) == 4 and all((frames[i].label == 255).all() for i in range(4))
+    train = recipe.load("train", with_x=True)
+    mixed = WithUnlabelled(train, frames)
+    assert [bool((mixed[i].label == 255).all()) for i in range(len(mixed))] == [False] * 8 + [True] * 8
+    names = {train[i].name for i in range(8)}
+    assert names.isdisjoint(frames[i].name for i in range(4))
+
+
+SMALL = {"size": (16, 32), "epochs": 1, "batch": 2, "data": {"count": 4, "eval_count": 2}, "unlabelled": 4}
+
+
+@pytest.mark.parametrize("method", ["student", "kd"])
+def test_a_second_task_needs_no_label_and_leaves_nothing_behind(method):
+    recipe = Recipe(method=method, auxiliary=0.5, **SMALL)
+    assert recipe.unlabelled == 4, "a student who predicts X learns from unlabelled frames, too"
+    finished = run(recipe, device="cpu", progress=False)
+    assert {"ce", "x"} <= finished.log[0].keys() and finished.log[0]["x"] > 0
+    assert finished.line["hyper"]["auxiliary"] == 0.5 and finished.line["updates"] == 2
+    plain = run(replace(recipe, auxiliary=0.0), device="cpu", progress=False)
+    assert plain.net.state_dict().keys() == finished.net.state_dict().keys(), "the head is thrown away"
+    assert "x" not in plain.log[0] and "auxiliary" not in plain.line["recipe"]
+
+
+def test_a_pretrained_student_starts_from_what_it_learnt(monkeypatch):
+    recipe = Recipe(method="student", pretrain=2, **SMALL)
+    monkeypatch.setitem(lixlib.lab.run.DEFAULTS["toydrive"], "unlabelled", 4)
+    starts, fit = {}, lixlib.lab.run.fit
+
+    def spy(model, train, schedule, **options):
+        starts[type(model).__name__] = {name: v.clone() for name, v in model.student.state_dict().items()}
+        log = fit(model, train, schedule, **options)
+        starts[f"after {type(model).__name__}"] = {name: v.clone() for name, v in model.student.state_dict().items()}
+        return log
+
+    monkeypatch.setattr(lixlib.lab.run, "fit", spy)
+    finished = run(recipe, device="cpu", progress=False)
+    assert list(starts) == ["PredictX", "after PredictX", "Distiller", "after Distiller"]
+    for name, tensor in starts["after PredictX"].items():
+        assert torch.equal(starts["Distiller"][name], tensor), name
+    assert any(not torch.equal(starts["PredictX"][name], v) for name, v in starts["after PredictX"].items())
+    assert 0 < finished.line["stage_seconds"] < finished.line["seconds"] and len(finished.log) == 1
+
+
+@pytest.mark.parametrize("method", ["teacher", "student"])
+def test_who_is_not_distilled_learns_from_labels_alone(method):
+    assert Recipe(method=method).unlabelled == 0
+    assert replace(Recipe(unlabelled=4), method=method).unlabelled == 0
+    assert Recipe(unlabelled=4).of_teacher().folder == Recipe(unlabelled=8).of_teacher().folder, "one teacher for both"
+
+
+def test_a_line_tells_of_unlabelled_frames_and_counts_labelled_ones():
+    options = {"size": (32, 48), "epochs": 1, "batch": 2, "data": {"count": 4, "eval_count": 2}}
+    recipe = Recipe(method="kd", unlabelled=4, **options)
+    line = run(recipe, device="cpu").line
+    assert (line["batch"], line["updates"], line["hyper"]["unlabelled"]) == (2, 2, 4)
+    teacher = run(recipe.of_teacher(), device="cpu").line
+    assert (teacher["batch"], teacher["updates"]) == (2, 2)
+    assert "unlabelled" not in teacher["hyper"]
+    assert "unlabelled" not in run(Recipe(method="kd", unlabelled=0, **options), device="cpu").line["hyper"]
+
+
+def test_the_count_is_that_of_the_training_split():
+    recipe = Recipe(method="student", size=(16, 32), data={"count": 4, "eval_count": 2})
+    assert [len(recipe.load(split, with_x=False)) for split in recipe.splits] == [4, 2, 2]
+
+
+# A run is its data, too
+
+
+def repaint(path: Path, value: int = 1) -> None:
+    """Change one pixel of an image, and neither its size in bytes nor its time."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    picture = np.array(Image.open(path))
+    picture[0, 0] = (picture[0, 0] + value) % 11
+    Image.fromarray(picture).save(path)
+    if path.stat().st_size == len(content):
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.fixture
+def copy(camvid_root, tmp_path) -> Path:
+    return shutil.copytree(camvid_root, tmp_path / "copy")
+
+
+def test_other_data_are_trained_anew_and_the_same_under_another_root_are_loaded(recipe, copy):
+    recipe = replace(recipe, method="kd", epochs=1)
+    first = run(recipe, device="cpu", progress=False)
+    assert first.trained and first.teacher.trained
+    moved = run(replace(recipe, root=str(copy)), device="cpu", progress=False)
+    assert not moved.trained and moved.line == first.line and moved.folder == first.folder
+    repaint(copy / "trainannot" / "0001TP_00000.png")
+    other = run(replace(recipe, root=str(copy)), device="cpu", progress=False)
+    assert other.trained and other.teacher.trained, "the teacher has learnt from these labels, too"
+    assert other.folder != first.folder and other.line["data_digest"] != first.line["data_digest"]
+    assert not run(recipe, device="cpu", progress=False).trained
+
+
+def folders(recipe: Recipe) -> dict[str, Path]:
+    recipes = {method: replace(recipe, method=method) for method in ("teacher", "student", "kd")}
+    found = {method: each.folder for method, each in recipes.items()}
+    found["stage"] = replace(recipe, method="ft").stage_folder
+    return found | {"pretraining": replace(recipe, method="kd", pretrain=1).pretraining_folder}
+
+
+def add(root):
+    for part in ("train", "trainannot", "traindisp"):
+        shutil.copy(root / part / "0001TP_00000.png", root / part / "0002XX_00000.png")
+
+
+def rename(root):
+    for part in ("train", "trainannot", "traindisp"):
+        (root / part / "0001TP_00000.png").rename(root / part / "0000AA_00000.png")
+
+
+ALL = {"teacher", "student", "kd", "stage", "pretraining"}
+
+
+@pytest.mark.parametrize(
+    ("change", "others"),
+    [
+        (lambda root: repaint(root / "train" / "0001TP_00003.png"), ALL),
+        (lambda root: repaint(root / "trainannot" / "0001TP_00003.png"), ALL),
+        (lambda root: repaint(root / "traindisp" / "0001TP_00003.png", 3), ALL - {"student"}),
+        (lambda root: repaint(root / "valannot" / "0016E5_07000.png"), ALL - {"pretraining"}),
+        (lambda root: repaint(root / "valdisp" / "0016E5_07000.png", 3), {"teacher", "kd", "stage"}),
+        (lambda root: repaint(root / "test" / "Seq05VD_f000.png"), set()),
+        (add, ALL),
+        (rename, ALL),
+        (lambda root: [shutil.copy(root / "val" / "0016E5_07000.png", root / "thumb.png")], set()),
+    ],
+)
+def test_whose_folder_changes_with_the_data(change, others, recipe, copy):
+    """Splits are train, val, val: nobody reads the test split, and a student reads no X."""
+    recipe = replace(recipe, root=str(copy))
+    before = folders(recipe)
+    change(copy)
+    after = folders(recipe)
+    assert {name for name in before if before[name] != after[name]} == others
+
+
+def test_a_list_of_splits_and_a_calibration_are_data(tmp_path):
+    root = trees.kitti(tmp_path / "kitti", count=4)
+    names = [path.stem.removesuffix("_10") for path in sorted((root / "training" / "image_2").iterdir())]
+    splits.write_list(root / splits.LIST, {"train": names[:2], "val": names[2:]})
+    recipe = Recipe("kitti", root=str(root), size=(24, 80), method="kd")
+    student = replace(recipe, method="student")
+    before = recipe.data_digest, student.data_digest
+    calibration = root / "training" / "calib_cam_to_cam" / f"{names[0]}.txt"
+    calibration.write_text(calibration.read_text() + "\n")
+    assert recipe.data_digest != before[0] and student.data_digest == before[1], "only who reads X"
+    before = recipe.data_digest, student.data_digest
+    splits.write_list(root / splits.LIST, {"train": names[1:3], "val": [names[0], names[3]]})
+    assert recipe.data_digest != before[0] and student.data_digest != before[1]
+    splits.write_list(root / splits.LIST, {"train": names[1::-1], "val": names[2:]})
+    assert student.data_digest != before[1], "the order decides the batches"
+
+
+def test_data_that_are_not_there_have_no_digest_and_a_folder_of_nobody(recipe, copy):
+    (copy / "trainannot" / "0001TP_00003.png").unlink()
+    lost = replace(recipe, root=str(copy))
+    assert lost.folder != recipe.folder
+    with pytest.raises(FileNotFoundError, match=r"no file .*0001TP_00003.png: fetch it, or correct the path"):
+        run(lost, device="cpu")
+    with pytest.raises(ValueError, match="give its folder as root"):
+        run(replace(recipe, root=None), device="cpu")
+
+
+def test_toydrives_data_are_its_request_and_the_version_of_its_renderer(monkeypatch):
+    recipe = Recipe(method="kd", **SMALL)
+    assert recipe.data_digest == line_of(recipe)["data_digest"] == f"renderer {RENDERER_VERSION}"
+    before = recipe.folder, recipe.pretraining_folder
+    with monkeypatch.context() as patch:
+        patch.setattr(lixlib.lab.run, "RENDERER_VERSION", 99)
+        assert recipe.folder != before[0] and recipe.pretraining_folder != before[1]
+    digests = [recipe.load("train", with_x=True).digest, recipe.load("val", with_x=True).digest]
+    for change in ({"difficulty": 0.3}, {"seed": 1}, {"x": "depth"}, {"fault": "noise"}, {"count": 3}):
+        digests.append(replace(recipe, data={**recipe.data, **change}).load("train", with_x=True).digest)
+    assert len(set(digests)) == len(digests)
+
+
+def test_a_stage_depends_on_the_images_of_the_student():
+    recipe = Recipe(method="ft", data={"count": 4}, teacher={"data": {"count": 8}})
+    assert recipe.stage_folder != replace(recipe, data={"count": 5}).stage_folder
+
+
+def test_no_cache_and_no_folder_of_this_machine_is_in_a_line(tmp_path, monkeypatch, camvid_root):
+    cache = {"cache": str(tmp_path / "frames"), **SMALL["data"]}
+    recipe = Recipe(method="kd", **SMALL | {"data": cache, "teacher": {"data": cache}})
+    plain = Recipe(method="kd", **SMALL | {"teacher": {"data": SMALL["data"]}})
+    assert recipe.folder == plain.folder and line_of(recipe) == line_of(plain)
+    finished = run(recipe, device="cpu", progress=False)
+    assert str(tmp_path) not in json.dumps(finished.line) and "cache" not in json.dumps(finished.line["recipe"])
+    assert list((tmp_path / "frames" / "toydrive").glob("*.npz"))
+    weights_file = tmp_path / "first.pth"
+    weights_file.write_bytes(b"1")
+    net = {"encoder": "resnet18", "pretrained": str(weights_file)}
+    told = Recipe("camvid", root=str(camvid_root), network="sne-roadseg", net=net, teacher={"net": net})
+    assert str(tmp_path) not in json.dumps(line_of(told))
+    before = told.folder
+    weights_file.rename(tmp_path / "second.pth")
+    moved = {**net, "pretrained": str(tmp_path / "second.pth")}
+    assert replace(told, net=moved, teacher={"net": moved}).folder == before, "contents, not names"
+    (tmp_path / "second.pth").write_bytes(b"2")
+    assert replace(told, net=moved, teacher={"net": moved}).folder != before
+
+
+def test_the_home_folder_may_be_a_tilde(monkeypatch, tmp_path, camvid_root):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LIX_RUNS", "~/runs")
+    assert lixlib.lab.run.runs_folder() == tmp_path / "runs"
+    shutil.copytree(camvid_root, tmp_path / "camvid")
+    assert len(Recipe("camvid", root="~/camvid").load("val", with_x=False)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "reduced"),
+    [
+        ({}, False),
+        ({"size": (400, 1300), "epochs": 600, "batch": 16}, False),
+        ({"epochs": 499}, True),
+        ({"size": (384, 1247)}, True),
+        ({"size": (383, 1248)}, True),
+        ({"batch": 7}, True),
+        ({"network": "sne-roadseg", "batch": 3}, False),
+        ({"network": "sne-roadseg", "batch": 2}, True),
+        ({"patience": 20, "splits": ("train", "val", "val")}, False),
+    ],
+)
+def test_reduced_is_measured_by_the_papers_schedule(changes, reduced):
+    recipe = Recipe("kitti", **changes)
+    line = {**vars(recipe), "recipe": recipe.described}
+    assert results.is_reduced(line) is reduced
+    stopped_early = {**line, "epochs": 60}
+    assert results.is_reduced(stopped_early) is reduced, "stopping early is no cut"
+
+
+def test_every_default_of_a_small_data_set_is_reduced():
+    for name in ("toydrive", "camvid", "potholes"):
+        assert results.is_reduced(vars(Recipe(name)) | {"recipe": {}}), name
+
+
+def test_a_pipe_among_the_images_stops_nothing_for_ever(recipe, copy):
+    photo = min((copy / "train").iterdir())
+    photo.unlink()
+    os.mkfifo(photo)
+    with pytest.raises(ValueError, match=f"{photo.name} is a folder, a device or a pipe, and a file is needed"):
+        run(replace(recipe, root=str(copy)), device="cpu", progress=False)

@@ -1,0 +1,51 @@
+"""Every notebook runs from top to bottom, and the outputs stored in it are the ones it gives."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tools.dev.execute_notebooks import FOLDER, execute, notebook_files
+
+pytestmark = pytest.mark.notebook
+
+LONG = {"09_distillation_run.ipynb"}  # train for minutes unless `quick`: two quick runs are compared with each other
+CHECKED = re.compile(r"^\s*# NBVAL_CHECK_OUTPUT\b", re.MULTILINE)
+SHORT = [path.name for path in notebook_files() if path.name not in LONG]
+SECONDS_PER_CELL = 600
+
+
+def checked_outputs(notebook):
+    """The text that the cells marked with NBVAL_CHECK_OUTPUT give, by their sources."""
+    outputs = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and CHECKED.search(cell.source):
+            texts = [output.get("text") or output.get("data", {}).get("text/plain") for output in cell.outputs]
+            outputs[cell.source] = "".join(text for text in texts if text)
+    return outputs
+
+
+@pytest.mark.parametrize("name", [path.name for path in notebook_files()])
+def test_notebook_runs_with_quick(name):
+    first = checked_outputs(execute(FOLDER / name, SECONDS_PER_CELL, quick=True))
+    assert first, "mark at least one cell, whose output is exact, with # NBVAL_CHECK_OUTPUT"
+    assert all(first.values()), "a cell marked with # NBVAL_CHECK_OUTPUT prints nothing"
+    if name in LONG:
+        assert checked_outputs(execute(FOLDER / name, SECONDS_PER_CELL, quick=True)) == first
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_committed_outputs_are_current(name, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "MPLBACKEND"))}
+    environment |= {"LIX_HEADLESS": "1", "LIX_RUNS": str(tmp_path / "runs")}
+    options = ["-q", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={SECONDS_PER_CELL}"]
+    plain = ["-p", "no:xdist", "-p", "no:cacheprovider"]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *plain, str(FOLDER / name)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, f"{result.stdout[-6000:]}{result.stderr[-1000:]}\nRun `make notebooks`."

@@ -1,0 +1,345 @@
+"""Figures: the right axes, every text inside the figure, exact colours."""
+
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm, Normalize
+from seaborn.utils import relative_luminance
+
+from lixlib import plots
+from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
+from lixlib.lab.statistics import compare_with
+
+METRICS = {"mIoU": 0.5, "fwIoU": 0.8, "mFsc": 0.6, "fwFsc": 0.9}
+
+
+@pytest.fixture(autouse=True)
+def headless():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+def check(figure, axes):
+    """Draw without a warning; everything drawn lies within the figure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.canvas.draw()
+    assert len(figure.axes) == axes
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox(figure.canvas.get_renderer())
+    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02, "something is cut"
+
+
+def test_colour_labels_are_the_tables():
+    label = np.array([[0, 1, 255], [1, 0, 255]])
+    colours = plots.colour_labels(label, POTHOLES)
+    assert colours.dtype == np.uint8
+    road, hole, black = (128, 64, 128), (255, 200, 60), (0, 0, 0)
+    assert colours.tolist() == [[list(c) for c in row] for row in ((road, hole, black), (hole, road, black))]
+    assert (plots.colour_labels(torch.arange(11).view(1, 11), CAMVID)[0] == CAMVID.colours).all()
+
+
+@pytest.mark.parametrize("wrong", [2, -1, 254])
+def test_colour_labels_refuses_what_is_no_class(wrong):
+    with pytest.raises(ValueError, match=f"label {wrong} "):
+        plots.colour_labels(np.array([[0, wrong]]), POTHOLES)
+
+
+def test_overlay_mixes():
+    rgb, colours = torch.full((3, 1, 1), 1.0), np.zeros((1, 1, 3), dtype=np.uint8)
+    assert plots.overlay(rgb, colours, 0.6).tolist() == [[[102, 102, 102]]]
+
+
+def test_who_is_right():
+    picture = plots.who_is_right([[0, 0, 0, 0, 255]], [[0, 0, 1, 1, 0]], [[0, 1, 0, 2, 0]])
+    expected = [plots.BOTH, plots.FIRST, plots.SECOND, plots.NEITHER, (255, 255, 255)]
+    assert picture[0].tolist() == [list(colour) for colour in expected]
+
+
+@pytest.mark.parametrize(("size", "columns"), [((64, 208), 3), ((144, 192), 4), ((112, 192), 1)])
+def test_gallery(size, columns):
+    colours = np.zeros((*size, 3), dtype=np.uint8)
+    rows = {
+        "RGB": [torch.rand(3, *size)] * columns,
+        "X": [torch.rand(1, *size), *[torch.zeros(1, *size)] * (columns - 1)],
+        "distilled": [colours] * columns,
+    }
+    check(plots.gallery(rows, [f"largest gain, frame {i}" for i in range(columns)]), axes=3 * columns)
+    check(plots.gallery(rows), axes=3 * columns)
+
+
+def test_gallery_refuses_ragged_rows():
+    picture = np.zeros((4, 4, 3))
+    with pytest.raises(ValueError, match="one entry a column"):
+        plots.gallery({"a": [picture], "b": [picture, picture]})
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_panels(count):
+    pictures = {f"picture {i}, 88.8 % right": torch.rand(3, 64, 208) for i in range(count)}
+    figure = plots.panels(pictures, width=9)
+    check(figure, axes=1)
+    assert [text.get_text() for text in figure.axes[0].texts] == list(pictures)
+    boxes = [image.get_window_extent() for image in figure.axes[0].images]
+    boxes += [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    sides = {round(box.width / box.height, 2) for box in boxes[:count]}
+    assert sides == {round(208 / 64, 2)}
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_a_scale_holds_the_colours_whatever_the_values(columns):
+    scales = {"error": plots.Scale(LogNorm(0.001, 10), "m"), "springs": plots.Scale(Normalize(-1, 1), cmap="RdBu_r")}
+    figures = []
+    for largest in (0.002, 200.0):
+        error = torch.rand(20, 60) * largest
+        error[0] = np.nan
+        pictures = {"RGB": torch.rand(3, 20, 60), "error": error, "springs": torch.randn(20, 60)}
+        pictures["X"] = torch.rand(20, 60)
+        figures.append(plots.panels(pictures, columns=columns, width=9, scales=scales))
+        check(figures[-1], axes=3)
+    of_error, of_springs = ([figure.axes[0].images[place] for figure in figures] for place in (1, 2))
+    assert [image.get_clim() for image in of_error] == [(0.001, 10)] * 2
+    assert [image.get_clim() for image in of_springs] == [(-1, 1)] * 2
+    assert figures[0].axes[1].get_ylabel() == "m"
+    assert {tuple(figure.get_size_inches()) for figure in figures} == {tuple(figures[0].get_size_inches())}
+    boxes = [[image.get_window_extent().bounds for image in figure.axes[0].images] for figure in figures]
+    assert boxes[0] == boxes[1]
+
+
+@pytest.mark.parametrize("name", ["eror", "RGB"])
+def test_a_scale_is_of_a_map(name):
+    pictures = {"RGB": torch.rand(3, 20, 60), "error": torch.rand(20, 60)}
+    with pytest.raises(ValueError, match=f"scale for {name!r}: expected one of the maps, 'error'"):
+        plots.panels(pictures, scales={name: plots.Scale(Normalize(0, 1))})
+
+
+@pytest.mark.parametrize("classes", [POTHOLES, CAMVID, TOYDRIVE])
+def test_class_shares(classes):
+    shares = np.geomspace(1e-4, 1, len(classes))
+    shares[1] = 0
+    check(plots.class_shares(shares / shares.sum(), classes), axes=1)
+    check(plots.class_shares(np.eye(len(classes))[0], classes), axes=1)
+
+
+def test_curves():
+    logs = {
+        "teacher": [{"epoch": 1, "ce": 2.0, "mIoU": 0.3}, {"epoch": 2, "ce": 1.0, "mIoU": 0.5}],
+        "lix": [{"epoch": 1, "ce": 2.0, "dwld": 0.3}],
+    }
+    figure = plots.curves(logs)
+    check(figure, axes=1)
+    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[30, 50]]
+    check(plots.curves(logs, ("ce", "dwld")), axes=2)
+    with pytest.raises(ValueError, match="'arfd'"):
+        plots.curves(logs, ("arfd",))
+
+
+def test_class_gains_are_sorted_and_leave_out_absent_classes():
+    student = {"road": 0.9, "car": 0.5, "pole": 0.2, "truck": None, "sky": float("nan")}
+    figure = plots.class_gains(student, {"road": 0.88, "car": 0.7, "pole": 0.2, "truck": 0.1, "sky": 0.1})
+    check(figure, axes=1)
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["road", "pole", "car"]
+    assert [text.get_text() for text in ax.texts] == ["-2.0", "+0.0", "+20.0"]
+    with pytest.raises(ValueError, match="truck"):
+        plots.class_gains({"car": 0.1}, {"car": 0.2, "truck": 0.3})
+
+
+@pytest.mark.parametrize("size", [(64, 208), (144, 192)])
+def test_maps_have_colour_bars(size):
+    figure = plots.maps(torch.rand(3, *size), torch.rand(size), 1 + 9 * torch.rand(size))
+    check(figure, axes=3)
+    assert [len(ax.child_axes) for ax in figure.axes] == [0, 1, 1]
+
+
+def test_metric_table():
+    better = {key: value + 0.1 for key, value in METRICS.items()}
+    table = plots.metric_table({key: value + 0.2 for key, value in METRICS.items()}, METRICS, better, "LIX")
+    lines = table.splitlines()
+    assert lines[0] == "| | mIoU | fwIoU | mFsc | fwFsc |"
+    assert lines[3] == "| student (RGB) | 50.0 | 80.0 | 60.0 | 90.0 |"
+    assert lines[5].endswith("| +10.0 | +10.0 | +10.0 | +10.0 |")
+    assert lines[6].endswith("| 50 % | 50 % | 50 % | 50 % |")
+    assert "no gap" in plots.metric_table(METRICS, METRICS, better)
+
+
+def test_figures_leave_the_global_style_alone():
+    before = dict(plt.rcParams)
+    plots.class_gains({"car": 0.1}, {"car": 0.2})
+    assert dict(plt.rcParams) == before
+
+
+def away_from(point):
+    return lambda p: np.square(p - np.array(point)).sum(1)
+
+
+def test_simplexes_place_the_corners_and_share_one_colour_bar():
+    teacher, start = [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]
+    arrows = np.array([[0.3, 0.3, 0.4], teacher]), np.array([[0.1, 0.1, -0.2], [0.0, 0.0, 0.0]])
+    panels = {
+        "field and path": plots.Simplex(away_from(teacher), paths={"descent": [start, teacher]}),
+        "arrows": plots.Simplex(arrows=arrows, points={"teacher": teacher, "corner": [0, 0, 1]}),
+    }
+    figure = plots.simplexes(panels, ("road", "car", "person"), label="distance")
+    check(figure, axes=3)
+    corners = {text.get_text(): text.get_position() for text in figure.axes[1].texts}
+    assert corners["person"][0] == 0.5 and corners["road"][0] == 0 and corners["car"][0] == 1
+    (path,) = (line for line in figure.axes[0].lines if line.get_color() == "#D55E00" and len(line.get_xdata()) == 2)
+    assert np.allclose(path.get_xydata(), [[0.5, 0.8 * 0.75**0.5], [0.35, 0.1 * 0.75**0.5]])
+    check(plots.simplexes({"empty": plots.Simplex()}), axes=1)
+
+
+def test_a_field_beyond_its_limits_keeps_the_last_colour():
+    figure = plots.simplexes({"": plots.Simplex(lambda p: np.full(len(p), 9.0))}, limits=(0, 1))
+    check(figure, axes=2)
+    ax = figure.axes[0]
+    column, row = ax.transData.transform((0.5, 0.3)).astype(int)
+    picture = np.asarray(figure.canvas.buffer_rgba())
+    assert picture[picture.shape[0] - row, column, 2] < 100, "yellow, not the white of an empty triangle"
+
+
+@pytest.mark.parametrize("arrow", [1.0, 0.0])
+def test_arrows_of_any_length_are_drawn(arrow):
+    point = np.full((1, 3), 1 / 3)
+    check(plots.simplexes({"": plots.Simplex(arrows=(point, arrow * np.array([[1, -1, 0]])))}), axes=1)
+
+
+def test_heatmaps_write_numbers_that_can_be_read():
+    matrix = np.array([[0.0, 1.0], [0.5, np.nan]])
+    names = {"rows": ["laplace", "none"], "columns": ["cka", "euclidean"]}
+    figure = plots.heatmaps({"right": matrix, "wrong": 1 - matrix}, numbers="{:.2f}", label="loss", **names)
+    check(figure, axes=3)
+    colours = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    assert colours["0.00"] == "white" and colours["1.00"] == "black"
+    middling = plots.heatmaps({"": np.linspace(-1, 1, 41)[None]}, cmap="RdBu", numbers="{:+.1f}")
+    for text, cell in zip(middling.axes[0].texts, middling.axes[0].collections[0].get_facecolors(), strict=True):
+        contrast = [relative_luminance(colour) + 0.05 for colour in (text.get_color(), cell)]
+        assert max(contrast) / min(contrast) > 4, "as WCAG asks for large text, and more"
+    short = plots.heatmaps({"": np.eye(3)}, rows=["x1", "x2", "x3"], numbers="{:.0f}", width=5)
+    check(short, axes=2)
+    check(plots.heatmaps({"one": np.zeros((64, 64)), "two": np.ones((32, 32))}), axes=3)
+
+
+def test_bars_keep_a_series_its_colour():
+    panels = {"p": {"student": {"a": 0.2, "b": 0.8}, "teacher": {"a": 0.5, "b": 0.5}}, "grad": {"student": {"z": -1.0}}}
+    figure = plots.bars(panels, ylabel="probability")
+    check(figure, axes=2)
+    first, second = (ax.containers[0].patches[0] for ax in figure.axes)
+    assert first.get_facecolor() == second.get_facecolor() and second.get_height() == -1
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["student", "teacher"]
+
+
+def test_lines_have_bands_and_one_legend():
+    panels = {
+        "W": {"joint": ([1, 2, 3], [5, 3, 1], [0.5, 0.2, 0.1]), "fixed": ([1, 2], [1, 1])},
+        "loss": {"joint": ([1], [2])},
+    }
+    figure = plots.lines(panels, xlabel="epoch", ylabel="W", log="y")
+    check(figure, axes=2)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["joint", "fixed"]
+    band = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.9) and band[:, 1].max() == pytest.approx(5.5)
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def names_of(figure):
+    return [text for ax in figure.axes for text in ax.texts]
+
+
+@pytest.mark.parametrize("crowd", [1.0, 0.05])
+def test_scatter_names_every_point_and_no_name_covers_another(crowd):
+    rng = np.random.default_rng(0)
+    cloud = {f"Method{i}": tuple(1 + crowd * rng.random(2)) for i in range(20)}
+    some = {name: cloud[name] for name in list(cloud)[:8]}
+    rest = {name: (*cloud[name], 0.01) for name in list(cloud)[8:]} | {"far away": (3, 3, np.nan)}
+    figure = plots.scatter({"time": {"logit": some, "feature": rest}, "none": {"logit": {}}}, xlabels=["x", "y"])
+    check(figure, axes=2)
+    assert {text.get_text() for text in names_of(figure)} == {*cloud, "far away"}
+    boxes = [text.get_window_extent() for text in names_of(figure)]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    ax = figure.axes[0]
+    markers = ax.transData.transform([point[:2] for point in (some | rest).values()])
+    assert not any(box.contains(*marker) for box in boxes for marker in markers)
+
+
+def test_scatter_of_one_series_with_diagonal_and_log():
+    figure = plots.scatter({"": {"all": {"a": (1, 1), "b": (10, 100)}}}, log="xy", diagonal=True)
+    check(figure, axes=1)
+    assert not figure.legends
+
+
+def test_score_table_marks_best_and_second_and_dashes_what_is_missing():
+    groups = {
+        "baseline": {"teacher": {"mIoU": [90.0, 92.0], "fwIoU": [95.0]}},
+        "logit": {"KD": {"mIoU": [50.0, 52.0], "fwIoU": []}, "A & B": {"mIoU": [51.5], "fwIoU": [80.0]}, "DKD": {}},
+        "both": {"LIX": {"mIoU": [50.9]}},
+    }
+    table = plots.score_table(groups, columns=("mIoU", "fwIoU"), unranked=("baseline",), corner="type")
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>.*?</tr>", table)]
+    assert cells == [
+        ["type", "", "mIoU", "fwIoU", "seeds"],
+        ["baseline", "teacher", "91.00 ± 1.41", "95.00", "2"],
+        ["logit", "KD", "<u>51.00</u> ± 1.41", "–", "2"],
+        ["", "A &amp; B", "<b>51.50</b>", "<b>80.00</b>", "1"],
+        ["", "DKD", "–", "–", "–"],
+        ["both", "LIX", "50.90", "–", "1"],
+    ]
+
+
+def test_forest_draws_every_row_and_lets_only_thin_lines_leave():
+    full = plots.Estimate(1.0, (0.5, 1.5), (-40, 42), (0.8, 1.2), sure=True)
+    figure = plots.forest({"minus student": {"KD": full, "LIX": plots.Estimate(-2.0)}, "none": {}}, ["KD", "AT", "LIX"])
+    check(figure, axes=2)
+    low, high = figure.axes[0].get_xlim()
+    assert -3 < low < -2 and 1.5 < high < 3
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["KD", "AT", "LIX"]
+
+
+def test_only_drawing_imports_seaborn():
+    code = "import sys, lixlib.cli; assert not {'seaborn', 'matplotlib', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_heatmaps_leave_what_is_not_there_blank():
+    check(plots.heatmaps({"nothing": np.full((2, 3), np.nan)}, numbers="{:.0f}"), axes=2)
+    figure = plots.heatmaps({"": [[1.0, np.nan], [2.0, 3.0]]}, numbers="{:.0f}")
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3"]
+
+
+def experiment(**scores):
+    """Runs by variant and seed, of mIoU in %."""
+    return {
+        name: {seed: {"metrics": {"mIoU": value / 100}} for seed, value in enumerate(values)}
+        for name, values in scores.items()
+    }
+
+
+def test_gain_table_says_what_is_known():
+    runs = experiment(student=[30, 31, 32], kd=[33, 34.1, 34.9], at=[30.1, 30.9, 32], one=[35], none=[])
+    rows = plots.gain_table(runs, "student", corner="x").splitlines()
+    cells = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in rows[2:]}
+    assert rows[0].startswith("| x | mIoU, % | seeds | minus student")
+    assert cells["student"] == ["31.0 ± 1.0", "3", "–", "–", ""]
+    assert cells["kd"][:3] == ["34.0 ± 1.0", "3", "+3.0"] and cells["kd"][-1] == "**better**"
+    assert cells["at"][-1] == "not told apart"
+    assert cells["one"] == ["35.0", "1", "+5.0", "–", "not known yet"]
+    assert cells["none"] == ["–", "–", "–", "–", "not known yet"]
+    assert plots.gain_table(runs, "kd", ["student"]).count("\n") == 2
+    assert "not known yet" in plots.gain_table(runs, "none", ["kd"])
+
+
+def test_estimates_are_those_of_the_tests():
+    runs = experiment(student=[30, 31, 32], kd=[33, 34.1, 34.9], at=[30.1, 30.9, 32], none=[])
+    found, tests = plots.estimates(runs, "student"), compare_with({k: v for k, v in runs.items() if v}, "student")
+    assert list(found) == ["kd", "at"] and found["kd"].sure and not found["at"].sure
+    assert found["kd"].mean == tests["kd"].own.mean and found["kd"].interval == tests["kd"].shared.interval
+    assert found["at"].wide == tests["at"].own.interval and len(found["at"].values) == 3
+    assert plots.estimates(runs, "none") == {}

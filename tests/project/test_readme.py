@@ -1,0 +1,44 @@
+"""The README's code runs as it stands there, and its picture is that of the shipped networks."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from lixlib.data import Sample, load
+from lixlib.training import Schedule, evaluate, fit
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+@pytest.fixture
+def names() -> dict:
+    """What the README's lines define."""
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    return names
+
+
+def test_the_ten_lines_distil_a_network_of_ones_own(names):
+    x = names["x"]
+    terms = names["distiller"](Sample(names["rgb"], x, x > 0, names["label"], ("a", "b")))
+    assert set(terms) == {"ce", "dwld", "arfd"}
+    sum(terms.values()).backward()
+    names["optimizer"].step()
+    assert all(torch.isfinite(p).all() for p in names["distiller"].parameters())
+
+
+def test_a_network_of_ones_own_is_trained_validated_and_scored(names, tmp_path):
+    train, validation = (load("toydrive", split, size=(32, 64), count=4, eval_count=4) for split in ("train", "val"))
+    schedule = Schedule(epochs=1, batch=2, patience=1)
+    (row,) = fit(names["distiller"], train, schedule, folder=tmp_path, validation=validation, progress=False)
+    assert row["mIoU"] == evaluate(names["distiller"].student, validation)["mIoU"] > 0
+    assert 0 < evaluate(names["Tiny"](), validation)["mIoU"] < 1
+
+
+def test_every_file_that_the_readme_links_is_there():
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (README.parent / link).exists()]
+    assert not missing

@@ -1,0 +1,162 @@
+"""Kill -9 at every write of a piece of work, and repeat the work: `python killed.py WORK FOLDER`, for test_kills.py.
+
+The work is done once whole; then for every n a fork does it in a folder of its own and kills itself when its n-th file
+is written but not yet renamed into place, at the end also when the last one is; a second fork repeats it there. What
+each ends with is printed.
+"""
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import torch
+
+import lixlib.lab.grid
+from lixlib.core.digests import digest_of_file
+from lixlib.core.files import read_json_lines
+from lixlib.data import ToyDrive
+from lixlib.lab.grid import compare, grid
+from lixlib.lab.run import Recipe, run
+
+SMALL = {"size": (16, 32), "batch": 2, "data": {"count": 4, "eval_count": 2}, "unlabelled": 2, "epochs": 2}
+TAUGHT = {"teacher": {"epochs": 1, "patience": 0}}
+FT = Recipe(method="ft", hyper={"stage_epochs": 1}, pretrain=1, patience=2, **SMALL, **TAUGHT)
+
+
+class Here:
+    """The runs of a grid in this process, where kills are counted."""
+
+    jobs, device = 1, "cpu"
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def command_of(self, recipe, **place):
+        return lixlib.lab.grid.command_of(recipe, **place)
+
+    def start(self, recipe):
+        return Done(recipe)
+
+
+class Done:
+    def __init__(self, recipe):
+        self.recipe = recipe
+
+    def done(self):
+        return True
+
+    def result(self):
+        finished = run(self.recipe, device="cpu", progress=False)
+        return finished.line, finished.trained
+
+
+def one_run(folder: Path) -> None:
+    run(FT, device="cpu", progress=False)
+
+
+def one_grid(folder: Path) -> None:
+    lixlib.lab.grid._Processes = Here
+    report = compare(grid(methods=["teacher", "kd"], **SMALL, **TAUGHT), results_dir=folder / "results")
+    assert len(report.lines) == 2 and not report.failures, report
+
+
+def one_cache(folder: Path) -> None:
+    assert len(ToyDrive("train", size=(16, 32), count=2, cache=folder)) == 2
+
+
+def in_fork(work: Callable[[], None]) -> int:
+    """Do it in a fork; its exit code, negative for a signal."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def killing(work: Callable[[], None], at: int, *, after: bool = False) -> Callable[[], None]:
+    replace, done = os.replace, [0]
+
+    def counted(source, target):
+        done[0] += 1
+        if after:
+            replace(source, target)
+        if done[0] == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if not after:
+            replace(source, target)
+
+    def killed() -> None:
+        os.replace = counted
+        work()
+
+    return killed
+
+
+def ends_of(folder: Path) -> dict:
+    """What the work left, but for what differs from time to time: seconds, and the bytes of caches and checkpoints."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = {str(path.relative_to(folder)): None for path in files}
+    for path in files:
+        if path.suffix == ".jsonl":
+            rows = [{**row, "seconds": 0, "stage_seconds": 0} for row in read_json_lines(path)]
+            found[str(path.relative_to(folder))] = sorted(rows, key=json.dumps) if "results" in path.parts else rows
+        elif path.suffix == ".safetensors":
+            found[str(path.relative_to(folder))] = digest_of_file(path)
+    return found
+
+
+def main(work: Callable[[Path], None], folder: Path) -> None:
+    torch.set_num_threads(1)
+    os.environ["LIX_CACHE"] = str(folder / "cache")  # rendered once; the work "cache" has its own
+    print(json.dumps(list(reports(work, folder))))
+
+
+def reports(work: Callable[[Path], None], folder: Path) -> Iterator[dict]:
+    def there(name: str) -> tuple[Path, Callable[[], None]]:
+        place = folder / name
+        place.mkdir()
+
+        def do() -> None:
+            os.environ["LIX_RUNS"] = str(place / "runs")
+            warnings.simplefilter("error")  # a kill damages nothing
+            work(place)
+
+        return place, do
+
+    place, do = there("whole")
+    assert in_fork(do) == 0
+    whole = ends_of(place)
+
+    def killed(n: int, **when) -> dict:
+        place, do = there(f"killed-{n}-{len(when)}")
+        code = in_fork(killing(do, n, **when))
+        again, found = in_fork(do), ends_of(place)
+        different = sorted(name for name in whole | found if whole.get(name, 0) != found.get(name, 0))
+        return {"at": n, "killed": code, "again": again, "different": different}
+
+    for n in count(1):
+        report = killed(n)
+        if not report["killed"]:  # there is no n-th file
+            yield killed(n - 1, after=True)
+            return
+        yield report
+
+
+if __name__ == "__main__":
+    main({"run": one_run, "grid": one_grid, "cache": one_cache}[sys.argv[1]], Path(sys.argv[2]))

@@ -1,0 +1,128 @@
+"""Measure what one update costs with each method: time and peak memory, as ratios to a student that learns alone.
+
+Run it from the repository's root as `python -m tools.benchmarks.method_cost`. An update is that of `lixlib.lab.run`:
+MFNet on ToyDrive, 8 labelled and 8 unlabelled images, student, teacher, method, backward pass and optimiser. The images
+are there already, and the teacher has never been trained, which costs the same. All methods update in turn, in one
+process.
+
+`time_ratio` and `memory_ratio` are over the student of the tables, which sees the 8 labelled images alone;
+`time_ratio_same_images` and `memory_ratio_same_images` over a student that sees all 16, and so are what teacher and
+method add. Memory is that of all tensors: weights, momentum and gradients, the teacher's too, and what an update makes.
+FT and MasKD train a stage beforehand, which is not in here: result lines have its seconds.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import tyro
+from lightning_fabric import Fabric
+from torch.utils.data import Dataset
+
+from lixlib.core.files import write_json_lines
+from lixlib.data import Sample, collate
+from lixlib.distillers import METHODS, TwoStage
+from lixlib.lab.results import provenance
+from lixlib.lab.run import Recipe, distiller_of
+from lixlib.training import Schedule, launch, sgd, update
+from tools.benchmarks.measure import MIB, median_seconds, peak_bytes
+
+ALONE, SAME_IMAGES = "student", "student, same images"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure.
+
+    Args:
+        methods: Names of methods; the student alone always comes with them.
+        device: cpu or cuda.
+        threads: Threads of the CPU.
+        precision: Number format, as that of the runs of the tables.
+        repetitions: Updates of each method, of which the median counts.
+        quick: Small images and few updates, to see that everything works.
+        results: Folder of the lines.
+    """
+
+    methods: tuple[str, ...] = tuple(name for name in METHODS if name != "none")
+    device: str = "cpu"
+    threads: int = 1
+    precision: str = "bf16-mixed"
+    repetitions: int = 21
+    quick: bool = False
+    results: Path = Path("results/cost")
+
+
+def half_labelled(train: Dataset, batch: int) -> Sample:
+    """A batch of labelled images and as many unlabelled ones, which are the second half of the training images."""
+    return collate([train[start + i] for start in (0, len(train) // 2) for i in range(batch)])
+
+
+def trainer(recipe: Recipe, train: Dataset, fabric: Fabric) -> Callable[[Sample], object]:
+    """What makes one update of a run by a batch."""
+    alone = recipe.method == "student"
+    teacher = None if alone else distiller_of(recipe.of_teacher(), None, train).student
+    distiller = distiller_of(recipe, teacher, train).to(memory_format=torch.channels_last)
+    if isinstance(distiller.method, TwoStage):
+        distiller.method.stage_trained = True  # as far as the cost goes
+    schedule = Schedule(recipe.epochs, recipe.batch, recipe.lr)
+    model, optimizer = fabric.setup(distiller, sgd(distiller, schedule))
+    model.train()
+    return lambda batch: update(model, optimizer, batch, fabric)
+
+
+def main(options: Options) -> None:
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    fabric = launch(options.device, options.precision)
+    size = (48, 64) if options.quick else (48, 160)
+    base = Recipe(size=size, data={"count": 8}, unlabelled=8, precision=options.precision)
+    train = base.load_training()
+    batch = half_labelled(train, base.batch).to(device)
+    labelled = replace(batch, **{name: getattr(batch, name)[: base.batch] for name in ("rgb", "x", "valid", "label")})
+    student = replace(base, method="student")
+    jobs = {ALONE: (student, labelled), SAME_IMAGES: (student, batch)}
+    jobs |= {name: (replace(base, method=name), batch) for name in options.methods}
+
+    def train_twice(recipe: Recipe, batch: Sample) -> None:
+        step = trainer(recipe, train, fabric)
+        step(batch)
+        step(batch)  # with momentum
+
+    def bound(step: Callable, batch: Sample) -> Callable:
+        return lambda: step(batch)
+
+    repetitions = 2 if options.quick else options.repetitions
+    steps = {name: bound(trainer(recipe, train, fabric), images) for name, (recipe, images) in jobs.items()}
+    seconds = median_seconds(steps, repetitions, device)
+    del steps
+    peaks = {name: peak_bytes(lambda job=job: train_twice(*job), device) for name, job in jobs.items()}
+
+    command = shlex.join(["python", "-m", "tools.benchmarks.method_cost", *sys.argv[1:]])
+    origin = {**provenance(device), "command": command}
+    print(f"{'method':20} {'ms':>8} {'ratio':>6} {'same images':>12} {'MiB':>8} {'ratio':>6} {'same images':>12}")
+    lines = []
+    for name, (recipe, images) in jobs.items():
+        same = ALONE if name == ALONE else SAME_IMAGES
+        numbers = {
+            "step_ms": round(1e3 * seconds[name], 3),
+            "time_ratio": round(seconds[name] / seconds[ALONE], 4),
+            "time_ratio_same_images": round(seconds[name] / seconds[same], 4),
+            "peak_mib": round(peaks[name] / MIB, 3),
+            "memory_ratio": round(peaks[name] / peaks[ALONE], 4),
+            "memory_ratio_same_images": round(peaks[name] / peaks[same], 4),
+        }
+        print(f"{name:20} " + "{:8.1f} {:6.2f} {:12.2f} {:8.1f} {:6.2f} {:12.2f}".format(*numbers.values()))
+        if name == SAME_IMAGES:
+            continue
+        about = {"dataset": recipe.dataset, "network": recipe.network, "method": name, "hyper": recipe.options}
+        about |= {"size": recipe.size, "images": len(images.label), "precision": recipe.precision}
+        lines.append({**about, **numbers, "repetitions": repetitions, **origin})
+    write_json_lines(options.results / base.dataset / f"{base.network}.jsonl", lines)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

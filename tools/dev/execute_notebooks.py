@@ -1,0 +1,105 @@
+"""Run notebooks without a browser and write their outputs into them: `make notebooks`, or name the files.
+
+What changes from run to run, or from machine to machine, is left out. `metadata.lix.sources` is a hash over the code,
+so that a test can tell when outputs are older than the code above them.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
+from nbformat import NotebookNode
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def notebook_files() -> list[Path]:
+    """The chapters, in reading order."""
+    return sorted(FOLDER.glob("[0-9]*.ipynb"))
+
+
+def source_hash(notebook: NotebookNode) -> str:
+    """SHA-256 over the sources of all code cells, in order."""
+    digest = hashlib.sha256()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            digest.update(cell.source.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def execute(path: Path, timeout: float, **parameters: Any) -> NotebookNode:
+    """Run one notebook from the notebooks' folder and return it with its outputs; raise if a cell fails.
+
+    Units: `timeout` is in seconds, for each cell.
+    """
+    with tempfile.TemporaryDirectory() as scratch, _headless(Path(scratch)):
+        result = Path(scratch) / path.name
+        papermill.execute_notebook(
+            path,
+            result,
+            parameters,
+            kernel_name="python3",
+            cwd=FOLDER,
+            execution_timeout=timeout,
+            progress_bar=False,
+        )
+        return nbformat.read(result, as_version=4)
+
+
+@contextmanager
+def _headless(scratch: Path) -> Iterator[None]:
+    """No widgets, no progress bars, training from scratch unless LIX_RUNS names a folder of finished runs."""
+    before = dict(os.environ)
+    os.environ.update(LIX_HEADLESS="1", LIX_RUNS=os.environ.get("LIX_RUNS", str(scratch / "runs")), TQDM_DISABLE="1")
+    os.environ.pop("MPLBACKEND", None)  # the kernel chooses the one that draws into the notebook
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def clean(notebook: NotebookNode) -> None:
+    """Remove papermill's notes, times, widget state and the exact Python version; store the hash of the code.
+
+    What a busy kernel sent as several pieces of text becomes one.
+    """
+    CoalesceStreamsPreprocessor(enabled=True).preprocess(notebook, {})
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "lix": {"sources": source_hash(notebook)},
+    }
+    for cell in notebook.cells:
+        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write under a temporary name, then rename."""
+    partial = path.with_suffix(".part")
+    nbformat.write(notebook, partial)
+    os.replace(partial, path)
+
+
+def main() -> None:
+    paths = [Path(name).resolve() for name in sys.argv[1:]] or notebook_files()
+    for path in paths:
+        print(f"{path.name} ...", flush=True)
+        notebook = execute(path, timeout=3600)
+        clean(notebook)
+        write(notebook, path)
+
+
+if __name__ == "__main__":
+    main()

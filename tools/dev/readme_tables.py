@@ -1,0 +1,264 @@
+"""Write the tables of README.md and results/README.md from result lines; --check only says if they are current.
+
+The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`.
+It shows one schedule, that of the most methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The
+table of the trials in results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and
+there those of results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines
+after `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
+results/experiments after `<!-- experiments -->`.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+
+from lixlib.core.files import read_json_lines, write_atomically
+from lixlib.lab import experiments
+from lixlib.lab.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK = "mfnet"
+NETWORKS = {"sne-roadseg": "SNE-RoadSeg", "mfnet": "MFNet", "off-net": "OFF-Net"}  # as the paper writes them
+DONE = {"teacher": "forward pass of the teacher", "student": "forward pass of the student", "lix": "update of LIX"}
+LABELS = {"teacher": "teacher (RGB + X)", "student": "student (RGB)"}
+DISTILS = {"logit": "logits", "feature": "features", "both": "both"}
+MARK = re.compile(r"<!-- results: (\w+)(?:, (\d+) epochs)? -->")
+
+
+def table(lines: list[dict], epochs: int | None = None) -> str:
+    """The result lines of one data set and network as a Markdown table, with a line below that says how they came.
+
+    A row is a method: mean ± standard deviation over the seeds, in %. The gain in mIoU and the share of the gap closed
+    are paired by seed.
+
+    Raises:
+        ValueError: no student with that schedule.
+    """
+    runs = by_method(lines, epochs)
+    if not runs:
+        raise ValueError(f"no student of {epochs} epochs: correct the mark, or train one")
+    header = ["distils", "", *METRICS, "seeds", "gain in mIoU, points", "gap closed"]
+    text = ["| " + " | ".join(header) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
+    family_of = {method: DISTILS.get(family, "") for family, methods in FAMILIES.items() for method in methods}
+    for method, seeds in runs.items():
+        cells = [_spread([100 * line["metrics"][metric] for line in seeds.values()]) for metric in METRICS]
+        gain = closed = ""
+        if method not in ("teacher", "student"):
+            gain, closed = _compare(runs, method)
+        (first, *_) = seeds.values()
+        name = LABELS.get(method, title(first))
+        name = f"**{name}**" if method == "lix" else name
+        text.append(f"| {' | '.join([family_of.get(method, ''), name, *cells, str(len(seeds)), gain, closed])} |")
+    students = [line for method, seeds in runs.items() if method != "teacher" for line in seeds.values()]
+    return "\n".join([*text, "", _note(students, list(runs.get("teacher", {}).values()))])
+
+
+def update(readme: str, results: Path) -> str:
+    """The README with every table that there are results for.
+
+    Raises:
+        ValueError: results without markers, or markers without results.
+    """
+    datasets = sorted(path.parent.name for path in results.glob(f"*/{NETWORK}.jsonl"))
+    marks = MARK.findall(readme)
+    marked = sorted({dataset for dataset, _ in marks})
+    if marked != datasets:
+        raise ValueError(
+            f"README.md has places for tables of {', '.join(marked) or 'no data set'}, and there are results of "
+            f"{', '.join(datasets) or 'none'}: write `<!-- results: DATASET -->` and `<!-- end -->` for each"
+        )
+    for dataset, epochs in marks:
+        start, end = f"<!-- results: {dataset}{f', {epochs} epochs' if epochs else ''} -->", "<!-- end -->"
+        before, _, rest = readme.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"README.md has no `{end}` after `{start}`")
+        text = table(read(results, dataset, NETWORK), int(epochs) if epochs else None)
+        readme = f"{before}{start}\n{text}\n{end}{after}"
+    return readme
+
+
+def tuning_table(lines: list[dict]) -> str:
+    """Trial runs on validation images, one row each: what was tried, and the two IoUs in %."""
+    rows = []
+    for line in lines:
+        recipe = line["recipe"]
+        options = ", ".join(f"{key} {json.dumps(value)}" for key, value in recipe["hyper"].items()).replace('"', "")
+        data = recipe.get("data", {})
+        frames = f"{data.get('count', '')} + {recipe.get('unlabelled') or 0}" if "count" in data else "all"
+        if line.get("mixing"):
+            frames += f" ({line['mixing']})"
+        cells = [frames, str(data.get("difficulty", "")), "x".join(map(str, line["size"])), str(line["updates"])]
+        cells += [str(recipe["lr"]), f"{line.get('augmentation', {}).get('jitter', '')}", line["method"], options]
+        cells += [f"{100 * line['metrics'][metric]:.2f}" for metric in ("mIoU", "fwIoU")]
+        rows.append((frames, *cells[1:]))
+    order = {method: place for place, method in enumerate(NAMES)}
+    rows.sort(key=lambda cells: (cells[1], cells[2], cells[4], cells[5], order.get(cells[6], len(order))))
+    header = ["labelled + unlabelled", "difficulty", "size", "updates", "lr", "jitter", "method", "options"]
+    header += ["mIoU", "fwIoU"]
+    text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join([*text, *("| " + " | ".join(cells) + " |" for cells in rows)])
+
+
+def update_tuning(text: str, results: Path) -> str:
+    """results/README.md with the table of every file of trials.
+
+    Raises:
+        ValueError: trials without a place for their table.
+    """
+    for path in sorted((results / "tuning").glob("*.jsonl")):
+        start, end = f"<!-- tuning: {path.stem} -->", "<!-- end -->"
+        before, found, rest = text.partition(start)
+        if not found:
+            raise ValueError(f"results/README.md has no `{start}` ... `{end}` for the trials in {path.name}")
+        text = f"{before}{start}\n{tuning_table(read_json_lines(path))}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def sweep_table(lines: list[dict], shares: dict[str, dict]) -> str:
+    """The loss weights that were tried, one row a method: mIoU in %, the best in bold."""
+    text = ["| method | weight it comes with | gradient over CE's | mIoU in %, by weight |", "|---|---|---:|---|"]
+    for method, came in shares.items():
+        runs = [line for line in lines if line["method"] == method]
+        best = max(runs, key=_miou)
+        tried = []
+        for line in sorted(runs, key=lambda line: [line["hyper"][name] for name in came["weights"]]):
+            score = f"{100 * _miou(line):.2f}"
+            weights = " and ".join(f"{line['hyper'][name]:g}" for name in came["weights"])
+            tried.append(f"{weights}: {f'**{score}**' if line is best else score}")
+        start = ", ".join(f"{name} {value:g}" for name, value in came["weights"].items())
+        text.append(f"| {method} | {start} | {came['gradient']:g} | {'; '.join(tried)} |")
+    return "\n".join(text)
+
+
+def benchmark_table(lines: list[dict]) -> str:
+    """Time and peak memory of every loss, and how much of its plain transcription's that is."""
+    text = ["| loss | shape | ms | of the plain one's | MiB | of the plain one's |", "|---|---|---:|---:|---:|---:|"]
+    for line in lines:
+        shape = " x ".join(map(str, line["shape"]))
+        cells = [f"{line['ms']:.1f}", f"{line['time_ratio']:.2f}", f"{line['mib']:.1f}", f"{line['memory_ratio']:.2f}"]
+        text.append(f"| {line['loss']} | {shape} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def paper_size_table(lines: list[dict]) -> str:
+    """What each network takes at its paper's image size: peak memory of the process, and time."""
+    text = ["| network | what | images | format | peak memory, GiB | seconds |", "|---|---|---:|---|---:|---:|"]
+    networks, done = list(NETWORKS), list(DONE)
+
+    def order(line: dict) -> tuple:
+        case = networks.index(line["network"]), done.index(line["what"]), line["batch"], len(line["options"])
+        return *case, line["precision"]
+
+    for line in sorted(lines, key=order):
+        options = [value if name == "encoder" else name for name, value in line["options"].items() if value]
+        name = NETWORKS[line["network"]] + (f" ({', '.join(options)})" if options else "")
+        cells = [f"{line['peak_rss_mib'] / 1024:.1f}", f"{line['seconds']:.1f}"] if line["fits"] else []
+        cells = cells or [f"more than {line['limit_gib']:g}", ""]
+        images = f"{line['batch']} x {line['size'][0]} x {line['size'][1]}"
+        text.append(f"| {name} | {DONE[line['what']]} | {images} | {line['precision']} | {' | '.join(cells)} |")
+    devices = " and ".join(sorted({line["device"] for line in lines}))
+    return "\n".join([*text, "", f"{devices}."])
+
+
+def network_tables(results: Path, dataset: str) -> str:
+    """The tables of the networks other than `NETWORK`, each below its name."""
+    paths = {path.stem: path for path in (results / dataset).glob("*.jsonl") if path.stem != NETWORK}
+    return "\n\n".join(
+        f"**{label}**\n\n{table(read_json_lines(paths[name]))}" for name, label in NETWORKS.items() if name in paths
+    )
+
+
+def experiments_table(folder: Path) -> str:
+    """Every variant of every experiment of notebooks 11 to 14 that has a result line."""
+    text = ["| experiment | variant | mIoU | seeds | gain over the student, points |", "|---|---|---:|---:|---:|"]
+    student = {"student": experiments.read("baselines", folder)["student"]}
+    lines = []
+    for name in experiments.EXPERIMENTS:
+        for variant, seeds in experiments.read(name, folder).items():
+            if seeds:
+                score = _spread([100 * _miou(line) for line in seeds.values()])
+                gain = list(gains({**student, variant: seeds}, variant).values())
+                cell = "" if variant.startswith(("student", "teacher")) else _spread(gain, "+")
+                text.append(f"| {name} | {variant} | {score} | {len(seeds)} | {cell} |")
+                lines += seeds.values()
+    teachers = experiments.read("baselines", folder)["teacher"].values()
+    return "\n".join([*text, "", _note([line for line in lines if line["method"] != "teacher"], list(teachers))])
+
+
+def update_measured(text: str, results: Path) -> str:
+    """results/README.md with the tables of loss weights, of costs, of other networks, of experiments.
+
+    Raises:
+        ValueError: no place for a table.
+    """
+    shares = json.loads((results / "sweep" / "shares.json").read_text(encoding="utf-8"))
+    tables = {
+        "<!-- sweep -->": sweep_table(read(results / "sweep", "toydrive", NETWORK), shares),
+        "<!-- benchmark -->": benchmark_table(read_json_lines(results / "benchmark" / "losses.jsonl")),
+        "<!-- networks: toydrive -->": network_tables(results, "toydrive"),
+        "<!-- experiments -->": experiments_table(results / "experiments"),
+    }
+    paper_size = results / "cost" / "paper_size.jsonl"
+    if paper_size.exists():
+        tables["<!-- paper size -->"] = paper_size_table(read_json_lines(paper_size))
+    for start, table in tables.items():
+        before, found, rest = text.partition(start)
+        if not found:
+            raise ValueError(f"results/README.md has no `{start}` ... `<!-- end -->` for its table")
+        text = f"{before}{start}\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    return text
+
+
+def _spread(values: list[float], sign: str = "") -> str:
+    if not values:
+        return ""
+    middle = f"{round(mean(values), 2) + 0.0:{sign}.2f}"  # + 0.0: never "-0.00"
+    return f"{middle} ± {stdev(values):.2f}" if len(values) > 1 else middle
+
+
+def _compare(runs: Runs, method: str) -> tuple[str, str]:
+    """The gain over the student of the same seed, and the share of the gap closed, over the seeds that all have."""
+    gain = _spread(list(gains(runs, method).values()), "+")
+    closed = list(shares(runs, method).values())
+    if None in closed:
+        return gain, "no gap"
+    return gain, f"{round(100 * mean(closed))} %" if closed else ""
+
+
+def _miou(line: dict) -> float:
+    return line["metrics"]["mIoU"]
+
+
+def _note(lines: list[dict], teachers: list[dict]) -> str:
+    (first, *_) = lines
+    taught = ", ".join(str(updates) for updates in sorted({line["updates"] for line in teachers}))
+    teacher = f" The teachers were trained for {taught} updates." if taught else ""
+    devices = " and ".join(sorted({line["device"] for line in lines}))
+    reduced = ", a schedule shorter than the recommended one (`reduced`)" if first["reduced"] else ""
+    return (
+        f"Split {first['split']}, {first['size'][0]} x {first['size'][1]}, {first['epochs']} epochs, "
+        f"{first['updates']} updates of {first['batch']} images{reduced}; {devices}.{teacher} "
+        "In %, mean ± standard deviation over the seeds; the gain is paired by seed."
+    )
+
+
+def main() -> None:
+    inner = ROOT / "results" / "README.md"
+    for path, rewrite in ((ROOT / "README.md", update), (inner, update_tuning), (inner, update_measured)):
+        old = path.read_text(encoding="utf-8")
+        try:
+            new = rewrite(old, ROOT / "results")
+        except ValueError as error:
+            sys.exit(str(error))
+        if "--check" in sys.argv[1:]:
+            if new != old:
+                sys.exit(f"{path.name} is older than the results: run `python tools/dev/readme_tables.py`")
+        elif new != old:
+            write_atomically(path, lambda temporary, text=new: temporary.write_text(text, encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Write what every method's network predicts on a few test images, for notebook 10: results/predictions.
+
+One small PNG a method, seed 0: the label maps of the images, one below the other, in the colours of their classes.
+The networks are those of finished runs, whose weights lie in the runs folder (LIX_RUNS, or runs/); which runs belong
+together, the result lines say. The truth is written where its licence allows it: not CamVid's.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+from torch import nn
+
+from lixlib import checkpoints, data
+from lixlib.core.files import read_json_lines, write_atomically
+from lixlib.core.sample import Sample
+from lixlib.data.classes import Classes
+from lixlib.lab import results
+from lixlib.lab.run import Recipe, runs_folder
+from lixlib.nets import call
+
+FREE_TRUTH = ("toydrive", "potholes")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to predict.
+
+    Args:
+        dataset: Data set: toydrive, camvid or potholes.
+        root: Folder of the data set's files; toydrive renders its own.
+        network: Network.
+        images: Number of test images, two or more.
+        epochs: Schedule of the runs; where not given, that of the tables.
+        results: Folder of the result lines, and of the pictures.
+    """
+
+    dataset: str = "toydrive"
+    root: str | None = None
+    network: str = "mfnet"
+    images: int = 8
+    epochs: int | None = None
+    results: str = "results"
+
+
+def evenly(total: int, images: int) -> list[int]:
+    return [round(i * (total - 1) / (images - 1)) for i in range(images)]
+
+
+def predict(net: nn.Module, samples: Sequence[Sample]) -> np.ndarray:
+    """**Shapes**: N samples of (H, W) -> (N, H, W) uint8."""
+    batch = data.collate(list(samples))
+    with torch.no_grad():
+        output = call(net, batch.rgb, batch.x)
+    return output.logits.argmax(1).byte().numpy()
+
+
+def write_labels(path: Path, labels: np.ndarray, classes: Classes) -> None:
+    """A palette PNG of label maps, one below the other; 255, ignored, is black. **Shapes**: (N, H, W) uint8."""
+    image = Image.fromarray(labels.reshape(-1, labels.shape[-1]))
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    palette[: len(classes)] = classes.colours
+    image.putpalette(palette.tobytes())
+    write_atomically(path, lambda temporary: image.save(temporary, format="PNG", optimize=True))
+
+
+def main(options: Options) -> None:
+    runs = results.by_method(results.read(options.results, options.dataset, options.network), options.epochs)
+    lines = {method: by_seed[0] for method, by_seed in runs.items() if 0 in by_seed}
+    if not lines:
+        sys.exit(f"no runs of seed 0 in {options.results}: make them by `lix compare`")
+    finished = (runs_folder() / options.dataset / options.network).glob("*/result.jsonl")
+    folders = {results.identity(line): path.parent for path in finished for line in read_json_lines(path)}
+
+    first = next(iter(lines.values()))
+    recipe = replace(Recipe(**{**first["recipe"], "hyper": {}, "method": "teacher"}), root=options.root)
+    if options.dataset == "toydrive":  # its frames come in no order: the first are as good as any
+        recipe = replace(recipe, data={**recipe.data, "eval_count": options.images})
+    test = recipe.load(first["split"], with_x=True)
+    indices = evenly(len(test), options.images)
+    samples = [test[index] for index in indices]
+
+    target = Path(options.results, "predictions", options.dataset, options.network)
+    for method, line in lines.items():
+        folder = folders.get(results.identity(line))
+        if folder is None:
+            print(f"{method}: its run is not in {runs_folder()}, left out", file=sys.stderr)
+            continue
+        net, _ = checkpoints.load(folder / "weights.safetensors")
+        write_labels(target / f"{method}.png", predict(net, samples), test.classes)
+        print(target / f"{method}.png")
+    if options.dataset in FREE_TRUTH:
+        truth = torch.stack([sample.label for sample in samples]).byte().numpy()
+        write_labels(target / "truth.png", truth, test.classes)
+    names = [sample.name for sample in samples]
+    frames = {"split": first["split"], "size": first["size"], "data": recipe.data, "indices": indices, "names": names}
+    write_atomically(target / "frames.json", lambda temporary: temporary.write_text(json.dumps(frames) + "\n"))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

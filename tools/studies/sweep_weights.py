@@ -1,0 +1,100 @@
+"""Weigh every method's loss by one rule and with one budget, on validation frames of ToyDrive.
+
+    python tools/studies/sweep_weights.py
+
+The loss weights of the papers do not carry over: they depend on the size of the maps, the batch and the network. Here
+the weights of a method are multiplied by one factor, so that at the student's initial weights, on one batch, the
+gradient of its terms is `SHARES` times as long as that of cross-entropy; the factor times the weight keeps one digit.
+That gives three short runs a method, LIX included, on a seed and on frames that no table uses; they are added to
+results/sweep, those that are there already are skipped. The best weights stand in `lixlib.lab.run.CHOSEN`.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lixlib.core.files import write_atomically
+from lixlib.data import Augment, collate
+from lixlib.distillers import METHODS, Distiller, TwoStage
+from lixlib.distillers.common import default_options
+from lixlib.lab.grid import compare
+from lixlib.lab.run import Recipe, distiller_of, run, runs_folder
+from lixlib.training import Schedule, fit_stage, launch
+
+RESULTS = Path(__file__).resolve().parents[2] / "results" / "sweep"
+SHARES = (0.1, 0.3, 1.0)  # of the length of cross-entropy's gradient
+WEIGHTS = {"lix": ("lambda_l", "lambda_f"), "afdcd": ("distance_weight", "contrast_weight")}  # all others: "weight"
+BORROWED = {"afdcd": ("kd",)}  # terms that a method adds with a weight of their own
+ALSO = {"vid": (30.0,)}  # two of its three diverge: the fourth is lighter than all of them
+SETTING = {
+    "seed": 10,
+    "epochs": 25,
+    "precision": "bf16-mixed",
+    "splits": ("train", None, "val"),
+    "data": {"eval_count": 240},
+    "teacher": {"epochs": 100},
+}
+
+
+def starting_weights(method: str) -> dict[str, float]:
+    """A method's weights as it comes, those of its own paper or code where there are any."""
+    options = default_options(METHODS[method])
+    return {name: options[name] for name in WEIGHTS.get(method, ("weight",))}
+
+
+def gradient_share(method: str) -> float:
+    """How long the gradient of the method's terms is, over that of cross-entropy, with its starting weights."""
+    recipe = Recipe(method=method, hyper=starting_weights(method), **SETTING)
+    train = recipe.load_training()
+    distiller = distiller_of(recipe, run(recipe.of_teacher(), device="cpu").net, train).train()
+    if isinstance(distiller.method, TwoStage):  # in the folder where the runs will find it
+        schedule = Schedule(recipe.epochs, 2 * recipe.batch, seed=recipe.seed)
+        options = {"augment": Augment(recipe.size), "fabric": launch("cpu", recipe.precision)}
+        fit_stage(distiller, train, schedule, folder=runs_folder() / recipe.stage_folder, **options)
+    torch.manual_seed(0)
+    terms = distiller(next(iter(DataLoader(train, 2 * recipe.batch, shuffle=True, collate_fn=collate))))
+    own = sum(term for name, term in terms.items() if name not in ("ce", *BORROWED.get(method, ())))
+    return (_length(distiller, own) / _length(distiller, terms["ce"])).item()
+
+
+def _length(distiller: Distiller, loss: Tensor) -> Tensor:
+    weights = list(distiller.student.parameters())
+    gradient = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    return torch.stack([part.norm() for part in gradient if part is not None]).norm()
+
+
+def sweep() -> list[Recipe]:
+    """The student alone, and three recipes a method; results/sweep/shares.json says where their weights come from."""
+    recipes, shares = [Recipe(method="student", **{**SETTING, "teacher": {}})], {}
+    for method in (name for name in METHODS if name != "none"):
+        start, share = starting_weights(method), gradient_share(method)
+        shares[method] = {"weights": start, "gradient": round(share, 3)}
+        for wanted in SHARES:
+            hyper = {name: float(f"{weight * wanted / share:.0e}") for name, weight in start.items()}
+            recipes.append(Recipe(method=method, hyper=hyper, **SETTING))
+        recipes += [Recipe(method=method, hyper={"weight": weight}, **SETTING) for weight in ALSO.get(method, ())]
+    text = json.dumps(shares, indent=2) + "\n"
+    write_atomically(RESULTS / "shares.json", lambda path: path.write_text(text, encoding="utf-8"))
+    return recipes
+
+
+def best(lines: list[dict]) -> dict[str, dict[str, float]]:
+    """The weights with the highest mIoU on the validation frames, by method."""
+    winners = {}
+    for line in sorted(lines, key=lambda line: line["metrics"]["mIoU"]):
+        if line["method"] == "student":
+            continue
+        names = WEIGHTS.get(line["method"], ("weight",))
+        winners[line["method"]] = {name: line["hyper"][name] for name in names}
+    return winners
+
+
+if __name__ == "__main__":
+    report = compare(sweep(), results_dir=RESULTS, device="cpu")
+    for method, weights in best(report.lines).items():
+        print(method, weights)
+    for failure in report.failures:
+        print(f"{failure.command}\n    {failure.error}")

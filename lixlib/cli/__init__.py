@@ -22,12 +22,13 @@ from tqdm import tqdm
 from lixlib import checkpoints, data, nets
 from lixlib.cli.photographs import class_table, colour, pair, say
 from lixlib.core import devices
+from lixlib.core.checks import check_choice
 from lixlib.core.files import at_home, told, without_folders
 from lixlib.core.options import check_pixels, shown
 from lixlib.lab import experiments, results
 from lixlib.lab.grid import ALL_METHODS, grid
 from lixlib.lab.grid import compare as compare_recipes
-from lixlib.lab.run import DATA, Recipe, Run, run, runs_folder, trio
+from lixlib.lab.run import Recipe, Run, run, runs_folder, trio
 from lixlib.training import TrainingFailed, evaluate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -194,7 +195,7 @@ def compare(
     Example: lix compare --seeds 0 1 2 --epochs 50 --teacher '{"epochs": 100}'
 
     Args:
-        datasets: Data sets: toydrive, potholes, camvid, vkitti2, kitti, nuimages, cityscapes.
+        datasets: Data sets: toydrive, potholes, camvid, nyuv2, folder, vkitti2, kitti, nuimages, cityscapes.
         networks: Networks: mfnet, sne-roadseg, off-net.
         net: Options of all these networks, e.g. {"encoder": "resnet18"} of sne-roadseg.
         methods: What to train; by default a teacher, a student alone, and a student by every method.
@@ -311,7 +312,8 @@ def evaluate_weights(
     Args:
         weights_file: Weights of the network: a file as `lix train` writes them, a folder of its save_pretrained, or its
             name on the Hugging Face hub.
-        dataset: Name of the data set: toydrive, potholes, camvid, vkitti2, kitti, nuimages or cityscapes.
+        dataset: Name of the data set: toydrive, potholes, camvid, nyuv2, folder, vkitti2, kitti, nuimages or
+            cityscapes.
         split: Split to score, e.g. test.
         root: Folder of the data set's files; toydrive renders its own.
         size: Height and width of the images; by default the size that the network was trained at.
@@ -322,7 +324,8 @@ def evaluate_weights(
     trained = recipe.get("recipe", {})
     options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
     if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read
-        options = DATA.get(dataset, {}) | {name: value for name, value in options.items() if name == "x"}
+        check_choice("data set", dataset, data.DATASETS)
+        options = data.DATASETS[dataset].options | {name: value for name, value in options.items() if name == "x"}
     data.check_options(dataset, options)
     size = size or tuple(recipe["size"])
     check_pixels(size)
@@ -458,15 +461,15 @@ def _roots(words: tuple[str, ...]) -> dict[str, str]:
     pairs = {name: folder for name, equals, folder in (word.partition("=") for word in words) if equals}
     if len(pairs) < len(words) and all("=" in word for word in words):
         raise ValueError(f"--root names a data set twice in {' '.join(words)}: give each one folder")
-    unknown = [word for word in words if word.partition("=")[0] not in data.READERS or "=" not in word]
+    unknown = [word for word in words if word.partition("=")[0] not in data.from_files() or "=" not in word]
     if unknown:
-        raise ValueError(f"--root {unknown[0]}: write DATASET=DIR with one of {', '.join(data.READERS)}")
+        raise ValueError(f"--root {unknown[0]}: write DATASET=DIR with one of {', '.join(data.from_files())}")
     return pairs
 
 
 def _check_roots(roots: dict[str, str], datasets: tuple[str, ...]) -> None:
     for name in datasets:
-        if name in data.READERS and name not in roots:
+        if name in data.from_files() and name not in roots:
             raise ValueError(f"data set {name!r} is read from files: give its folder as --root {name}=DIR")
 
 

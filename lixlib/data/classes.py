@@ -19,6 +19,20 @@ class Classes:
         return len(self.names)
 
 
+def palette(count: int) -> np.ndarray:
+    """Colours for classes that have none of their own, far from one another: PASCAL VOC's, but for its black.
+
+    **Shapes**: -> (count, 3) uint8.
+    """
+    colours = np.zeros((count, 3), dtype=np.uint8)
+    for index in range(count):
+        number = index + 1
+        for bit in range(7, -1, -1):
+            colours[index] |= np.array([(number >> channel & 1) << bit for channel in range(3)], dtype=np.uint8)
+            number >>= 3
+    return colours
+
+
 def _table(*rows: tuple[str, tuple[int, int, int]]) -> Classes:
     return Classes(tuple(name for name, _ in rows), np.array([colour for _, colour in rows], dtype=np.uint8))
 
@@ -152,4 +166,38 @@ NUIMAGES = _table(
 )
 NUIMAGES_IDS = {**{i: i for i in range(25)}, 31: 25}
 
-TABLES = (TOYDRIVE, CAMVID, POTHOLES, VKITTI2, VKITTI2_DEFINED, CITYSCAPES, NUIMAGES)
+# NYUv2 in 40 classes (Gupta et al.), by their numbers less one; "otherprop" is the last. Colours: PASCAL VOC's.
+_NYUV2 = (
+    *("wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter"),
+    *(
+        "blinds",
+        "desk",
+        "shelves",
+        "curtain",
+        "dresser",
+        "pillow",
+        "mirror",
+        "floor mat",
+        "clothes",
+        "ceiling",
+        "books",
+    ),
+    *("refrigerator", "television", "paper", "towel", "shower curtain", "box", "whiteboard", "person", "night stand"),
+    *("toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop"),
+)
+NYUV2_40 = Classes(_NYUV2, palette(40))
+NYUV2_39 = Classes(_NYUV2[:39], palette(39))
+NYUV2_13 = Classes(
+    (
+        *("bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv"),
+        *("wall", "window"),
+    ),
+    palette(13),
+)
+# Couprie et al.'s class, from 1, of each of the 40
+NYUV2_13_OF_40 = (
+    *(12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5),
+    *(7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7),
+)
+
+TABLES = (TOYDRIVE, CAMVID, POTHOLES, VKITTI2, VKITTI2_DEFINED, CITYSCAPES, NUIMAGES, NYUV2_13, NYUV2_39, NYUV2_40)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from lixlib import data
 from lixlib.core.files import make_folder, one_at_a_time, read_json_lines, write_json_lines
 
 METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
@@ -21,14 +22,8 @@ IDENTITY = (
 # the digest of lines of before it was told; of images from files nobody knows which they were
 RENDERED_BEFORE = "renderer 5"
 BEFORE = {"toydrive": RENDERED_BEFORE}
-# How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages). Its sizes are not known:
-# SNE-RoadSeg's for KITTI, what the same group takes for images of 16:9 and of 2:1; elsewhere the data set's own.
-PAPER_EPOCHS = 500
+# How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
 PAPER_BATCH = {"sne-roadseg": 3}
-PAPER_SIZE = {
-    **{"vkitti2": (384, 1248), "kitti": (384, 1248), "nuimages": (352, 640), "cityscapes": (512, 1024)},
-    **{"toydrive": (96, 320), "camvid": (360, 480), "potholes": (1030, 1720)},
-}
 # what two students share whose scores may stand in one table
 SCHEDULE = ("split", "size", "epochs", "updates", "batch")
 # the methods of the paper's Tables I-III, in their order, by what they distil, and how one writes them
@@ -90,8 +85,10 @@ def is_reduced(line: dict) -> bool:
     """Whether a run had smaller images, smaller batches or fewer epochs than the paper's; stopping early is no cut."""
     batch = 8 if line["dataset"] == "nuimages" else PAPER_BATCH.get(line["network"], 8)
     epochs = (line.get("recipe") or {}).get("epochs") or line["epochs"]
-    smaller = any(side < full for side, full in zip(line["size"], PAPER_SIZE.get(line["dataset"], (0, 0)), strict=True))
-    return epochs < PAPER_EPOCHS or line["batch"] < batch or smaller
+    known = data.DATASETS.get(line["dataset"])
+    full = known and known.full_size or (0, 0)
+    smaller = any(side < most for side, most in zip(line["size"], full, strict=True))
+    return epochs < data.PAPER_EPOCHS or line["batch"] < batch or smaller
 
 
 def data_digest(line: dict) -> str | None:

@@ -38,21 +38,6 @@ from lixlib.training import Schedule, check_split, check_training, evaluate, fit
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# What a recipe leaves open, by data set.
-DEFAULTS = {
-    "toydrive": {"size": (48, 160), "epochs": 100, "splits": ("train", "val", "test"), "unlabelled": 240},
-    "camvid": {"size": (96, 128), "epochs": 15, "splits": ("train", None, "val"), "unlabelled": 0},
-    "potholes": {"size": (96, 160), "epochs": 60, "splits": ("train", None, "test"), "unlabelled": 0},
-    # the paper's data sets, with its schedule, for a GPU
-    **{
-        name: {
-            **{"size": results.PAPER_SIZE[name], "epochs": results.PAPER_EPOCHS},
-            **{"splits": ("train", None, "val"), "unlabelled": 0},
-        }
-        for name in ("vkitti2", "kitti", "nuimages", "cityscapes")
-    },
-}
-DATA = {"toydrive": {"count": 64, "difficulty": 0.2}}
 # The options that won on validation images (results/README.md says how); what is not here is the method's own default.
 LOGIT = {"weighting": "closed-form", "divergence": "bregman", "beta_min": 0.05, "beta_max": 1.0}
 FEATURE = {"samples": "channels", "max_positions": 64}
@@ -95,7 +80,8 @@ class Recipe:
     """Everything that decides a run's result: the same recipe gives the same numbers on the same machine.
 
     Args:
-        dataset: Data set: toydrive, potholes, camvid, vkitti2, kitti, nuimages or cityscapes.
+        dataset: Data set: toydrive, potholes, camvid, nyuv2, vkitti2, kitti, nuimages or cityscapes; or folder, a data
+            set of your own.
         root: Folder of the data set's files; toydrive renders its own.
         network: Network: mfnet, sne-roadseg or off-net.
         net: Options of the network, e.g. {"encoder": "resnet18", "pretrained": "IMAGENET1K_V1"} of sne-roadseg:
@@ -147,11 +133,11 @@ class Recipe:
     def __post_init__(self):
         check_fields(self)
         known = ("teacher", "student", *(name for name in METHODS if name != "none"))
-        check_choice("data set", self.dataset, DEFAULTS)
+        check_choice("data set", self.dataset, data.DATASETS)
         check_choice("method", self.method, known)
         nets.check_options(self.network, self.net)
         data.check_options(self.dataset, self.data)
-        object.__setattr__(self, "data", {**DATA.get(self.dataset, {}), **self.data})
+        object.__setattr__(self, "data", {**data.DATASETS[self.dataset].options, **self.data})
         # found now, not after the teacher has been trained
         check_options(METHODS.get(self.method, METHODS["none"]), self.options)
         for name in self.teacher:
@@ -161,9 +147,9 @@ class Recipe:
             raise ValueError("a teacher sees X: it has nothing to predict, leave auxiliary and pretrain at 0")
         if self.method == "teacher" or (self.method == "student" and not self.auxiliary):
             object.__setattr__(self, "unlabelled", 0)
-        for name, value in DEFAULTS[self.dataset].items():
+        for name in ("size", "epochs", "splits", "unlabelled"):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
+                object.__setattr__(self, name, getattr(data.DATASETS[self.dataset], name))
         if self.unlabelled and self.dataset != "toydrive":
             raise ValueError("only toydrive renders unlabelled frames: set unlabelled to 0")
         check_pixels(self.size)
@@ -266,7 +252,7 @@ class Recipe:
     @property
     def _unlabelled_of_pretraining(self) -> int:
         """A student who learns classes from labels alone is pretrained on the data set's own number of frames."""
-        return self.unlabelled or DEFAULTS[self.dataset]["unlabelled"]
+        return self.unlabelled or data.DATASETS[self.dataset].unlabelled
 
     def of_teacher(self) -> "Recipe":
         """The recipe of the teacher that this run learns from; another network has its own options alone."""
@@ -574,6 +560,7 @@ def _train(
         # what the encoders started from is in the weights
         "options": {name: value for name, value in recipe.net.items() if name not in ("pretrained", "partial")},
         "classes": classes,
+        "colours": train.classes.colours.tolist(),
         "size": recipe.size,
         "recipe": known["recipe"],
     }

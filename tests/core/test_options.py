@@ -16,7 +16,7 @@ from lixlib.distillers import METHODS, Distiller, DynamicWeightController, build
 from lixlib.distillers.common import check_options
 from lixlib.lab import experiments
 from lixlib.lab.grid import grid
-from lixlib.lab.run import CHOSEN, DEFAULTS, LABELLED_ALONE, OF_TEACHER, Recipe
+from lixlib.lab.run import CHOSEN, LABELLED_ALONE, OF_TEACHER, Recipe
 from lixlib.nets import Output
 from lixlib.training import Schedule
 
@@ -45,7 +45,9 @@ HOSTILE = {
 OF_METHODS = {name: of(method) for name, method in METHODS.items()}
 OF_NETWORKS = {name: of(network) for name, network in nets.NETWORKS.items()}
 OF_DATA = {
-    name: [*of(reader, *data.ELSEWHERE), "split", "size", "root", "with_x"] for name, reader in data.READERS.items()
+    name: [*of(reader, *data.ELSEWHERE), "split", "size", "root", "with_x"]
+    for name in data.from_files()
+    for reader in [data.DATASETS[name].read]
 }
 OF_DATA["toydrive"] = [*of(data.ToyDrive, "size"), "eval_count", "split", "size", "root", "with_x"]
 
@@ -117,7 +119,7 @@ def test_options_of_a_network(network):
         assert set(taken) <= {"null"}
 
 
-@pytest.mark.parametrize("dataset", DEFAULTS)
+@pytest.mark.parametrize("dataset", data.DATASETS)
 def test_options_of_a_data_set(dataset):
     for name in OF_DATA[dataset]:
         taken = accepted(lambda value, name=name: Recipe(dataset, method="student", data={name: value}), name)
@@ -256,7 +258,7 @@ def test_recipes_of_experiments_and_comparisons_are_taken():
     for name in experiments.EXPERIMENTS:
         for quick in (False, True):
             experiments.recipes(name, quick=quick)
-    assert len(grid(datasets=DEFAULTS, networks=nets.NETWORKS)) == 3 * 7 * 21
+    assert len(grid(datasets=data.DATASETS, networks=nets.NETWORKS)) == 3 * 9 * 21
     for method, chosen in (*CHOSEN.items(), *LABELLED_ALONE.items()):
         check_options(METHODS[method], chosen)
 

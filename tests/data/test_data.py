@@ -410,7 +410,8 @@ def test_an_alpha_channel_is_no_pothole(tmp_path, potholes_root):
 
 
 def test_the_readers_do_not_hide_their_modules():
-    for name, read in data.READERS.items():
+    for name in data.from_files():
+        read = data.DATASETS[name].read
         module = importlib.import_module(f"lixlib.data.readers.{name}")
         assert getattr(readers, name) is module and getattr(module, f"read_{name}") is read
 

@@ -15,7 +15,7 @@ from lixlib.data import Classes, Sample
 from lixlib.distillers import METHODS, Distiller, build
 from lixlib.distillers.common import encoder_pairs
 from lixlib.lab import results
-from lixlib.lab.run import DEFAULTS, Recipe, run, trio
+from lixlib.lab.run import Recipe, run, trio
 from tools.dev.readme_tables import table
 
 QUICK = Recipe(
@@ -152,9 +152,8 @@ def own(monkeypatch, tmp_path):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     monkeypatch.setitem(METHODS, "own", OwnMethod)
     monkeypatch.setitem(nets.NETWORKS, "own-net", OwnNet)
-    monkeypatch.setitem(data.READERS, "own-data", OwnData)
-    defaults = {"size": (16, 24), "epochs": 1, "splits": ("train", "val", "test"), "unlabelled": 0}
-    monkeypatch.setitem(DEFAULTS, "own-data", defaults)
+    monkeypatch.setattr(data, "DATASETS", dict(data.DATASETS))
+    data.register("own-data", data.Entry(OwnData, (16, 24), 1, ("train", "val", "test")))
 
 
 def test_what_one_adds_is_trained_reported_and_compared(own, tmp_path):

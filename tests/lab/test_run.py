@@ -19,7 +19,7 @@ from PIL import Image
 
 import lixlib.lab.run
 import lixlib.training.checkpoint
-from lixlib import checkpoints
+from lixlib import checkpoints, data
 from lixlib.core.files import write_json_lines
 from lixlib.data import splits
 from lixlib.data.toydrive.render import RENDERER_VERSION
@@ -54,13 +54,13 @@ def log_without_seconds(finished):
 def test_a_recipe_takes_the_data_sets_defaults_where_it_says_nothing():
     recipe = Recipe("camvid", epochs=3)
     assert recipe.epochs == 3
-    assert recipe.size == lixlib.lab.run.DEFAULTS["camvid"]["size"]
-    assert recipe.splits == lixlib.lab.run.DEFAULTS["camvid"]["splits"]
+    assert recipe.size == data.DATASETS["camvid"].size
+    assert recipe.splits == data.DATASETS["camvid"].splits
     assert recipe.unlabelled == 0
     assert Recipe(unlabelled=0).unlabelled == 0
     toydrive = Recipe(data={"count": 3})
-    assert toydrive.unlabelled == lixlib.lab.run.DEFAULTS["toydrive"]["unlabelled"] > 0
-    assert toydrive.data == {**lixlib.lab.run.DATA["toydrive"], "count": 3}
+    assert toydrive.unlabelled == data.DATASETS["toydrive"].unlabelled > 0
+    assert toydrive.data == {**data.DATASETS["toydrive"].options, "count": 3}
 
 
 def test_hyper_goes_over_the_chosen_options_of_its_method():
@@ -145,7 +145,7 @@ def test_runs_that_start_from_one_pretraining_share_it():
 def test_a_teacher_may_have_seen_other_frames_than_its_student():
     recipe = Recipe(method="kd", data={"count": 4}, teacher={"data": {"count": 8}, "epochs": 3})
     teacher = recipe.of_teacher()
-    assert teacher.data == {**lixlib.lab.run.DATA["toydrive"], "count": 8} and recipe.data["count"] == 4
+    assert teacher.data == {**data.DATASETS["toydrive"].options, "count": 8} and recipe.data["count"] == 4
     assert teacher.folder == Recipe(method="teacher", data={"count": 8}, epochs=3).folder
     assert recipe.folder != replace(recipe, teacher={"epochs": 3}).folder
     small = {"size": (16, 32), "unlabelled": 2}
@@ -274,7 +274,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(recipe, runs, monkeypatch):
 
 def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
     recipe = Recipe(method="student", pretrain=3, **SMALL)
-    monkeypatch.setitem(lixlib.lab.run.DEFAULTS["toydrive"], "unlabelled", 4)
+    monkeypatch.setitem(data.DATASETS, "toydrive", replace(data.DATASETS["toydrive"], unlabelled=4))
     whole = run(recipe, device="cpu", progress=False)
     rows, save = [], lixlib.training.checkpoint.Checkpoint.save
 
@@ -325,7 +325,7 @@ def test_a_second_task_needs_no_label_and_leaves_nothing_behind(method):
 
 def test_a_pretrained_student_starts_from_what_it_learnt(monkeypatch):
     recipe = Recipe(method="student", pretrain=2, **SMALL)
-    monkeypatch.setitem(lixlib.lab.run.DEFAULTS["toydrive"], "unlabelled", 4)
+    monkeypatch.setitem(data.DATASETS, "toydrive", replace(data.DATASETS["toydrive"], unlabelled=4))
     starts, fit = {}, lixlib.lab.run.fit
 
     def spy(model, train, schedule, **options):

@@ -1,0 +1,205 @@
+"""A data set of one's own: folders of images, and two small JSON files that say what they hold."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import MinLen
+from PIL import Image
+from torch import Tensor
+
+from lixlib.core.options import Positive, Size, check, checked
+from lixlib.core.sample import IGNORE
+from lixlib.data.classes import Classes, palette
+from lixlib.data.image_files import Item, Measured, Triplets, open_measured, require_folder
+from lixlib.data.images import MAPS, finder, images_in, open_image, open_map
+from lixlib.data.labels import from_colours, from_ids
+from lixlib.data.text import read_text
+from lixlib.data.x.depth_encoding import FARTHEST, Encoding, check_relative
+from lixlib.data.x.normals import Intrinsics
+
+LAYOUT = "ROOT/{train,val,test}/{rgb,x,label}/NAME.*, ROOT/unlabelled/{rgb,x}/NAME.*, ROOT/classes.json, ROOT/x.json"
+SOURCE = "your own; docs/data_of_your_own.md describes it"
+CLASSES = {
+    "names": Annotated[tuple[str, ...], MinLen(1)],
+    "colours": tuple[list[int], ...],
+    "values": dict[str, int],
+    "ignore": tuple[int | list[int], ...],
+}
+CAMERA = ("fx", "fy", "cx", "cy")
+X = {
+    "kind": Literal["depth", "disparity", "relative", "other"],
+    "metres_per_unit": Positive,
+    "camera": dict[str, float],
+    "scale": Positive,
+}
+
+
+@checked
+def read_folder(
+    root: Path | str, split: str, *, size: Size | None = None, with_x: bool = True, x: Encoding = "disparity"
+) -> Triplets:
+    """Read a split of a data set of one's own; files belong together if their names are equal but for the suffix.
+
+    ROOT/classes.json: {"names": [...], "colours": [[r, g, b], ...], "values": {"7": 0, ...}, "ignore": [255]}. All but
+    the names may be left out: label files then hold class numbers, and 255 is ignored. A label file in colours needs
+    "colours".
+
+    ROOT/x.json: {"kind": ..., "metres_per_unit": ..., "camera": {"fx", "fy", "cx", "cy"}, "scale": ...}. A "depth" is
+    metres_per_unit times the number in the file, and `scale` the metres that X of encoding "depth" calls 1; of a
+    "disparity" the depth in metres is scale / number, without a scale it is relative; "relative" is larger where it is
+    nearer. Of these three 0 is unknown. "other" (thermal, near infrared, height; one channel or three) is divided by
+    `scale`, or brought to [0, 1] by the 1st and 99th percentile of the training images.
+
+    Args:
+        root: the folder that holds train/, test/ and so on.
+        split: a folder of it; images of the folder `unlabelled` need no label.
+        size: (H, W) to resize to; None keeps each file's own.
+        with_x: False leaves X out (an RGB student needs none), so that x folders need not exist.
+        x: what a teacher sees of depth: "disparity", "depth" or "normals", which need a camera.
+
+    Raises:
+        ValueError: a JSON file that says something else, or an x that these files cannot give.
+        FileNotFoundError: a folder or a file is missing; the message names it and the layout.
+    """
+    root = Path(root)
+    require_folder(root, LAYOUT, SOURCE)
+    classes, read_label = read_classes(root / "classes.json")
+    items = list_split(root, split, with_x=with_x)
+    about = read_x_json(root / "x.json") if with_x else {"kind": "relative"}
+    kind, scale = about["kind"], about.get("scale")
+    options = {"size": size, "read_label": read_label, "x": x}
+    if kind == "other":
+        check_relative("folder", x)
+        return Triplets("folder", split, classes, items, **options, measured=_measured(root, scale))
+    if kind == "relative" or (kind == "disparity" and scale is None):
+        if with_x:
+            check_relative("folder", x)
+        return Triplets("folder", split, classes, items, **options)
+    camera = about.get("camera")
+    if x == "normals" and camera is None:
+        raise ValueError(f'{root / "x.json"} names no camera, and normals need one: add "camera" with fx, fy, cx, cy')
+    intrinsics = Intrinsics(*(camera[name] for name in CAMERA)) if camera else None
+
+    def read_depth(item: Item) -> tuple[Tensor, Intrinsics | None]:
+        numbers = open_map(item.x)
+        depth = about["metres_per_unit"] * numbers if kind == "depth" else scale / numbers
+        return depth.where(numbers > 0, 0), intrinsics
+
+    farthest = scale if kind == "depth" and scale else FARTHEST
+    return Triplets("folder", split, classes, items, **options, read_depth=read_depth, farthest=farthest)
+
+
+def list_split(root: Path, split: str, *, with_x: bool) -> list[Item]:
+    """The files of a split, sorted by name.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it; the message says which splits there are.
+    """
+    folder = root / split
+    if not (folder / "rgb").is_dir():
+        there = ", ".join(sorted(path.parent.name for path in root.glob("*/rgb"))) or "none"
+        raise FileNotFoundError(f"no folder {folder / 'rgb'}: {root} has the splits {there}\n  layout: {LAYOUT}")
+    photos, find = images_in(folder / "rgb", _suffixes(), warn=True), finder()
+    if not photos:
+        raise FileNotFoundError(f"no image in {folder / 'rgb'}\n  layout: {LAYOUT}")
+    for part in ("x",) * with_x + ("label",) * (split != "unlabelled"):
+        require_folder(folder / part, LAYOUT, SOURCE)
+
+    def beside(photo: Path, part: str) -> Path:
+        return find(folder / part / f"{photo.stem}.png", MAPS)
+
+    return [
+        Item(p.stem, p, beside(p, "x") if with_x else None, None if split == "unlabelled" else beside(p, "label"))
+        for p in photos
+    ]
+
+
+def read_classes(path: Path) -> tuple[Classes, Callable[[np.ndarray], np.ndarray]]:
+    """The classes of classes.json, and the function that makes class indices of a label file.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or one that says something else.
+    """
+    about = _read(path, CLASSES, "names")
+    names, ignore = about["names"], about.get("ignore", (IGNORE,))
+    if len(set(names)) < len(names) or len(names) > IGNORE:
+        raise ValueError(f"{path}: names must be up to {IGNORE} different ones, found {len(names)}")
+    colours = about.get("colours")
+    if colours is not None and (len(colours) != len(names) or not all(_is_colour(each) for each in colours)):
+        raise ValueError(f"{path}: colours must be {len(names)} lists of red, green and blue, 0 to 255")
+    values = about.get("values", {str(index): index for index in range(len(names))})
+    wrong = [value for value in values if not value.isdecimal()]
+    if wrong:
+        raise ValueError(f"{path}: values has {wrong[0]!r}, which is no number of a label file")
+    values = {
+        int(value): index
+        for value, index in about.get("values", {str(index): index for index in range(len(names))}).items()
+    }
+    beyond = [index for index in values.values() if not 0 <= index < len(names)]
+    if beyond:
+        raise ValueError(f"{path}: values lead to class {beyond[0]}, but there are the classes 0 to {len(names) - 1}")
+    ids = values | {value: IGNORE for value in ignore if isinstance(value, int)}
+    known = np.array([*(colours or ()), *(each for each in ignore if _is_colour(each))], np.uint8).reshape(-1, 3)
+
+    def read_label(label: np.ndarray) -> np.ndarray:
+        if label.ndim == 2:
+            return from_ids(label, ids)
+        if colours is None:
+            raise ValueError(f"this is a colour image: say in {path} which class has which, as colours")
+        found = from_colours(label, known)
+        return np.where(found < len(names), found, IGNORE)
+
+    return Classes(tuple(names), np.array(colours, np.uint8) if colours else palette(len(names))), read_label
+
+
+def read_x_json(path: Path) -> dict:
+    """What x.json says.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or one that says something else.
+    """
+    about = _read(path, X, "kind")
+    if about["kind"] == "depth" and "metres_per_unit" not in about:
+        raise ValueError(f"{path} calls X depth: add metres_per_unit, e.g. 0.001 for millimetres")
+    missing = [name for name in CAMERA if name not in about.get("camera", CAMERA)]
+    if missing:
+        raise ValueError(f"{path}: camera has no {missing[0]}: give {', '.join(CAMERA)} in pixels of the X files")
+    return about
+
+
+def _measured(root: Path, scale: float | None) -> Measured:
+    """How the numbers of X become [0, 1]; by percentiles it is the same for all splits."""
+    paths = [item.x for item in list_split(root, "train", with_x=True)]
+    channels = 3 if open_image(paths[0]).mode == "RGB" else 1
+    if scale is not None:
+        return Measured(0.0, scale, channels, f"x / {scale:g}")
+    # a thousand numbers an image tell its range
+    drawn = [x.flatten()[:: max(1, x.numel() // 1000)] for x in (open_measured(path, channels) for path in paths)]
+    low, high = np.percentile(torch.cat(drawn).numpy(), (1, 99)).tolist()
+    if not high > low:
+        raise ValueError(f"{root}: X is {low:g} almost everywhere in the training images, and says nothing")
+    return Measured(low, high, channels, f"from {low:g} to {high:g}")
+
+
+def _read(path: Path, known: dict, needed: str) -> dict:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}\n  layout: {LAYOUT}")
+    try:
+        about = json.loads(read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}): correct it") from error
+    if not isinstance(about, dict) or needed not in about:
+        raise ValueError(f"{path} must be an object that names {needed!r}: docs/data_of_your_own.md shows one")
+    return check(str(path), known, about)
+
+
+def _is_colour(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(v, int) and 0 <= v <= 255 for v in value)
+
+
+def _suffixes() -> tuple[str, ...]:
+    return tuple(sorted(Image.registered_extensions()))

@@ -1,0 +1,159 @@
+"""A data set of one's own: what its folders and two JSON files may say, and what is told where they are wrong."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lixlib import checkpoints, data
+from lixlib.lab.run import Recipe, run
+
+NAMES = ["floor", "wall", "chair"]
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A folder of six, two and two images of 24 x 32, with depth in millimetres, and four without labels."""
+    rng = np.random.default_rng(0)
+    for split, count in {"train": 6, "val": 2, "test": 2, "unlabelled": 4}.items():
+        for name in (f"{split}{i}" for i in range(count)):
+            label = rng.integers(0, 3, (24, 32)).astype(np.uint8)
+            label[0] = 255
+            write(tmp_path / split / "rgb" / f"{name}.jpg", rng.integers(0, 255, (24, 32, 3)).astype(np.uint8))
+            write(tmp_path / split / "x" / f"{name}.png", (1000 + 500 * label.astype(int).clip(0, 3)).astype(np.uint16))
+            if split != "unlabelled":
+                write(tmp_path / split / "label" / f"{name}.png", label)
+    (tmp_path / "classes.json").write_text(json.dumps({"names": NAMES}))
+    (tmp_path / "x.json").write_text(json.dumps({"kind": "depth", "metres_per_unit": 0.001, "scale": 10}))
+    return tmp_path
+
+
+def load(root: Path, split: str = "train", **options):
+    return data.load("folder", split, root=root, size=None, **options)
+
+
+def say(root: Path, name: str, **what) -> None:
+    (root / name).write_text(json.dumps(what))
+
+
+def test_files_that_belong_together(root):
+    train = load(root, x="depth")
+    sample = train[0]
+    label = np.array(Image.open(root / "train" / "label" / "train0.png"))
+    assert len(train) == 6 and train.classes.names == tuple(NAMES) and train.x_channels == 1
+    assert torch.equal(sample.label, torch.from_numpy(label).long()) and sample.unit == "depth / 10 m"
+    expected = (1 + 0.5 * torch.from_numpy(label).float().clamp(0, 3)) / 10
+    torch.testing.assert_close(sample.x[0], expected, rtol=1e-3, atol=1e-3)
+    assert load(root)[0].unit == "2 m / depth"
+
+
+def test_images_without_labels(root):
+    samples = load(root, "unlabelled")
+    assert len(samples) == 4 and (samples[0].label == 255).all() and samples[0].valid.all()
+
+
+def test_a_student_needs_no_x(root):
+    for split in ("train", "test"):
+        shutil.rmtree(root / split / "x")
+    (root / "x.json").unlink()
+    assert not load(root, with_x=False)[0].valid.any()
+    with pytest.raises(FileNotFoundError, match="no folder .*x"):
+        load(root)
+
+
+def test_values_and_colours_of_label_files(root):
+    say(root, "classes.json", names=NAMES, values={"0": 2, "1": 1, "2": 0}, ignore=[255])
+    mapped, label = load(root)[0].label, np.array(Image.open(root / "train" / "label" / "train0.png"))
+    assert torch.equal(mapped, torch.from_numpy(np.where(label == 255, 255, 2 - label.astype(int))))
+    colours = np.array([[10, 0, 0], [0, 20, 0], [0, 0, 30], [0, 0, 0]], np.uint8)
+    for path in (root / "train" / "label").iterdir():
+        write(path, colours[np.array(Image.open(path)).clip(max=3)])
+    say(root, "classes.json", names=NAMES, colours=colours[:3].tolist(), ignore=[[0, 0, 0]])
+    train = load(root)
+    assert torch.equal(train[0].label, torch.from_numpy(label).long())
+    assert train.classes.colours.tolist() == colours[:3].tolist()
+    say(root, "classes.json", names=NAMES)
+    with pytest.raises(ValueError, match="train0.png: this is a colour image: say in .*classes.json"):
+        load(root)[0]
+
+
+def test_other_x_is_scaled_alike_in_every_split(root):
+    say(root, "x.json", kind="other")
+    train, test = load(root)[0], load(root, "test")[0]
+    assert train.unit == test.unit == "from 1000 to 2500" and train.valid.all()
+    assert 0 <= train.x.min() <= train.x.max() <= 1
+    say(root, "x.json", kind="other", scale=4000)
+    assert load(root)[0].x.max() == 2500 / 4000
+    for path in [*root.glob("*/x/*.png")]:
+        write(path, np.dstack([np.array(Image.open(path)) // 16] * 3).astype(np.uint8))
+    assert load(root).x_channels == 3 and load(root)[0].x.shape == (3, 24, 32)
+
+
+def test_a_disparity_with_and_without_a_scale(root):
+    say(root, "x.json", kind="disparity")
+    assert load(root)[0].unit == "relative inverse depth"
+    with pytest.raises(ValueError, match="needs depth in metres"):
+        load(root, x="depth")
+    say(root, "x.json", kind="disparity", scale=4000.0)  # 2500 is then 1.6 m away
+    assert load(root, x="depth")[0].x.max().item() == pytest.approx(4 / 80, rel=1e-2)
+
+
+def test_normals_need_a_camera(root):
+    with pytest.raises(ValueError, match="x.json names no camera"):
+        load(root, x="normals")
+    say(root, "x.json", kind="depth", metres_per_unit=0.001, camera={"fx": 30, "fy": 30, "cx": 16, "cy": 12})
+    assert load(root, x="normals")[0].x.shape == (3, 24, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "message"),
+    [
+        ("classes.json", {"names": []}, "names must"),
+        ("classes.json", {"colours": []}, "must be an object that names 'names'"),
+        ("classes.json", {"names": ["a", "a"]}, "names must be up to 255 different ones, found 2"),
+        ("classes.json", {"names": NAMES, "colours": [[1, 2, 3]]}, "colours must be 3 lists"),
+        ("classes.json", {"names": NAMES, "values": {"x": 0}}, "values has 'x', which is no number"),
+        ("classes.json", {"names": NAMES, "values": {"7": 3}}, "values lead to class 3"),
+        ("classes.json", {"names": NAMES, "color": []}, "has no option 'color'"),
+        ("x.json", {"kind": "depht"}, "kind must be 'depth', 'disparity', 'relative' or 'other', found 'depht'"),
+        ("x.json", {"kind": "depth"}, "add metres_per_unit"),
+        ("x.json", {"kind": "depth", "metres_per_unit": 1.0, "camera": {"fx": 1.0}}, "camera has no fy"),
+    ],
+)
+def test_what_is_wrong_is_told(root, name, what, message):
+    say(root, name, **what)
+    with pytest.raises(ValueError, match=message) as error:
+        load(root)
+    assert str(root / name) in str(error.value)
+
+
+def test_missing_parts_are_told(root):
+    (root / "train" / "label" / "train3.png").unlink()
+    with pytest.raises(FileNotFoundError, match="train3.png"):
+        load(root)[3]
+    with pytest.raises(FileNotFoundError, match="has the splits test, train, unlabelled, val"):
+        load(root, "training")
+    (root / "classes.json").unlink()
+    with pytest.raises(FileNotFoundError, match="no file .*classes.json"):
+        load(root)
+
+
+def test_it_is_trained_and_its_colours_travel_with_the_weights(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    common = {"root": str(root), "net": {"width": 0.25}, "batch": 2, "epochs": 1, "size": (32, 48)}
+    finished = run(Recipe("folder", method="kd", **common), device="cpu", progress=False)
+    folder = finished.recipe.folder
+    _, description = checkpoints.load(finished.folder)
+    assert description["colours"] == data.DATASETS["folder"].read(root, "train").classes.colours.tolist()
+    assert set(finished.line["per_class"]) == set(NAMES)
+    write(root / "train" / "x" / "train0.png", np.full((24, 32), 3000, np.uint16))
+    assert Recipe("folder", method="kd", **common).folder != folder, "other data make another run"

@@ -10,7 +10,8 @@ import pytest
 import torch
 from notebook_code import definitions, exercises, run
 
-from lixlib.course.exercises import EXERCISES, Exercise, check, verdict
+from lixlib.course.checker import Exercise
+from lixlib.course.exercises import EXERCISES, check, verdict
 from lixlib.functional import cka, gram, kd_loss
 
 FOUND = exercises()

@@ -200,3 +200,8 @@ def read_json_lines(path: Path) -> list[dict]:
             raise ValueError(f"{path}, line {number} is no JSON object but of type {kind}: mend or delete that line")
         rows.append(row)
     return rows
+
+
+def as_name(text: str) -> str:
+    """A text as the name of a file or folder on every system, e.g. my_nets-unet of my_nets:unet."""
+    return text.replace(":", "-")

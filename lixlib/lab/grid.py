@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from lixlib.core.devices import choose_device
-from lixlib.core.files import at_home
+from lixlib.core.files import as_name, at_home
 from lixlib.distillers import METHODS
 from lixlib.lab import results
 from lixlib.lab.run import LOG, Recipe, finished_line, line_of, run, runs_folder
@@ -166,7 +166,7 @@ def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> 
     """
     recipes = list(recipes)
     names = {(recipe.dataset, recipe.network) for recipe in recipes}
-    paths = (Path(results_dir) / dataset / f"{network}.jsonl" for dataset, network in names)
+    paths = (Path(results_dir) / dataset / f"{as_name(network)}.jsonl" for dataset, network in names)
     written = {_key(line): line for path in paths if path.exists() for line in results.read_lines(path)}
     found = {}
     for recipe in recipes if written else ():

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from lixlib import data
-from lixlib.core.files import make_folder, one_at_a_time, read_json_lines, write_json_lines
+from lixlib.core.files import as_name, make_folder, one_at_a_time, read_json_lines, write_json_lines
 
 METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 # what makes two lines the same run: a new line replaces the old one
@@ -103,7 +103,7 @@ def identity(line: dict) -> str:
 
 def append(line: dict, root: Path | str = "results") -> Path:
     """Add a line to its file, in place of an earlier line of the same run."""
-    path = Path(root) / line["dataset"] / f"{line['network']}.jsonl"
+    path = Path(root) / line["dataset"] / f"{as_name(line['network'])}.jsonl"
     with one_at_a_time(path.parent):  # two trainings may end at the same moment
         lines = read_lines(path) if path.exists() else []
         write_json_lines(path, [*(other for other in lines if identity(other) != identity(line)), line])
@@ -117,7 +117,7 @@ def check_folder(root: Path | str, dataset: str, network: str) -> None:
         OSError: the folder cannot be made or be written to.
         ValueError: a line that is there is none.
     """
-    path = make_folder(Path(root) / dataset) / f"{network}.jsonl"
+    path = make_folder(Path(root) / dataset) / f"{as_name(network)}.jsonl"
     if path.exists():
         read_lines(path)
 
@@ -129,7 +129,7 @@ def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[dict]:
         FileNotFoundError: no such results; the message says how to make them.
         ValueError: as `read_lines`.
     """
-    path = Path(root) / dataset / f"{network}.jsonl"
+    path = Path(root) / dataset / f"{as_name(network)}.jsonl"
     others = "" if network == "mfnet" else f" --networks {network}"
     return read_lines(there(path, f"lix compare --datasets {dataset}{others} --results {root}"))
 

@@ -102,7 +102,11 @@ def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = No
             words += ["--root", root] if recipe.root else []
         elif value != default[option.name]:
             values = value if isinstance(value, tuple | list) else [value]
-            words += [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
+            words += (
+                ["--no-" + option.name]
+                if value is False
+                else [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
+            )
     words += [] if device == "auto" else ["--device", device]
     return (f"OMP_NUM_THREADS={threads} " if threads else "") + shlex.join(words)
 
@@ -248,7 +252,7 @@ def _updates(todo: dict[Path, Recipe]) -> dict[Path, int]:
     per_epoch: dict[str, int] = {}
     updates = {}
     for folder, recipe in todo.items():
-        deciding = ("dataset", "root", "size", "batch", "splits", "data", "unlabelled")
+        deciding = ("dataset", "root", "size", "batch", "splits", "data", "unlabelled", "labelled")
         seen = str([getattr(recipe, name) for name in deciding])
         if seen not in per_epoch:
             per_epoch[seen] = _updates_an_epoch(recipe)
@@ -266,7 +270,7 @@ def _updates_an_epoch(recipe: Recipe) -> int:
             recipe.load(split, with_x=False)
         if recipe.unlabelled:
             recipe.load_unlabelled()
-        return len(recipe.load(recipe.splits[0], with_x=False)) // recipe.batch
+        return (recipe.labelled or len(recipe.load(recipe.splits[0], with_x=False))) // recipe.batch
     except (ValueError, OSError):
         return 1
 

@@ -30,7 +30,7 @@ from lixlib.core.files import (
 from lixlib.core.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields, check_pixels
 from lixlib.data.augment import Augment
 from lixlib.data.toydrive.render import RENDERER_VERSION
-from lixlib.data.unlabelled import Unlabelled, WithUnlabelled
+from lixlib.data.unlabelled import Part, Unlabelled, WithUnlabelled, divide
 from lixlib.distillers import METHODS, Distiller, PredictX, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.lab import results
@@ -71,9 +71,10 @@ LABELLED_ALONE = {
     "afdcd": {"kd_weight": 0.1},
     "lix": {"lambda_l": 0.1},
 }
+EXTRAS = ("unlabelled", "labelled", "auxiliary", "pretrain")  # fields that a line tells among the method's options
 WEIGHTS, RESULT, LOG = "weights.safetensors", "result.jsonl", "log.jsonl"  # of a run's folder
 # What a teacher's recipe may have different from that of its student.
-OF_TEACHER = ("network", "net", "data", "seed", "epochs", "batch", "lr", "patience", "precision")
+OF_TEACHER = ("network", "net", "data", "seed", "epochs", "batch", "lr", "patience", "precision", "labelled", "x")
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,15 @@ class Recipe:
             data set whose depth is in metres chooses what a teacher sees: "disparity" (as a rule), "depth" or
             "normals".
         teacher: What the teacher's recipe has different, e.g. {"epochs": 60}; "data" stands for all of the student's.
-        unlabelled: ToyDrive frames of RGB and X without labels from which a distilled student learns too: every
-            update then sees about as many of them as labelled ones. The number of updates stays. Where not given, the
+        unlabelled: Images of RGB and X without labels from which a distilled student learns too: every update then
+            sees about as many of them as labelled ones. The number of updates stays. They are ToyDrive frames of a
+            split of their own; the images of the folder `unlabelled` of a data set of your own; else training images
+            that are shown without their labels, and of these the ones that `labelled` leaves. Where not given, the
             data set's own default; always 0 for a teacher and for a student who learns from labels alone.
+        labelled: How many training images keep their labels, drawn by the seed, the same for every method; where not
+            given, all.
+        x: False trains a teacher of RGB alone, the control of what X is worth. For a student say it of the teacher:
+            teacher {"x": false}.
         auxiliary: Weight of a second task of the student, to predict X from RGB; 0 for none. It needs no labels, so
             that a student who is not distilled learns from unlabelled frames, too.
         pretrain: Epochs for which the student predicts X before it learns classes, on labelled and unlabelled frames.
@@ -128,6 +135,8 @@ class Recipe:
     data: dict = field(default_factory=dict)
     teacher: dict = field(default_factory=dict)
     unlabelled: Annotated[int, Interval(ge=0, le=500_000)] | None = None
+    labelled: Annotated[int, Interval(ge=1, le=500_000)] | None = None
+    x: bool = True
     auxiliary: Weight = 0.0
     pretrain: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
 
@@ -151,8 +160,8 @@ class Recipe:
         for name in ("size", "epochs", "splits", "unlabelled"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, getattr(data.DATASETS[self.dataset], name))
-        if self.unlabelled and self.dataset != "toydrive":
-            raise ValueError("only toydrive renders unlabelled frames: set unlabelled to 0")
+        if not self.x and self.method != "teacher":
+            raise ValueError('a student never sees X; of its teacher say it by teacher {"x": false}')
         check_pixels(self.size)
         if self.patience and self.splits[1] is None:
             raise ValueError(
@@ -187,7 +196,8 @@ class Recipe:
         Weights that a network starts from are told by their contents.
         """
         told = self.told()
-        return {name: value for name, value in told.items() if value or name not in ("net", "auxiliary", "pretrain")}
+        rare = {"net": {}, "auxiliary": 0.0, "pretrain": 0, "labelled": None, "x": True}
+        return {name: value for name, value in told.items() if name not in rare or value != rare[name]}
 
     def told(self, *, by_name: bool = False) -> dict:
         """All options but `root`, without what only this machine knows.
@@ -211,7 +221,7 @@ class Recipe:
         Its name changes with the teacher and with everything else that decides the stage.
         """
         options = {**default_options(METHODS[self.method]), **self.options}
-        deciding = ("network", "net", "seed", "batch", "precision", "unlabelled", "data")
+        deciding = ("network", "net", "seed", "batch", "precision", "unlabelled", "labelled", "data")
         identity = {name: value for name, value in self.described.items() if name in deciding}
         identity |= _of_data(self._digest_of_training)
         identity["teacher"] = self.of_teacher().folder.as_posix()
@@ -241,14 +251,23 @@ class Recipe:
             return f"renderer {RENDERER_VERSION}"
         distils, is_teacher = self.method not in ("teacher", "student"), self.method == "teacher"
         training = self._digest_of_training() if self.pretrain else digest_of_samples(self.load_training())
-        scored = [digest_of_samples(self.load(split, with_x=is_teacher)) for split in self.splits[1:] if split]
+        seen = is_teacher and self.x
+        scored = [digest_of_samples(self.load(split, with_x=seen)) for split in self.splits[1:] if split]
         return digest([training, *scored, self.of_teacher().data_digest if distils else None])
 
     def _digest_of_training(self) -> str:
         """Of the images and X that a stage or a pretraining learns from."""
         if self.dataset == "toydrive":
             return self.data_digest
-        return digest_of_samples(self.load(self.splits[0], with_x=True))
+        read = digest_of_samples(self.load(self.splits[0], with_x=True))
+        return digest([read, digest_of_samples(self.load_unlabelled())]) if self.unlabelled else read
+
+    @property
+    def needs_x(self) -> bool:
+        """Whether X must be there to train: for a teacher who sees it, or a student who learns to predict it."""
+        if self.method == "teacher":
+            return self.x
+        return self.auxiliary > 0 or (self.method != "student" and self.of_teacher().x)
 
     @property
     def _unlabelled_of_pretraining(self) -> int:
@@ -267,13 +286,31 @@ class Recipe:
         return data.load(self.dataset, split, root=self.root, size=self.size, with_x=with_x, **self.data)
 
     def load_unlabelled(self, count: int | None = None) -> Dataset:
-        """Unlabelled frames, as many as the run has or `count`: ToyDrive frames that no other split has."""
-        options = {**self.data, "eval_count": count or self.unlabelled}
-        return Unlabelled(data.load("toydrive", "unlabelled", size=self.size, **options))
+        """Images without labels, as many as the run has or `count`.
+
+        Raises:
+            ValueError: there are fewer of them.
+        """
+        count = count or self.unlabelled
+        if self.dataset == "toydrive":
+            options = {**self.data, "eval_count": count}
+            return Unlabelled(data.load("toydrive", "unlabelled", size=self.size, **options))
+        if self.root and (at_home(self.root) / "unlabelled").is_dir():
+            found = self.load("unlabelled", with_x=True)
+            left, where = range(len(found)), f"the folder {at_home(self.root) / 'unlabelled'} has {len(found)}"
+        else:
+            found = self.load(self.splits[0], with_x=True)
+            _, left = divide(len(found), self.labelled or 0, seed=self.seed)
+            where = f"{len(left)} of the split {self.splits[0]} are left"
+        if count > len(left):
+            raise ValueError(f"unlabelled is {count}, and {where}: ask for fewer")
+        return Unlabelled(Part(found, left[:count]))
 
     def load_training(self) -> Dataset:
         """The images that the run learns from: the labelled ones, and beside them those without labels, if any."""
-        train = self.load(self.splits[0], with_x=self.method != "student" or self.auxiliary > 0)
+        train = self.load(self.splits[0], with_x=self.needs_x)
+        if self.labelled:
+            train = Part(train, divide(len(train), self.labelled, seed=self.seed)[0])
         return WithUnlabelled(train, self.load_unlabelled()) if self.unlabelled else train
 
     def load_pretraining(self) -> Dataset:
@@ -393,9 +430,9 @@ def line_of(recipe: Recipe) -> dict:
             **default_options(METHODS[recipe.method if distils else "none"]),
             **recipe.options,
             **({"net": recipe.described["net"]} if recipe.net else {}),
-            **{
-                name: getattr(recipe, name) for name in ("unlabelled", "auxiliary", "pretrain") if getattr(recipe, name)
-            },
+            **{name: getattr(recipe, name) for name in EXTRAS if getattr(recipe, name)},
+            **({} if recipe.x else {"x": False}),
+            **({} if recipe.teacher.get("x", True) else {"teacher": {"x": False}}),
         },
         "recipe": recipe.described,
         "data_digest": recipe.data_digest,
@@ -510,7 +547,7 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> D
     """
     distils = recipe.method not in ("teacher", "student")
     torch.manual_seed(recipe.seed)  # a student has the same initial weights whatever the method
-    x_channels = train.x_channels if recipe.method == "teacher" else None
+    x_channels = train.x_channels if recipe.method == "teacher" and recipe.x else None
     student = nets.build(recipe.network, num_classes=len(train.classes.names), x_channels=x_channels, **recipe.net)
     method = recipe.method if distils else "none"
     example = data.collate([train[0]])
@@ -528,13 +565,13 @@ def _train(
     progress: bool,
 ) -> Run | None:
     """Write a run's files; return the run of its teacher."""
-    is_teacher, distils = recipe.method == "teacher", recipe.method not in ("teacher", "student")
+    distils, sees_x = recipe.method not in ("teacher", "student"), recipe.method == "teacher" and recipe.x
     _, val_split, test_split = recipe.splits
     batch = 2 * recipe.batch if recipe.unlabelled else recipe.batch
     with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
         train = recipe.load_training()
-        validation = recipe.load(val_split, with_x=is_teacher) if val_split else None
-        test = recipe.load(test_split, with_x=is_teacher)
+        validation = recipe.load(val_split, with_x=sees_x) if val_split else None
+        test = recipe.load(test_split, with_x=sees_x)
         _check_data(train, validation, test, recipe.batch)
         if distils and not (runs_folder() / recipe.of_teacher().folder / "result.jsonl").exists():
             _check_distillation(recipe, train)
@@ -600,9 +637,10 @@ def _check_data(train: Dataset, validation: Dataset | None, test: Dataset, batch
 def _check_distillation(recipe: Recipe, train: Dataset) -> None:
     """Put the method between the two networks, to find what does not fit before the teacher has been trained."""
     taught = recipe.of_teacher()
-    seen = taught.load(taught.splits[0], with_x=True)
-    _check_data(seen, None, taught.load(taught.splits[-1], with_x=True), taught.batch)
-    teacher = nets.build(taught.network, num_classes=len(seen.classes.names), x_channels=seen.x_channels, **taught.net)
+    seen = taught.load_training()
+    _check_data(seen, None, taught.load(taught.splits[-1], with_x=taught.x), taught.batch)
+    x_channels = seen.x_channels if taught.x else None
+    teacher = nets.build(taught.network, num_classes=len(seen.classes.names), x_channels=x_channels, **taught.net)
     distiller_of(recipe, teacher, train)
 
 

@@ -144,9 +144,8 @@ def test_transformers_segformer():
         num_labels=5, depths=[1] * 4, hidden_sizes=[8, 16, 32, 64], decoder_hidden_size=16
     )
     model = transformers.SegformerForSemanticSegmentation(config).eval()
-    net = nets.tapped(
-        model, {"patches": "segformer.encoder.patch_embeddings.0.proj", "fused": "decode_head.batch_norm"}
-    )
+    patches = "segformer.stages.0.patch_embeddings.proj"
+    net = nets.tapped(model, {"patches": patches, "fused": "decode_head.batch_norm"})
     output = nets.call(net, RGB)
     assert output.logits.shape == (2, 5, 32, 48) and output.taps["patches"].shape[-2:] == (8, 12)
     expected = nn.functional.interpolate(model(RGB).logits, (32, 48), mode="bilinear", align_corners=False)

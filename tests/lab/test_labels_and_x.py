@@ -1,0 +1,88 @@
+"""Recipes that take labels away, or X from the teacher: the same images for every method, recorded, and trained."""
+
+import shutil
+
+import pytest
+
+from lixlib.data.unlabelled import divide
+from lixlib.lab.grid import command_of
+from lixlib.lab.run import Recipe, line_of, run
+
+SMALL = {"size": (16, 32), "epochs": 1, "batch": 2, "net": {"width": 0.25}}
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+
+
+def camvid(root, **options) -> Recipe:
+    return Recipe("camvid", root=str(root), **{**SMALL, **options})
+
+
+def test_the_draw():
+    kept, left = divide(10, 4, seed=3)
+    assert len(kept) == 4 and sorted(kept + left) == [*range(10)]
+    assert divide(10, 4, seed=3) == (kept, left) != divide(10, 4, seed=4)
+    with pytest.raises(ValueError, match="labelled is 11, and the training split has 10 images"):
+        divide(10, 11, seed=0)
+
+
+def test_labels_are_taken_away_alike_for_every_method(camvid_root):
+    student, distilled = (camvid(camvid_root, method=m, labelled=5, unlabelled=8) for m in ("student", "kd"))
+    kept = [sample.name for sample in student.load_training()]
+    train = distilled.load_training()
+    assert len(kept) == 5 and [sample.name for sample in train.labelled] == kept
+    assert len(train.unlabelled) == 8 and not {sample.name for sample in train.unlabelled} & set(kept)
+    assert all((sample.label == 255).all() for sample in train.unlabelled)
+    with pytest.raises(ValueError, match="unlabelled is 12, and 11 of the split train are left"):
+        camvid(camvid_root, method="kd", labelled=5, unlabelled=12).load_training()
+    assert len(camvid(camvid_root, method="kd", unlabelled=16).load_training().unlabelled) == 16
+
+
+def test_they_are_recorded_only_where_in_use(camvid_root):
+    plain, fewer = (camvid(camvid_root, method="kd", **options) for options in ({}, {"labelled": 4, "unlabelled": 6}))
+    assert not {"labelled", "x"} & plain.described.keys() and "labelled" not in line_of(plain)["hyper"]
+    line = line_of(fewer)
+    assert line["hyper"]["labelled"] == line["recipe"]["labelled"] == 4 and line["hyper"]["unlabelled"] == 6
+    assert plain.folder != fewer.folder and "--labelled 4" in command_of(fewer)
+
+
+def test_a_distilled_student_of_few_labels(camvid_root):
+    finished = run(camvid(camvid_root, method="kd", labelled=4, unlabelled=6), device="cpu", progress=False)
+    assert finished.line["updates"] == 2 and finished.teacher.line["updates"] == 2
+    assert finished.line["metrics"]["mIoU"] is not None
+
+
+def test_a_teacher_of_rgb_alone():
+    data = {"count": 4, "eval_count": 2}
+    common = {**SMALL, "data": data, "unlabelled": 2}
+    control = run(Recipe(method="kd", teacher={"x": False}, **common), device="cpu", progress=False)
+    assert control.teacher.net.x_channels is None and control.teacher.recipe.x is False
+    assert control.line["hyper"]["teacher"] == {"x": False} and control.teacher.line["hyper"]["x"] is False
+    assert "--no-x" in command_of(control.teacher.recipe)
+    usual = Recipe(method="kd", **common)
+    assert usual.of_teacher().x and usual.folder != control.recipe.folder
+    assert not control.recipe.needs_x and usual.needs_x
+
+
+def test_it_needs_no_files_of_x(camvid_root, tmp_path):
+    root = tmp_path / "camvid"
+    shutil.copytree(camvid_root, root)
+    for split in ("train", "val"):
+        shutil.rmtree(root / f"{split}disp")
+    recipe = camvid(root, method="kd", teacher={"x": False})
+    assert run(recipe, device="cpu", progress=False).line["teacher"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "kd", "x": False}, "a student never sees X; of its teacher say it by teacher"),
+        ({"method": "kd", "labelled": 0}, "labelled must be at least 1"),
+        ({"method": "kd", "teacher": {"x": "no"}}, "teacher: Recipe: x must be"),
+    ],
+)
+def test_what_is_wrong_is_told(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**options)

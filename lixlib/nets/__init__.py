@@ -5,14 +5,14 @@ from typing import Annotated
 from annotated_types import Interval, MinLen
 from torch import nn
 
-from lixlib.core.checks import check_choice
+from lixlib.core import output
 from lixlib.core.options import check, of, shown
 from lixlib.core.output import Output, call, x_channels
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
+from lixlib.nets.registry import NETWORKS, find, folder_name, options_of, register
 from lixlib.nets.sne_roadseg import SNERoadSeg
-
-NETWORKS = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
+from lixlib.nets.tapped import tapped
 
 
 def check_options(name: str, options: dict) -> None:
@@ -20,9 +20,9 @@ def check_options(name: str, options: dict) -> None:
 
     "pretrained" and "partial" are options of the networks that can start from published weights.
     """
-    check_choice("network", name, NETWORKS)
-    known = of(NETWORKS[name])
-    if hasattr(NETWORKS[name], "load_pretrained"):
+    factory = find(name)
+    known = options_of(name, factory, options)
+    if hasattr(factory, "load_pretrained"):
         known |= {name: kind for name, kind in of(build).items() if name in ("pretrained", "partial")}
     check(f"network {name!r}", known, options)
 
@@ -39,6 +39,7 @@ def build(
     """Build a network by name: the duplex-encoder teacher with `x_channels` = 1 or 3, the RGB student with None.
 
     Args:
+        name: of a network in `NETWORKS`, or module.path:factory.
         pretrained: file or published name of weights for the encoders of sne-roadseg ("IMAGENET1K_V1" and "_V2", of
             torchvision) or off-net ("nvidia/mit-b2"): see `lixlib.nets.pretrained`.
         partial: let what the weights lack stay as it was initialised, instead of refusing them.
@@ -55,10 +56,32 @@ def build(
     check(f"network {name!r}", of(build), {"num_classes": num_classes, "x_channels": x_channels})
     if x_channels not in (None, 1, 3):
         raise ValueError(f"x_channels must be 1 (depth), 3 (normals) or None (RGB alone), found {shown(x_channels)}")
-    net = NETWORKS[name](num_classes, x_channels, **options)
-    if pretrained is not None:
+    factory = find(name)
+    ours = hasattr(factory, "load_pretrained")  # else both are options of the factory itself
+    net = factory(num_classes, x_channels, **options, **({} if ours else given))
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"network {name!r} must build a torch.nn.Module, found {shown(net)}")
+    if output.x_channels(net) != x_channels:
+        raise ValueError(
+            f"network {name!r} was asked for x_channels={x_channels}, and the network that it built has "
+            f"x_channels={output.x_channels(net)}: set this attribute, or give it to lixlib.nets.tapped"
+        )
+    if ours and pretrained is not None:
         net.load_pretrained(pretrained, partial=partial)
     return net
 
 
-__all__ = ["NETWORKS", "MFNet", "OFFNet", "Output", "SNERoadSeg", "build", "call", "check_options", "x_channels"]
+__all__ = [
+    "NETWORKS",
+    "MFNet",
+    "OFFNet",
+    "Output",
+    "SNERoadSeg",
+    "build",
+    "call",
+    "check_options",
+    "folder_name",
+    "register",
+    "tapped",
+    "x_channels",
+]

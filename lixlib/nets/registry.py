@@ -1,0 +1,119 @@
+"""Where networks are found by name: those of the library, those registered, and any factory as module.path:factory."""
+
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from lixlib.core.checks import check_choice
+from lixlib.core.options import shown
+from lixlib.nets.mfnet import MFNet
+from lixlib.nets.off_net import OFFNet
+from lixlib.nets.sne_roadseg import SNERoadSeg
+
+Factory = Callable[..., nn.Module]  # called as factory(num_classes, x_channels, **options)
+
+NETWORKS: dict[str, Factory] = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
+OURS = tuple(NETWORKS)
+NAME = re.compile(r"\w[\w.-]*")
+
+
+def register(name: str, factory: Factory) -> None:
+    """Give a network of your own a name, for `build`, recipes, weights files and the command line of this process.
+
+    Args:
+        factory: a class or a function, called as factory(num_classes, x_channels, **options); x_channels is None for
+            the student. By a name that is your own already it takes the place of the earlier one.
+
+    Raises:
+        ValueError: a name that is no name of a folder, or one of the library's networks; or no factory.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"the name of a network is made of letters, digits, '_', '-' and '.', found {shown(name)}")
+    if name in OURS:
+        raise ValueError(f"{name!r} is a network of the library: choose another name")
+    if not callable(factory):
+        raise ValueError(f"network {name!r}: a class or a function is needed, found {shown(factory)}")
+    NETWORKS[name] = factory
+
+
+def find(name: str) -> Factory:
+    """The factory of a name in `NETWORKS`, or of module.path:factory, which may lie in the working directory.
+
+    Raises:
+        ValueError: no such name, module or attribute, a module that cannot be imported or belongs to Python itself, or
+            an attribute that cannot be called.
+    """
+    if not isinstance(name, str) or ":" not in name:
+        check_choice("network", name, (*NETWORKS, "or module.path:factory"))
+        return NETWORKS[name]
+    path, _, attribute = name.partition(":")
+    if not attribute.isidentifier() or not all(part.isidentifier() for part in path.split(".")):
+        raise ValueError(f"network {name!r} must be module.path:factory, e.g. my_nets:unet")
+    if path.partition(".")[0] in sys.stdlib_module_names:  # a weights file could name anything there
+        raise ValueError(f"network {name!r}: {path} is a module of Python itself, and holds no network")
+    module = _imported(name, path)
+    if not hasattr(module, attribute):
+        own = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+        raise ValueError(f"network {name!r}: {path} ({module.__file__}) has no {attribute}: it has {_listed(own)}")
+    factory = getattr(module, attribute)
+    if not callable(factory):
+        raise ValueError(f"network {name!r} is {shown(factory)}: a class or a function that builds one is needed")
+    return factory
+
+
+def _imported(name: str, path: str) -> Any:
+    here = os.getcwd()
+    if here not in sys.path:  # where a program is started by its name, Python does not look there
+        sys.path.append(here)
+        importlib.invalidate_caches()
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{path}.".startswith(f"{error.name}."):  # another module that this one imports
+            raise ValueError(f"network {name!r}: {path} cannot be imported: {error}") from error
+        raise ValueError(
+            f"network {name!r}: there is no module {error.name}: neither in {here} nor where Python looks "
+            "(PYTHONPATH, installed packages)"
+        ) from error
+    except Exception as error:  # whatever the code of others raises
+        raise ValueError(f"network {name!r}: {path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def folder_name(name: str) -> str:
+    """The name of a network as a part of a path, on every system: module.path:factory becomes module.path-factory."""
+    return name.replace(":", "-")
+
+
+def options_of(name: str, factory: Factory, given: dict) -> dict[str, Any]:
+    """The annotations of the options that a factory takes; one with **options takes all that are given.
+
+    Raises:
+        ValueError: it cannot be called as factory(num_classes, x_channels, **options).
+    """
+    try:
+        signature = inspect.signature(factory, eval_str=True)
+    except NameError:  # annotations of names that are there for type checkers alone
+        signature = inspect.signature(factory)
+    parameters = list(signature.parameters.values())
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) < 2 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        raise ValueError(f"network {name!r} must be called as (num_classes, x_channels, **options), found {signature}")
+    known = dict.fromkeys(given, Any) if any(p.kind is p.VAR_KEYWORD for p in parameters) else {}
+    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY or p in positional[2:]]
+    known |= {
+        p.name: Any if isinstance(p.annotation, str) or p.annotation is p.empty else p.annotation for p in options
+    }
+    missing = [p.name for p in options if p.default is p.empty and p.name not in given]
+    if missing:
+        raise ValueError(f"network {name!r} needs {', '.join(missing)} among its options")
+    return known
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:12]) or "nothing that can be called"

@@ -1,0 +1,178 @@
+"""Any network of PyTorch as a network of this library: its maps by forward hooks, its logits from what it returns."""
+
+import threading
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lixlib.core.checks import shape
+from lixlib.core.options import shown
+from lixlib.core.output import Output
+from lixlib.nets import inputs
+
+MOST_PATHS = 12  # that a message lists
+PREFIX = "module."  # of the wrapped module's parameters within `Tapped`; its state dict goes without
+
+
+def tapped(
+    module: nn.Module,
+    taps: Mapping[str, str] | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
+    *,
+    x_channels: int | None = None,
+    join: Callable[[Tensor, Tensor], Any] | None = None,
+) -> "Tapped":
+    """Wrap an unchanged module, so that it returns `Output(logits, taps)` as every network of the library does.
+
+    tapped(unet, {"stage1": "encoder.layer1", "stage2": "encoder.layer2"})
+
+    Args:
+        taps: the path of a submodule, as `module.named_modules()` tells it, for the name of each tap. A submodule that
+            runs several times gives its last map; of a tuple or a list it gives the first item.
+        logits: what makes logits of the module's result. None takes the result itself where it is a tensor, "logits"
+            or "out" of a mapping, the first item of a tuple or a list, or else the attribute `logits`. Logits of
+            another size than RGB are resized to it, bilinearly.
+        x_channels: the channels of X that the module reads as a teacher, called as module(rgb, x); None for a student.
+        join: for a teacher that is called in another way: a function of (rgb, x) that returns the module's arguments,
+            a mapping of them by name, a tuple of several, or one, e.g. `lambda rgb, x: torch.cat([rgb, x], 1)`.
+
+    Raises:
+        ValueError: a path that the module lacks, X channels that are no number above 0, or `join` without them. When
+            it is called: inputs that do not fit, no logits (B, C, h, w), or a tap that is no map (B, C, h, w) or whose
+            submodule did not run.
+    """
+    return Tapped(module, taps or {}, logits, x_channels, join)
+
+
+class _Maps(threading.local):
+    """What the hooks of one network have seen in the call that runs in this thread; None between calls."""
+
+    seen: dict[str, Any] | None = None
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return type(self), ()  # a copy of a network starts with none
+
+
+class _Hook:
+    """Keeps what a submodule returns, while the network that it belongs to is called."""
+
+    def __init__(self, tap: str, maps: _Maps):
+        self.tap, self.maps = tap, maps
+
+    def __call__(self, module: nn.Module, arguments: tuple, result: Any) -> None:
+        if self.maps.seen is not None:  # else the module is called without the wrapper, or again for its gradient
+            self.maps.seen[self.tap] = result
+
+
+class Tapped(nn.Module):
+    """A module with taps: see `tapped`. Its state dict is that of the module, without a prefix.
+
+    **Shapes**: rgb (B, 3, H, W), x (B, x_channels, H, W) or None -> `Output` with logits (B, C, H, W).
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        taps: Mapping[str, str],
+        logits: Callable[[Any], Tensor] | None,
+        x_channels: int | None,
+        join: Callable[[Tensor, Tensor], Any] | None,
+    ):
+        super().__init__()
+        if x_channels is not None and (type(x_channels) is not int or x_channels < 1):
+            raise ValueError(f"x_channels must be a number above 0, or None for a student, found {shown(x_channels)}")
+        if join is not None and x_channels is None:
+            raise ValueError("join is for a teacher, which reads X: say how many channels it has by x_channels")
+        self.module, self.taps, self.to_logits = module, dict(taps), logits
+        self.x_channels, self.join = x_channels, join
+        self._maps = _Maps()
+        paths = dict(module.named_modules())
+        for tap, path in self.taps.items():
+            if path not in paths:
+                raise ValueError(
+                    f"tap {tap!r}: {type(module).__name__} has no submodule {path!r}: {_near(path, paths)}"
+                )
+        for tap, path in self.taps.items():  # once all are known to be there: the module stays as it was on an error
+            paths[path].register_forward_hook(_Hook(tap, self._maps))
+
+    def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
+        inputs.check(self, rgb, x)
+        outer, self._maps.seen = self._maps.seen, {}
+        try:
+            result = self._call(rgb, x)
+            seen = self._maps.seen
+        finally:
+            self._maps.seen = outer  # nothing is kept between calls
+        taps = {tap: self._map(tap, seen) for tap in self.taps}
+        logits = self._logits(result)
+        if logits.shape[-2:] != rgb.shape[-2:]:
+            logits = F.interpolate(logits, rgb.shape[-2:], mode="bilinear", align_corners=False)
+        return Output(logits, taps)
+
+    def _call(self, rgb: Tensor, x: Tensor | None) -> Any:
+        if x is None:
+            return self.module(rgb)
+        if self.join is None:
+            return self.module(rgb, x)
+        arguments = self.join(rgb, x)
+        if isinstance(arguments, Mapping):
+            return self.module(**arguments)
+        return self.module(*arguments) if isinstance(arguments, tuple | list) else self.module(arguments)
+
+    def _map(self, tap: str, seen: dict[str, Any]) -> Tensor:
+        path = self.taps[tap]
+        if tap not in seen:
+            raise ValueError(f"tap {tap!r}: the submodule {path!r} did not run: tap one that takes part in forward")
+        found = _first(seen[tap])
+        if not isinstance(found, Tensor) or found.dim() != 4:
+            raise ValueError(
+                f"tap {tap!r}: the submodule {path!r} returned {_described(found)}, expected a map (B, C, h, w)"
+            )
+        return found
+
+    def _logits(self, result: Any) -> Tensor:
+        if self.to_logits is not None:
+            found = self.to_logits(result)
+        elif isinstance(result, Mapping):
+            found = next((result[key] for key in ("logits", "out") if key in result), result)
+        else:
+            found = _first(result) if isinstance(result, Tensor | tuple | list) else getattr(result, "logits", result)
+        if not isinstance(found, Tensor) or found.dim() != 4:
+            raise ValueError(
+                f"{type(self.module).__name__} returned {_described(found)}, and logits (B, C, h, w) are needed: say "
+                "how they are made of its result, by logits=lambda result: ..."
+            )
+        return found
+
+    # The names of the module's own parameters, so that weights fit it with and without the wrapper.
+    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        return self.module.state_dict(*arguments, **options)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        for name in [name for name in state_dict if name.startswith(prefix)]:
+            state_dict[f"{prefix}{PREFIX}{name.removeprefix(prefix)}"] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple | list) and value else value
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {shape(value)}"
+    keys = f" with {', '.join(map(str, value))}" if isinstance(value, Mapping) else ""
+    return f"an object of type {type(value).__name__}{keys}"
+
+
+def _near(path: str, paths: Mapping[str, nn.Module]) -> str:
+    """The paths that are most like one that is not there; else the first ones."""
+    names = [name for name in paths if name]
+    near = get_close_matches(str(path), names, n=MOST_PATHS, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    more = f" and {len(names) - MOST_PATHS} more" if len(names) > MOST_PATHS else ""
+    return f"it has {', '.join(names[:MOST_PATHS]) or 'none'}{more}"

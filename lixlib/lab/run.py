@@ -229,7 +229,9 @@ class Recipe:
         identity |= _of_data(self._digest_of_training)
         identity["teacher"] = self.of_teacher().folder.as_posix()
         identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
-        return Path(self.dataset, nets.folder_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}")
+        return Path(
+            self.dataset, nets.folder_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}"
+        )
 
     @property
     def pretraining_folder(self) -> Path:

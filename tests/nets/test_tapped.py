@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lixlib import nets
+from lixlib import checkpoints, nets
 from lixlib.core.sample import Sample
 from lixlib.distillers import Distiller
 
@@ -98,6 +98,19 @@ def test_compiled():
     compiled = torch.compile(net, backend="eager", fullgraph=True)
     for image in (RGB, RGB * 0):
         assert torch.allclose(compiled(image).taps["conv2"], net(image).taps["conv2"], atol=1e-6)
+
+
+def test_in_processes(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        net = own()
+        parallel = nn.parallel.DistributedDataParallel(net)
+        logits, taps = nets.call(parallel, RGB)
+        (logits.sum() + taps["conv2"].sum()).backward()
+        assert net.module.body[0].weight.grad.abs().sum() > 0
+        assert list(checkpoints.plain_state(parallel)) == list(Own().state_dict())
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_what_is_refused():

@@ -97,7 +97,7 @@ class Recipe:
     Args:
         dataset: Data set: toydrive, potholes, camvid, vkitti2, kitti, nuimages or cityscapes.
         root: Folder of the data set's files; toydrive renders its own.
-        network: Network: mfnet, sne-roadseg or off-net.
+        network: Network: mfnet, sne-roadseg or off-net, or one of your own as module.path:factory.
         net: Options of the network, e.g. {"encoder": "resnet18", "pretrained": "IMAGENET1K_V1"} of sne-roadseg:
             "pretrained" is the file or published name of weights that its encoders start from.
         method: What to train: teacher, student, or a student distilled by kd, cwkd, dkd, dist, wsld, dwld, at,

@@ -71,12 +71,13 @@ def test_registered():
 
 
 @pytest.mark.slow
-def test_trained_by_the_command(module, tmp_path):
+@pytest.mark.parametrize("method", ["student", "kd"])
+def test_trained_by_the_command(module, tmp_path, method):
     command = [sys.executable, "-c", "import sys; sys.path.remove(''); from lixlib.cli import main; main()", "train"]
-    command += ["--network", module, "--method", "kd", "--epochs", "2", "--size", "32", "96", "--batch", "4"]
+    command += ["--network", module, "--method", method, "--epochs", "2", "--size", "32", "96", "--batch", "4"]
     command += ["--data", '{"count": 8, "eval_count": 8}', "--unlabelled", "0", "--device", "cpu"]
     environment = {**os.environ, "LIX_RUNS": str(tmp_path / "runs"), "PYTHONPATH": str(PAGE.parents[1])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    weights = list((tmp_path / "runs" / "toydrive" / "page_nets-unet").glob("kd-*/weights.safetensors"))
+    weights = list((tmp_path / "runs" / "toydrive" / "page_nets-unet").glob(f"{method}-*/weights.safetensors"))
     assert len(weights) == 1 and nets.x_channels(checkpoints.load(weights[0])[0]) is None

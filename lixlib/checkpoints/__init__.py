@@ -115,7 +115,8 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
     Args:
         source: a file that `save` wrote, or the folder of a run; a folder that the network's save_pretrained wrote, or
             the name of a repository on the Hugging Face hub to which it was pushed, e.g. "me/name" (both with
-            `hub_config`).
+            `hub_config`). Weights of a network that is named module.path:factory import that module of this machine
+            and call it: load them only from people you trust.
 
     Raises:
         FileNotFoundError: no such file, folder or repository.

@@ -85,7 +85,7 @@ class Recipe:
         dataset: Data set: toydrive, potholes, camvid, nyuv2, vkitti2, kitti, nuimages or cityscapes; or folder, a data
             set of your own.
         root: Folder of the data set's files; toydrive renders its own.
-        network: Network: mfnet, sne-roadseg or off-net; or your own, as module.path:factory.
+        network: Network: mfnet, sne-roadseg or off-net, or one of your own as module.path:factory.
         net: Options of the network, e.g. {"encoder": "resnet18", "pretrained": "IMAGENET1K_V1"} of sne-roadseg:
             "pretrained" is the file or published name of weights that its encoders start from.
         method: What to train: teacher, student, or a student distilled by kd, cwkd, dkd, dist, wsld, dwld, at,
@@ -212,7 +212,7 @@ class Recipe:
     def folder(self) -> Path:
         """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
         identity = {**self.described, "hyper": self.options, **_of_data(lambda: self.data_digest)}
-        return Path(self.dataset, as_name(self.network), f"{self.method}-seed{self.seed}-{_digest(identity)}")
+        return Path(self.dataset, nets.folder_name(self.network), f"{self.method}-seed{self.seed}-{_digest(identity)}")
 
     @property
     def stage_folder(self) -> Path:
@@ -226,7 +226,9 @@ class Recipe:
         identity |= _of_data(self._digest_of_training)
         identity["teacher"] = self.of_teacher().folder.as_posix()
         identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
-        return Path(self.dataset, as_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}")
+        return Path(
+            self.dataset, nets.folder_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}"
+        )
 
     @property
     def pretraining_folder(self) -> Path:
@@ -235,7 +237,7 @@ class Recipe:
         identity = {name: value for name, value in self.described.items() if name in deciding}
         identity |= _of_data(self._digest_of_training)
         identity["unlabelled"] = self._unlabelled_of_pretraining
-        return Path(self.dataset, as_name(self.network), f"pretraining-seed{self.seed}-{_digest(identity)}")
+        return Path(self.dataset, nets.folder_name(self.network), f"pretraining-seed{self.seed}-{_digest(identity)}")
 
     @property
     def data_digest(self) -> str:

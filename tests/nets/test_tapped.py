@@ -1,192 +1,156 @@
-"""A network of one's own: taps by hooks, logits of every kind of result, and a run from the command line."""
+"""Any module with taps: what it returns, its state dict, copies, compilation, and what is refused."""
 
 import copy
-import re
-from pathlib import Path
+import pickle
+import threading
 
 import pytest
 import torch
 from torch import nn
 
-from lixlib import nets
-from lixlib.data import Sample
+from lixlib import checkpoints, nets
+from lixlib.core.sample import Sample
 from lixlib.distillers import Distiller
-from lixlib.lab.run import Recipe, run
 
-FLAT = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (3, 32, 48)))
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "network_of_your_own.md"
-RGB, X = torch.rand(2, 3, 32, 48), torch.rand(2, 1, 32, 48)
+RGB = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+X = RGB[:, :1]
 
 
-class Plain(nn.Module):
-    """Two convolutions, whose result is given as one likes."""
+class Own(nn.Module):
+    """Returns {"out": logits at half size}, as torchvision's segmentation networks do; takes X if it is there."""
 
-    def __init__(self, give=lambda logits: logits, channels=3):
+    def __init__(self, channels=3):
         super().__init__()
-        self.stem = nn.Conv2d(channels, 8, 3, stride=2, padding=1)
-        self.unused = nn.Conv2d(1, 1, 1)
-        self.head = nn.Conv2d(8, 4, 1)
-        self.give = give
+        self.body = nn.Sequential(nn.Conv2d(channels, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
+        self.head, self.unused = nn.Conv2d(8, 3, 1), nn.Identity()
 
-    def forward(self, rgb, x=None):
-        rgb = rgb if x is None else torch.cat([rgb, x], 1)
-        return self.give(self.head(self.stem(rgb).relu()))
+    def forward(self, rgb, *x):
+        return {"out": self.head(self.body(torch.cat([rgb, *x], 1)))}
 
 
-class Result:
-    def __init__(self, logits):
-        self.logits = logits
+def own(channels=3, **options):
+    return nets.tapped(Own(channels), {"conv2": "body"}, **options)
 
 
-KINDS = [lambda t: t, lambda t: {"out": t}, lambda t: {"logits": t}, lambda t: (t, None), Result]
+def test_logits_and_taps_are_those_of_the_module():
+    net = own().eval()
+    logits, taps = nets.call(net, RGB)
+    assert logits.shape == (2, 3, 16, 24) and torch.equal(taps["conv2"], net.module.body(RGB))
+    resized = nn.functional.interpolate(net.module(RGB)["out"], (16, 24), mode="bilinear", align_corners=False)
+    assert torch.equal(logits, resized) and net._maps.seen is None
 
 
-@pytest.mark.parametrize("give", KINDS)
-def test_every_kind_of_result(give):
-    plain = Plain(give)
-    net = nets.tapped(plain, {"stem": "stem"})
-    output = nets.call(net, RGB)
-    expected = nn.functional.interpolate(plain.head(plain.stem(RGB).relu()), (32, 48), mode="bilinear")
-    assert torch.equal(output.logits, expected) and torch.equal(output.taps["stem"], plain.stem(RGB))
+@pytest.mark.parametrize("wrap", [lambda t: t, lambda t: (t, 1), lambda t: {"logits": t}, lambda t: nets.Output(t, {})])
+def test_kinds_of_results(wrap):
+    class Result(nn.Module):
+        def forward(self, rgb):
+            return wrap(rgb)
+
+    assert torch.equal(nets.tapped(Result())(RGB).logits, RGB)
+    assert torch.equal(nets.tapped(Result(), logits=lambda result: RGB * 2)(RGB).logits, RGB * 2)
 
 
-def test_a_function_for_the_logits():
-    net = nets.tapped(Plain(lambda t: {"mine": {"deep": t}}), logits=lambda result: result["mine"]["deep"])
-    assert nets.call(net, RGB).logits.shape == (2, 4, 32, 48)
+def test_a_teacher_reads_x():
+    plain = own(4, x_channels=1).eval()
+    joined = own(4, x_channels=1, join=lambda rgb, x: torch.cat([rgb, x], 1)).eval()
+    joined.load_state_dict(plain.state_dict())
+    assert torch.equal(plain(RGB, X).logits, joined(RGB, X).logits)
+    with pytest.raises(ValueError, match="needs X"):
+        plain(RGB)
 
 
-@pytest.mark.parametrize("join", [None, lambda rgb, x: (rgb, x), lambda rgb, x: {"rgb": rgb, "x": x}])
-def test_a_teacher_sees_x(join):
-    net = nets.tapped(Plain(channels=4), {"stem": "stem"}, x_channels=1, join=join)
-    assert nets.x_channels(net) == 1
-    one, other = (nets.call(net, RGB, x).logits for x in (X, 1 - X))
-    assert not torch.equal(one, other)
+def test_weights_fit_with_and_without_the_wrapper():
+    net, module = own(), Own()
+    assert list(net.state_dict()) == list(module.state_dict())
+    module.load_state_dict(net.state_dict())
+    inside = nn.ModuleDict({"student": own()})
+    inside.load_state_dict({f"student.{name}": tensor for name, tensor in module.state_dict().items()})
+    assert torch.equal(inside["student"].eval()(RGB).logits, net.eval()(RGB).logits)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        net.load_state_dict({})
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"taps": {"a": "stm"}}, "tap 'a': Plain has no submodule 'stm': did you mean stem?"),
-        ({"join": lambda rgb, x: rgb}, "join is for a teacher"),
-        ({"x_channels": 0}, "x_channels must be a number above 0"),
-    ],
-)
-def test_what_does_not_fit_is_told(options, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        nets.tapped(Plain(), **options)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copy_has_hooks_of_its_own(copied):
+    net = own().eval()
+    other = copied(net)
+    nn.init.zeros_(other.module.body[0].weight)
+    kept = net(RGB).taps["conv2"]
+    assert not torch.equal(other(RGB).taps["conv2"], kept) and torch.equal(net(RGB).taps["conv2"], kept)
 
 
-@pytest.mark.parametrize(
-    ("net", "message"),
-    [
-        (nets.tapped(Plain(), {"a": "unused"}), "the submodule 'unused' did not run"),
-        (nets.tapped(Plain(lambda t: {"mask": t})), "returned an object of type dict with mask"),
-        (nets.tapped(Plain(lambda t: t.mean((2, 3)))), r"returned a tensor (2, 4), and logits (B, C, h, w) are needed"),
-        (
-            nets.tapped(nn.Sequential(nn.Flatten(), nn.Unflatten(1, (3, 32, 48))), {"a": "0"}),
-            "expected a map (B, C, h, w)",
-        ),
-    ],
-)
-def test_what_comes_out_wrong_is_told(net, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        nets.call(net, RGB)
+def test_threads_do_not_see_each_others_maps():
+    net, found = own().eval(), {}
+    images = [RGB * i for i in range(4)]
+
+    def work(index):
+        found[index] = [net(images[index]).taps["conv2"] for _ in range(10)]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    for index, maps in found.items():
+        assert all(torch.allclose(m, net.module.body(images[index]), atol=1e-6) for m in maps)
 
 
-def test_its_state_is_that_of_the_module():
-    plain = Plain()
-    net = nets.tapped(plain, {"stem": "stem"})
-    assert net.state_dict().keys() == plain.state_dict().keys()
-    other = nets.tapped(Plain(), {"stem": "stem"})
-    other.load_state_dict(net.state_dict())
-    assert torch.equal(nets.call(other, RGB).logits, nets.call(net, RGB).logits)
+def test_compiled():
+    net = own().eval()
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    for image in (RGB, RGB * 0):
+        assert torch.allclose(compiled(image).taps["conv2"], net(image).taps["conv2"], atol=1e-6)
 
 
-def test_a_copy_has_taps_of_its_own():
-    net = nets.tapped(Plain(), {"stem": "stem"})
-    twin = copy.deepcopy(net)
-    nn.init.zeros_(twin.module.stem.weight)
-    nn.init.zeros_(twin.module.stem.bias)
-    assert not nets.call(twin, RGB).taps["stem"].any() and nets.call(net, RGB).taps["stem"].any()
+def test_in_processes(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        net = own()
+        parallel = nn.parallel.DistributedDataParallel(net)
+        logits, taps = nets.call(parallel, RGB)
+        (logits.sum() + taps["conv2"].sum()).backward()
+        assert net.module.body[0].weight.grad.abs().sum() > 0
+        assert list(checkpoints.plain_state(parallel)) == list(Own().state_dict())
+    finally:
+        torch.distributed.destroy_process_group()
 
 
-def test_nothing_is_kept_between_calls():
-    net = nets.tapped(Plain(), {"stem": "stem"})
-    nets.call(net, RGB)
-    assert net._maps.seen is None
-    net.module(RGB)  # without the wrapper
-    assert net._maps.seen is None
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="no submodule 'bod': did you mean body"):
+        nets.tapped(Own(), {"conv2": "bod"})
+    with pytest.raises(ValueError, match="'unused' did not run"):
+        nets.tapped(Own(), {"conv2": "unused"})(RGB)
+    with pytest.raises(ValueError, match=r"returned an object of type dict with out, expected a map"):
+        nets.tapped(Own(), {"conv2": ""})(RGB)
+    with pytest.raises(ValueError, match="join is for a teacher"):
+        own(join=lambda rgb, x: rgb)
+    with pytest.raises(ValueError, match="logits .* are needed"):
+        nets.tapped(nn.Flatten())(RGB)
 
 
-@pytest.mark.parametrize("method", ["kd", "at", "arfd"])
-def test_distillation_between_two_of_them(method):
-    def build(channels, x_channels):
-        return nets.tapped(Plain(channels=channels), {"stem": "stem", "head": "head"}, x_channels=x_channels)
-
-    label = torch.randint(4, (2, 32, 48))
-    batch = Sample(RGB, X, torch.ones(2, 1, 32, 48, dtype=torch.bool), label)
-    taps = {} if method == "kd" else {"taps": ["stem", "head"]}
-    distiller = Distiller(build(3, None), build(4, 1), method, example=batch, **taps)
-    optimiser = torch.optim.SGD([p for p in distiller.parameters() if p.requires_grad], lr=0.1)
+@pytest.mark.parametrize("method", ["kd", "arfd"])
+def test_distilled(method):
+    options = {"taps": ("conv2",)} if method == "arfd" else {}
+    distiller = Distiller(own(), own(4, x_channels=1), method, example=(RGB, X), **options)
+    batch = Sample(RGB, X, torch.ones(2, 1, 16, 24, dtype=torch.bool), torch.randint(3, (2, 16, 24)), "own")
+    optimizer = torch.optim.SGD([p for p in distiller.parameters() if p.requires_grad], lr=0.1)
     losses = []
     for _ in range(5):
         loss = sum(distiller(batch).values())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
 
 
-def test_transformers_segformer():
-    transformers = pytest.importorskip("transformers", reason="pip install -e '.[depth]'")
-    config = transformers.SegformerConfig(
-        num_labels=5, depths=[1] * 4, hidden_sizes=[8, 16, 32, 64], decoder_hidden_size=16
-    )
-    model = transformers.SegformerForSemanticSegmentation(config).eval()
-    patches = "segformer.stages.0.patch_embeddings.proj"
-    net = nets.tapped(model, {"patches": patches, "fused": "decode_head.batch_norm"})
-    output = nets.call(net, RGB)
-    assert output.logits.shape == (2, 5, 32, 48) and output.taps["patches"].shape[-2:] == (8, 12)
-    expected = nn.functional.interpolate(model(RGB).logits, (32, 48), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(output.logits, expected)
-
-
-@pytest.fixture
-def page(tmp_path, monkeypatch):
-    """The module of the documentation's page, in the working directory."""
-    (tmp_path / "my_nets.py").write_text(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1])
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    return tmp_path
-
-
-def test_the_page_is_true(page):
-    common = {"network": "my_nets:small", "size": (32, 64), "epochs": 1, "data": {"count": 8, "eval_count": 4}}
-    finished = run(Recipe(method="kd", unlabelled=4, net={"width": 8}, **common), device="cpu", progress=False)
-    assert finished.folder.parent.name == "my_nets-small" and finished.line["network"] == "my_nets:small"
-    assert finished.net.module[0].weight.shape == (8, 3, 3, 3), "the weights of the run were loaded from its file"
-    assert finished.teacher.net.module[0].weight.shape == (8, 4, 3, 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("my_nets:tall", "has no tall: it has small"),
-        ("my_netz:small", "there is no module my_netz"),
-        ("os:system", "is a module of Python itself"),
-        ("my nets:small", "must be module.path:factory"),
-        ("mfnett", "unknown network 'mfnett': choose one of mfnet"),
-    ],
-)
-def test_a_factory_that_is_not_there(page, name, message):
-    with pytest.raises(ValueError, match=message):
-        Recipe(network=name)
-
-
-def test_a_registered_name(monkeypatch):
-    monkeypatch.setattr(nets.registry, "NETWORKS", dict(nets.NETWORKS))
-    nets.register("plain", lambda num_classes, x_channels=None: nets.tapped(Plain()))
-    assert nets.call(nets.build("plain", num_classes=4), RGB).logits.shape == (2, 4, 32, 48)
-    with pytest.raises(ValueError, match="is a network of the library"):
-        nets.register("mfnet", Plain)
+def test_networks_of_transformers():
+    made = pytest.importorskip("transformers", reason="transformers is not installed")
+    widths = {"hidden_sizes": [8, 16, 24, 32], "num_attention_heads": [1] * 4, "decoder_hidden_size": 16}
+    segformer = made.SegformerForSemanticSegmentation(made.SegformerConfig(num_labels=5, depths=[1] * 4, **widths))
+    net = nets.tapped(segformer, {"head": "decode_head.batch_norm"}).eval()
+    assert net(torch.rand(2, 3, 32, 96)).logits.shape == (2, 5, 32, 96)
+    small = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
+    neck = {"neck_hidden_sizes": [8, 8, 16, 16], "fusion_hidden_size": 8, "backbone_out_indices": [0, 1, 2, 3]}
+    config = made.DPTConfig(num_labels=5, image_size=32, patch_size=16, use_auxiliary_head=False, **small, **neck)
+    net = nets.tapped(made.DPTForSemanticSegmentation(config), {"fused": "neck.fusion_stage.layers.3"}).eval()
+    logits, taps = net(torch.rand(2, 3, 32, 32))
+    assert logits.shape == (2, 5, 32, 32) and taps["fused"].shape[:2] == (2, 8)

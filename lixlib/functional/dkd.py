@@ -74,6 +74,7 @@ def split(
 ) -> tuple[Tensor, Tensor, Split, Split]:
     """Check the arguments; return the valid pixels, the target class of each, and both networks split there.
 
+    This takes the target's term out of the sum, LIX Eq. (2), and is what the masks of LIX Eqs. (10)-(11) do.
     The teacher is detached. **Shapes**: -> valid (B, ...), index (B, 1, ...), two `Split`.
     """
     check_same_shape(student, teacher)

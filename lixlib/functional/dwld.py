@@ -56,7 +56,8 @@ class _DWLD(torch.autograd.Function):
                  ... + (W_j - sum_k W_k q_k^S) q_j^S                            more for "bregman"
         d/dW_j = D_j
 
-    Chapter 03 derives it. It cannot be differentiated again: that would take the maps that are not kept.
+    The first line is LIX Eq. (5). Chapter 03 derives them. The loss cannot be differentiated again: that
+    would take the maps that are not kept.
     """
 
     @staticmethod

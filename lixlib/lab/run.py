@@ -212,7 +212,7 @@ class Recipe:
     def folder(self) -> Path:
         """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
         identity = {**self.described, "hyper": self.options, **_of_data(lambda: self.data_digest)}
-        return Path(self.dataset, nets.folder_name(self.network), f"{self.method}-seed{self.seed}-{_digest(identity)}")
+        return Path(self.dataset, as_name(self.network), f"{self.method}-seed{self.seed}-{_digest(identity)}")
 
     @property
     def stage_folder(self) -> Path:
@@ -227,7 +227,7 @@ class Recipe:
         identity["teacher"] = self.of_teacher().folder.as_posix()
         identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
         return Path(
-            self.dataset, nets.folder_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}"
+            self.dataset, as_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}"
         )
 
     @property
@@ -237,7 +237,7 @@ class Recipe:
         identity = {name: value for name, value in self.described.items() if name in deciding}
         identity |= _of_data(self._digest_of_training)
         identity["unlabelled"] = self._unlabelled_of_pretraining
-        return Path(self.dataset, nets.folder_name(self.network), f"pretraining-seed{self.seed}-{_digest(identity)}")
+        return Path(self.dataset, as_name(self.network), f"pretraining-seed{self.seed}-{_digest(identity)}")
 
     @property
     def data_digest(self) -> str:

@@ -10,7 +10,7 @@ from lixlib.core.options import check, of, shown
 from lixlib.core.output import Output, call, x_channels
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
-from lixlib.nets.registry import NETWORKS, find, folder_name, options_of, register
+from lixlib.nets.registry import NETWORKS, find, options_of, register
 from lixlib.nets.sne_roadseg import SNERoadSeg
 from lixlib.nets.tapped import tapped
 
@@ -80,7 +80,6 @@ __all__ = [
     "build",
     "call",
     "check_options",
-    "folder_name",
     "register",
     "tapped",
     "x_channels",

@@ -85,11 +85,6 @@ def _imported(name: str, path: str) -> Any:
         raise ValueError(f"network {name!r}: {path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def folder_name(name: str) -> str:
-    """The name of a network as a part of a path, on every system: module.path:factory becomes module.path-factory."""
-    return name.replace(":", "-")
-
-
 def options_of(name: str, factory: Factory, given: dict) -> dict[str, Any]:
     """The annotations of the options that a factory takes; one with **options takes all that are given.
 

@@ -3,57 +3,25 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import torch
-from annotated_types import Interval
 from torch import Tensor, nn
 from torch.distributed import is_torchelastic_launched
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from tqdm.auto import tqdm
 
 from lixlib.core.devices import Device, Precision, check_precision, choose_device
-from lixlib.core.options import Epochs, Positive, Seed, Weight, check_fields
-from lixlib.core.output import call
-from lixlib.core.sample import IGNORE, Sample, collate
+from lixlib.core.sample import Sample, collate
 from lixlib.distillers import Distiller, Stage
-from lixlib.metrics import confusion_matrix, scores
 from lixlib.training.checkpoint import Checkpoint, what_is_trained
+from lixlib.training.evaluate import check_split, evaluate
+from lixlib.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train.
-
-    Args:
-        epochs: passes over the training images.
-        batch: images an update; the last, incomplete batch of an epoch is dropped.
-        lr: initial rate of SGD; it falls to 0 as (1 - t) ** power over the updates.
-        momentum: of SGD.
-        weight_decay: of SGD.
-        power: of the polynomial decay.
-        patience: stop after that many epochs without a better validation mIoU and go back to the best one; 0 never
-            stops early and keeps the last weights.
-        seed: of the order of the images, the augmentation and every other random choice of the loop.
-    """
-
-    epochs: Epochs = 40
-    batch: Annotated[int, Interval(ge=1, le=2**16)] = 8
-    lr: Positive = 0.02
-    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
-    weight_decay: Weight = 5e-4
-    power: Weight = 0.9
-    patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
-    seed: Seed = 0
-
-    def __post_init__(self):
-        check_fields(self)
 
 
 class TrainingFailed(RuntimeError):
@@ -203,71 +171,10 @@ def update(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Sample, fa
     return terms
 
 
-def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **options) -> list[dict]:
-    """Train what the distiller's method learns from its teacher before the student (`lixlib.distillers.TwoStage`).
-
-    As `fit`, whose `options` it takes, in a folder of its own: a finished stage is loaded. Epochs and rate are those of
-    the method, `stage_epochs` and `stage_lr`; the stage is frozen afterwards.
-    """
-    method = distiller.method
-    schedule = replace(schedule, epochs=method.stage_epochs, lr=method.stage_lr, patience=0)
-    log = fit(Stage(distiller.teacher, method), train, schedule, **options)
-    method.stage.requires_grad_(False).eval()
-    method.stage_trained = True
-    return log
-
-
 def check_training(train: Dataset, batch: int) -> None:
     """Raise a ValueError unless there are images for one update."""
     if len(train) < batch:
         raise ValueError(f"{len(train)} training images do not fill a batch of {batch}: lower the batch size")
-
-
-def check_split(dataset: Dataset, what: str) -> None:
-    """Raise a ValueError unless an image of the split has a labelled pixel; no image after the first such is read.
-
-    Args:
-        what: the split is for, where it has no name of its own: training, validation or test.
-    """
-    name = " ".join(filter(None, (getattr(dataset, "name", ""), getattr(dataset, "split", "")))) or what
-    if not len(dataset):
-        raise ValueError(f"split {name} has no image: there is nothing to learn from or to score, choose another split")
-    if not any((dataset[index].label != IGNORE).any() for index in range(len(dataset))):
-        raise ValueError(
-            f"split {name} has no labelled pixel in any of its {len(dataset)} images, all are {IGNORE} (ignored): "
-            "look at its label files, or choose another split"
-        )
-
-
-@torch.no_grad()
-def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
-    """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode.
-
-    Args:
-        dataset: of `Sample`s, with an attribute `classes` (`lixlib.data.Classes`).
-
-    Raises:
-        TypeError: the data set has no classes.
-        ValueError: there is no image, no labelled pixel in any of them, a sample whose RGB or X is not finite, or whose
-            labels are not classes of the data set.
-    """
-    check_split(dataset, "test")
-    if not hasattr(dataset, "classes"):
-        raise TypeError(
-            f"{type(dataset).__name__} does not say its classes, and a score needs their number: "
-            'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
-        )
-    was_training = net.training
-    net.to(device).eval()
-    num_classes = len(dataset.classes.names)
-    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
-    for samples in DataLoader(dataset, batch, collate_fn=collate):
-        samples.check_finite()  # before it goes to a GPU, which would have to wait for the answer
-        samples = samples.to(device)
-        output = call(net, samples.rgb, samples.x)
-        confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)
-    net.train(was_training)
-    return scores(confusion.cpu())
 
 
 class _Share(BatchSampler):

@@ -6,8 +6,8 @@ from lightning_fabric import Fabric
 
 import lixlib.training
 from lixlib.core.devices import choose_device
-from lixlib.lab.grid import _Processes
 from lixlib.lab.run import Recipe, run
+from lixlib.lab.workers import _Processes
 from lixlib.training import launch
 
 

@@ -15,9 +15,10 @@ import lixlib.cli
 import lixlib.lab.run
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.lab.experiments import ARFD, AUXILIARY, DWLD, EXPERIMENTS, PRETRAIN, SCHEDULE, TUNING, read, recipes
-from lixlib.lab.grid import command_of, lines_of
+from lixlib.lab.grid import lines_of
 from lixlib.lab.results import METRICS, append, gains
 from lixlib.lab.run import Recipe, line_of, run
+from lixlib.lab.workers import command_of
 
 every = pytest.mark.parametrize("name", EXPERIMENTS)
 

@@ -21,8 +21,9 @@ import lixlib.lab.run
 from lixlib.core.files import read_json_lines
 from lixlib.distillers import METHODS
 from lixlib.lab import results
-from lixlib.lab.grid import ALL_METHODS, command_of, compare, grid
+from lixlib.lab.grid import ALL_METHODS, compare, grid
 from lixlib.lab.run import Recipe, line_of, run
+from lixlib.lab.workers import command_of
 
 TOYDRIVE = {"size": (32, 48), "batch": 8, "data": {"count": 16, "eval_count": 2}, "unlabelled": 4}
 

@@ -22,6 +22,7 @@ from lixlib.core.files import read_json_lines
 from lixlib.data import ToyDrive
 from lixlib.lab.grid import compare, grid
 from lixlib.lab.run import Recipe, run
+from lixlib.lab.workers import command_of
 
 SMALL = {"size": (16, 32), "batch": 2, "data": {"count": 4, "eval_count": 2}, "unlabelled": 2, "epochs": 2}
 TAUGHT = {"teacher": {"epochs": 1, "patience": 0}}
@@ -43,7 +44,7 @@ class Here:
         pass
 
     def command_of(self, recipe, **place):
-        return lixlib.lab.grid.command_of(recipe, **place)
+        return command_of(recipe, **place)
 
     def start(self, recipe):
         return Done(recipe)

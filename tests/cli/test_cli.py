@@ -45,6 +45,7 @@ ARGUMENTS = {
         "--results",
     ],
     "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--device"],
+    "export": ["WEIGHTS", "--onnx", "--opset"],
     "predict": ["IMAGE...", "--weights", "--out", "--device"],
 }
 

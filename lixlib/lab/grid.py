@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lixlib.core.files import as_name
 from lixlib.distillers import METHODS
 from lixlib.lab import results
 from lixlib.lab.run import LOG, Recipe, finished_line, line_of, runs_folder
-from lixlib.core.files import as_name
 from lixlib.lab.workers import _Cluster, _one_line, _Processes
 
 ALL_METHODS = ("teacher", "student", *(name for name in METHODS if name != "none"))

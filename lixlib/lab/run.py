@@ -226,9 +226,7 @@ class Recipe:
         identity |= _of_data(self._digest_of_training)
         identity["teacher"] = self.of_teacher().folder.as_posix()
         identity["options"] = {name: options.get(name) for name in METHODS[self.method].STAGE_OPTIONS}
-        return Path(
-            self.dataset, as_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}"
-        )
+        return Path(self.dataset, as_name(self.network), f"{self.method}-stage-seed{self.seed}-{_digest(identity)}")
 
     @property
     def pretraining_folder(self) -> Path:
@@ -600,7 +598,7 @@ def _train(
         # what the encoders started from is in the weights
         "options": {name: value for name, value in recipe.net.items() if name not in ("pretrained", "partial")},
         "classes": classes,
-        "colours": train.classes.colours.tolist(),
+        **({"colours": colours.tolist()} if (colours := train.classes.colours) is not None else {}),
         "size": recipe.size,
         "recipe": known["recipe"],
     }

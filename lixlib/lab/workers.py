@@ -39,7 +39,11 @@ def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = No
             words += ["--root", root] if recipe.root else []
         elif value != default[option.name]:
             values = value if isinstance(value, tuple | list) else [value]
-            words += ["--no-" + option.name] if value is False else [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
+            words += (
+                ["--no-" + option.name]
+                if value is False
+                else [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
+            )
     words += [] if device == "auto" else ["--device", device]
     return (f"OMP_NUM_THREADS={threads} " if threads else "") + shlex.join(words)
 

@@ -152,7 +152,7 @@ def tokens(x: Tensor) -> Tensor:
 
 def maps(x: Tensor, size: tuple[int, int]) -> Tensor:
     """**Shapes**: (B, H W, C) -> (B, C, H, W)."""
-    return x.transpose(1, 2).unflatten(2, size)
+    return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], *size)  # unflatten would fix the size in ONNX
 
 
 def initialise(module: nn.Module) -> None:

@@ -156,7 +156,7 @@ def test_lines_of_takes_the_files_of_its_recipes(tmp_path, camvid_root):
 @pytest.mark.parametrize("name", ["adapters", "auxiliary", "faults", "small-student", "teacher-data", "x"])
 def test_the_command_of_a_variant_makes_its_run(name, monkeypatch):
     seen = []
-    monkeypatch.setattr(lixlib.cli, "run", lambda recipe, **options: seen.append(recipe) or 1 / 0)
+    monkeypatch.setattr(lixlib.cli.train, "run", lambda recipe, **options: seen.append(recipe) or 1 / 0)
     for by_seed in recipes(name).values():
         monkeypatch.setattr(sys, "argv", shlex.split(command_of(by_seed[0])))
         with pytest.raises(ZeroDivisionError):

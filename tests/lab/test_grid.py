@@ -114,7 +114,9 @@ def test_the_teacher_of_a_grid_is_that_of_its_students():
 )
 def test_the_command_of_a_recipe_makes_its_run(recipe, monkeypatch):
     seen = []
-    monkeypatch.setattr(lixlib.cli, "run", lambda recipe, **options: seen.append((recipe, options["device"])) or 1 / 0)
+    monkeypatch.setattr(
+        lixlib.cli.train, "run", lambda recipe, **options: seen.append((recipe, options["device"])) or 1 / 0
+    )
     words = shlex.split(command_of(recipe, device="cpu", threads=1, root=recipe.root))
     assert words[0] == "OMP_NUM_THREADS=1"
     monkeypatch.setattr(sys, "argv", words[1:])

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PYPROJECT["project"]["dependencies"]
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
-TEST, CLUSTER = EXTRAS["test"], EXTRAS["cluster"]
+TEST, LIBRARY = EXTRAS["test"], [*EXTRAS["cluster"], *EXTRAS["export"]]
 SCRIPTS = [*EXTRAS["data"], *EXTRAS["depth"]]
 PINS = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
@@ -48,16 +48,16 @@ def test_lock_holds_plain_pins_of_different_packages():
 
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    for text in [*RUNTIME, *TEST, *CLUSTER, *SCRIPTS]:
+    for text in [*RUNTIME, *TEST, *LIBRARY, *SCRIPTS]:
         found = [line for line in lines if line.strip().startswith(f'"{text}"')]
         assert found and all(re.search(r"# \w+", line) for line in found), f"say why {text} is needed"
 
 
 def test_tests_have_the_other_extras():
-    assert {*CLUSTER, *SCRIPTS} <= set(TEST)
+    assert {*LIBRARY, *SCRIPTS} <= set(TEST)
 
 
-@pytest.mark.parametrize(("folder", "extra"), [("lixlib", CLUSTER), ("data_scripts", SCRIPTS)])
+@pytest.mark.parametrize(("folder", "extra"), [("lixlib", LIBRARY), ("data_scripts", SCRIPTS)])
 def test_only_dependencies_are_imported(folder, extra):
     allowed = {canonicalize_name(Requirement(text).name) for text in [*RUNTIME, *extra]}
     allowed |= {"ipython"}  # comes with ipykernel, which is its kernel
@@ -135,7 +135,8 @@ def test_version_has_one_place():
 def test_tests_run_from_the_source_archive(tmp_path):
     unpacked, outside = source_archive(tmp_path), tmp_path / "outside"
     outside.mkdir()
-    files = [unpacked / "tests" / name for name in ("test_sweep.py", "test_chapter_10.py", "test_functional_cka.py")]
+    names = ("tools/test_sweep.py", "notebooks/test_chapter_10.py", "functional/test_functional_cka.py")
+    files = [unpacked / "tests" / name for name in names]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "PYTHONPATH"))}
     plain = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command = [sys.executable, "-m", "pytest", *plain, *map(str, files)]

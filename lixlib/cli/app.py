@@ -1,0 +1,194 @@
+"""What the commands share: the app, how words are read, mistakes in one line, tables."""
+
+import contextlib
+import functools
+import io
+import json
+import os
+import re
+import shlex
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import torch
+import tyro
+from torch.distributed import is_torchelastic_launched
+from tqdm import tqdm
+
+from lixlib.cli.photographs import say
+from lixlib.core import devices
+from lixlib.core.files import at_home, told, without_folders
+from lixlib.core.options import shown
+from lixlib.lab import results
+from lixlib.lab.grid import compare as compare_recipes
+from lixlib.lab.run import Recipe, Run, runs_folder
+from lixlib.training import TrainingFailed
+
+DESCRIPTION = (
+    "Learning to Infuse X: a network with a camera and a second sensor X teaches one with the camera alone. "
+    "Try `lix demo --quick` first; `lix COMMAND --help` explains a command."
+)
+
+Device = Annotated[devices.Device, tyro.conf.arg(help="Where to compute: auto takes a GPU if there is one.")]
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+
+
+class App(tyro.extras.SubcommandApp):
+    """Gives the call that the command line asks for, to be made afterwards: what is said until then is a mistake."""
+
+    def command(self, function: Callable | None = None, **options) -> Callable:
+        def register(function: Callable) -> Callable:
+            asked = functools.wraps(function)(lambda *args, **keywords: functools.partial(function, *args, **keywords))
+            super(App, self).command(asked, **options)
+            return function
+
+        return register if function is None else register(function)
+
+
+registry = tyro.constructors.ConstructorRegistry()
+app = App()
+
+
+def _one_word(kind: type, metavar: str, read: Callable[[str], object], write: Callable[[object], str]) -> None:
+    """Tell tyro how options of a type are read from one word."""
+
+    @registry.primitive_rule
+    def _(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+        if info.type is not kind:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=metavar,
+            instance_from_str=lambda words: read(words[0]),
+            is_instance=lambda value: isinstance(value, kind),
+            str_from_instance=lambda value: [write(value)],
+        )
+
+
+def _read_object(text: str) -> dict:
+    def once(pairs: list[tuple[str, object]]) -> dict:
+        names = [name for name, _ in pairs]
+        doubled = [name for name in names if names.count(name) > 1]
+        if doubled:
+            raise ValueError(f"{shown(text)} says {doubled[0]!r} twice: say it once")
+        return dict(pairs)
+
+    def no_number(word: str) -> None:
+        raise ValueError(f"{shown(text)} holds {word}, which is no number of JSON: give a finite one")
+
+    try:
+        value = json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+    except (json.JSONDecodeError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"""{shown(text)} is no JSON object: write it like '{{"lambda_l": 0.5}}'""")
+    return value
+
+
+_one_word(dict, "JSON", _read_object, json.dumps)
+_one_word(Path, "PATH", at_home, str)
+
+
+def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
+    report = compare_recipes(recipes, results_dir=results_dir, **options)
+    say(
+        f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} trained now, "
+        f"{report.loaded} loaded from {runs_folder()}, {report.written} already in {results_dir}",
+        sys.stdout,
+    )
+    for failure in report.failures:
+        say(f"failed: {failure.command}\n    {failure.error}", sys.stderr)
+    if report.failures:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Run the command that sys.argv names; bad input gives one line on stderr and exit code 2, a warning one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            _parse()()
+    except OSError as error:
+        _fail(told(error))
+    except (ValueError, TrainingFailed) as error:
+        _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        _fail("not enough memory: choose a smaller size or batch (--size, --batch)")
+    except KeyboardInterrupt:
+        say("lix: stopped; the same command goes on after the last finished epoch", sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _parse() -> Callable[[], None]:
+    """The call that the command line asks for; what tyro says in boxes becomes one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return app.cli(prog="lix", description=DESCRIPTION, registry=registry)
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        text = re.sub("^.*╭.*$|[│╰╯]", "", said.getvalue(), flags=re.MULTILINE)
+        sections = (" ".join(section.split()) for section in re.split("─{2,}", text))
+        # of options that may be left out, and of several words, tyro tells how it tried
+        wanted = r"no type matching (?:\{None\}\|)?\{?(.+?)\}? could be instantiated from (\[.*?\])\. Got errors: [^;]*"
+        sections = (re.sub(wanted, r"expected \1, found \2", section) for section in sections)
+        sections = (re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", section) for section in sections)
+        _fail("; ".join(each for each in sections if each and not each.startswith("Argument helptext")))
+
+
+def _fail(text: str) -> NoReturn:
+    say(f"lix: {_one_line(text)}", sys.stderr)
+    raise SystemExit(2) from None
+
+
+def _show_warning(message: Warning | str, *_, **__) -> None:
+    tqdm.write(f"lix: warning: {_one_line(str(message))}", file=sys.stderr)  # above a progress bar
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def command_line() -> str:
+    """The command line without what only this machine knows."""
+    words = ["lix"]
+    if is_torchelastic_launched():
+        words = ["torchrun", f"--nproc_per_node={os.environ['LOCAL_WORLD_SIZE']}", "-m", "lixlib.cli"]
+    for word in sys.argv[1:]:
+        flag, equals, value = word.rpartition("=")
+        if "--root" in (flag, words[-1]):
+            value = "ROOT"
+        elif value.startswith("{"):
+            options = {name: each for name, each in _read_object(value).items() if name != "cache"}
+            value = json.dumps(without_folders(options))
+        else:
+            value = without_folders(value)
+        words.append(f"{flag}{equals}{value}")
+    return shlex.join(words)
+
+
+def check_some(**lists: tuple) -> None:
+    for name, values in lists.items():
+        if not values:
+            raise ValueError(f"{name if name.isupper() else '--' + name} is empty: nothing would be trained, name some")
+
+
+def origin(finished: Run) -> str:
+    return f"{finished.recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
+
+
+def metrics_table(lines: list[dict]) -> str:
+    return table(["in %", *results.METRICS], [[line["method"], *line["metrics"].values()] for line in lines])
+
+
+def table(header: list[str], rows: list[list]) -> str:
+    """Aligned columns; shares as percentages, a class that does not occur as a dash."""
+    texts = [header, *([row[0], *("-" if v is None else f"{100 * v:.2f}" for v in row[1:])] for row in rows)]
+    first = max(len(row[0]) for row in texts)
+    return "\n".join(row[0].ljust(first) + "".join(text.rjust(8) for text in row[1:]) for row in texts)

@@ -1,0 +1,50 @@
+"""`lix experiment`: the variants of the experiments of the notebooks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lixlib.cli.app import Device, app, check_some, train_grid
+from lixlib.core import devices
+from lixlib.lab import experiments
+from lixlib.lab.run import Recipe
+
+
+@app.command
+def experiment(
+    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME...")],
+    seeds: tuple[int, ...] = (0, 1, 2),
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
+    epochs: int | None = None,
+    precision: devices.Precision = Recipe.precision,
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    device: Device = "auto",
+    results_dir: Annotated[Path, tyro.conf.arg(name="results", metavar="DIR")] = Path("results/experiments"),
+) -> None:
+    """Train every variant of the experiments of notebooks 11, 12 and 14, as `lix compare` trains its grid.
+
+    Example: lix experiment beta weighting --seeds 0 1 2
+
+    Args:
+        names: Names of experiments; lixlib/lab/experiments.py lists them.
+        seeds: Seeds; every variant of an experiment is trained with the first before the next begins.
+        size: Height and width of the images; by default that of the committed results.
+        epochs: Passes over the training images; by default those of the committed results.
+        precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
+        quick: Two epochs on a few frames, only to see that everything works.
+        jobs: Runs at the same time, with one thread each if there are several; by default one for every core, or one
+            alone on a GPU.
+        scheduler: Address of a Dask scheduler whose workers shall do the runs.
+        results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
+    """
+    devices.choose_device(device)
+    check_some(NAME=names, seeds=seeds)
+    given = {"size": size, "epochs": epochs, "precision": precision}
+    common = {name: value for name, value in given.items() if value is not None}
+    asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
+    grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]
+    recipes = {recipe.folder: recipe for grid in grids for recipe in grid}
+    train_grid(list(recipes.values()), results_dir, jobs=jobs, scheduler=scheduler, device=device)

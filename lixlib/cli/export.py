@@ -1,0 +1,111 @@
+"""`lix export`: a network as an ONNX file, which other programs run without torch."""
+
+import importlib.util
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from torch import Tensor, nn
+
+from lixlib import checkpoints, nets
+from lixlib.cli.app import app
+from lixlib.cli.photographs import say
+from lixlib.core.files import write_atomically
+
+SIZES = ((64, 96), (96, 64), (77, 131))  # where both are compared, with sides that need padding
+TOLERANCE = 1e-4  # of the largest logit
+
+
+@app.command
+def export(
+    weights_file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="weights", metavar="WEIGHTS")],
+    onnx_file: Annotated[Path, tyro.conf.arg(name="onnx", metavar="FILE")],
+    opset: int = 17,
+) -> None:
+    """Write a network as ONNX, and compare it at three sizes with what onnxruntime computes from the file.
+
+    Batch, height and width are free. The inputs are rgb, and x of a teacher, in [0, 1]; the output is logits.
+
+    Example: lix export student.safetensors --onnx student.onnx
+
+    Args:
+        weights_file: Weights of a student or teacher: a file, a folder of its save_pretrained, or its name on the
+            Hugging Face hub.
+        onnx_file: File to write; it is written only if the network there computes the same.
+        opset: Version of the ONNX operators.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise ValueError("`lix export` needs the package onnx: pip install -e '.[export]'")
+    net, recipe = checkpoints.load(weights_file)
+    trained = recipe.get("recipe", {})
+    about = {name: recipe[name] for name in ("network", "classes", "size", "x_channels")}
+    about |= {"dataset": trained.get("dataset"), "colours": recipe.get("colours")}
+    write_atomically(onnx_file, lambda path: _write(net, path, about, opset))
+    say(f"onnx: {onnx_file}", sys.stdout)
+
+
+class Logits(nn.Module):
+    """A network that gives its logits alone, as a file of ONNX holds it."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, *images: Tensor) -> Tensor:
+        """**Shapes**: rgb (B, 3, H, W), and x (B, x_channels, H, W) of a teacher -> (B, num_classes, H, W)."""
+        return nets.call(self.net, *images).logits
+
+
+def _write(net: nn.Module, path: Path, about: dict, opset: int) -> None:
+    import onnx  # here alone: of the extra `export`
+
+    module = Logits(net).eval()
+    images = _images(net, 2, SIZES[2])
+    names = ["rgb", "x"][: len(images)]
+    free = {name: {0: "batch", 2: "height", 3: "width"} for name in [*names, "logits"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracing: that sizes are free is compared below
+        torch.onnx.export(
+            module,
+            images,
+            str(path),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes=free,
+            opset_version=opset,
+            dynamo=False,
+        )
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items() if value is not None})
+    onnx.save(model, str(path))
+    if importlib.util.find_spec("onnxruntime") is None:
+        say("lix: onnxruntime is not installed: the file was not compared with the network", sys.stderr)
+        return
+    _compare(net, path, names)
+
+
+@torch.no_grad()
+def _compare(net: nn.Module, path: Path, names: list[str]) -> None:
+    import onnxruntime  # here alone: of the extra `export`
+
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    for batch, size in enumerate(SIZES, 1):
+        images = _images(net, batch, size)
+        expected = Logits(net)(*images)
+        (found,) = session.run(["logits"], {name: image.numpy() for name, image in zip(names, images, strict=True)})
+        if found.shape != tuple(expected.shape):
+            raise ValueError(f"at {size[0]} x {size[1]} the ONNX file gives {found.shape}, not {tuple(expected.shape)}")
+        error = float((torch.from_numpy(found) - expected).abs().max() / expected.abs().max())
+        say(f"{batch} x {size[0]} x {size[1]}: differs by {error:.1e} of the largest logit", sys.stdout)
+        if not error <= TOLERANCE:
+            raise ValueError(f"onnxruntime differs by {error:.1e} at {size[0]} x {size[1]}, expected {TOLERANCE:.0e}")
+
+
+def _images(net: nn.Module, batch: int, size: tuple[int, int]) -> tuple[Tensor, ...]:
+    draw = torch.Generator().manual_seed(0)
+    channels = [3, *([nets.x_channels(net)] if nets.x_channels(net) is not None else [])]
+    return tuple(torch.rand(batch, each, *size, generator=draw) for each in channels)

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from lixlib.data.unlabelled import divide
-from lixlib.lab.grid import command_of
 from lixlib.lab.run import Recipe, line_of, run
+from lixlib.lab.workers import command_of
 
 SMALL = {"size": (16, 32), "epochs": 1, "batch": 2, "net": {"width": 0.25}}
 

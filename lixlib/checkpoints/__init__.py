@@ -19,6 +19,7 @@ from lixlib.lab.line import Told
 from lixlib.nets.pretrained import mismatch
 
 CHECKPOINTS = Path(__file__).parent
+Colours = list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]]
 Side = Annotated[int, Field(ge=1, le=2**16)]
 
 
@@ -32,6 +33,7 @@ class Description(BaseModel):
     x_channels: Literal[1, 3] | None
     options: dict[str, Any]
     classes: list[str] | tuple[str, ...]
+    colours: Colours | None = None
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | tuple[Side, Side]
     recipe: Told = Told()
 
@@ -98,6 +100,10 @@ def check_description(recipe: object, where: str) -> None:
         raise ValueError(
             f"{where} has a wrong 'classes': {recipe['num_classes']} different names are needed, one for each class, "
             f"found {len(set(classes))} in a list of {len(classes)}"
+        )
+    if recipe.get("colours") is not None and len(recipe["colours"]) != len(classes):
+        raise ValueError(
+            f"{where} has {len(recipe['colours'])} colours for {len(classes)} classes: one a class is needed"
         )
 
 

@@ -100,12 +100,15 @@ def is_result(path: Path) -> bool:
     return False
 
 
-def class_table(names: tuple[str, ...]) -> Classes:
-    """The table that holds the colours of these classes.
+def class_table(recipe: dict) -> Classes:
+    """The classes of weights, with the colours that the weights hold, or else those of the data set with these classes.
 
     Raises:
-        ValueError: no data set has these classes.
+        ValueError: the weights hold no colours, and no data set has these classes.
     """
+    names, colours = tuple(recipe["classes"]), recipe.get("colours")
+    if colours is not None:
+        return Classes(names, np.array(colours, dtype=np.uint8))
     for table in TABLES:
         if table.names == names:
             return table

@@ -41,7 +41,7 @@ def predict(
         raise ValueError(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
         )
-    classes = class_table(tuple(recipe["classes"]))
+    classes = class_table(recipe)
     for image in finished:
         say(f"lix: {image} is a result of `lix predict`: skipped", sys.stderr)
     if colour(plan, net.to(devices.choose_device(device)), recipe["size"], classes):

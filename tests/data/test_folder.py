@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from lixlib import checkpoints, data
+from lixlib.cli.photographs import class_table
 from lixlib.lab.run import Recipe, run
 
 NAMES = ["floor", "wall", "chair"]
@@ -145,6 +146,13 @@ def test_missing_parts_are_told(root):
     (root / "classes.json").unlink()
     with pytest.raises(FileNotFoundError, match="no file .*classes.json"):
         load(root)
+
+
+def test_colours_of_weights():
+    recipe = {"classes": ["a", "b"], "colours": [[1, 2, 3], [4, 5, 6]]}
+    assert class_table(recipe).colours.tolist() == recipe["colours"] and class_table(recipe).names == ("a", "b")
+    with pytest.raises(ValueError, match="no colours are known for the classes a, b"):
+        class_table({"classes": ["a", "b"]})
 
 
 def test_it_is_trained_and_its_colours_travel_with_the_weights(root, tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def compare(
 
     Args:
         datasets: Data sets: toydrive, potholes, camvid, nyuv2, folder, vkitti2, kitti, nuimages, cityscapes.
-        networks: Networks: mfnet, sne-roadseg, off-net.
+        networks: Networks: mfnet, sne-roadseg, off-net; or your own, as module.path:factory.
         net: Options of all these networks, e.g. {"encoder": "resnet18"} of sne-roadseg.
         methods: What to train; by default a teacher, a student alone, and a student by every method.
         seeds: Seeds; all methods are trained with the first before the next begins.
@@ -59,7 +59,7 @@ def compare(
         splits: Training, validation (None: no validation) and test split; by default the data set's own.
         data: Options of the data set that differ from its own.
         teacher: What the teachers have different, e.g. {"epochs": 100}.
-        unlabelled: ToyDrive frames without labels for the distilled students; by default the data set's own number.
+        unlabelled: Images without labels for the distilled students; by default the data set's own number.
         jobs: Runs at the same time, with one thread each if there are several; by default one for every core, or one
             alone on a GPU.
         scheduler: Address of a Dask scheduler, e.g. tcp://host:8786, whose workers shall do the runs.

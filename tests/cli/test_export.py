@@ -1,31 +1,15 @@
 """`lix export`: the file of ONNX computes what the network computes, at any size."""
 
 import json
-import sys
 
 import pytest
 
-import lixlib.cli
 from lixlib import checkpoints, nets
 from lixlib.cli import export
 from lixlib.data.classes import CAMVID
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-
-
-@pytest.fixture
-def lix(monkeypatch, capsys):
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["lix", *map(str, words)])
-        code = 0
-        try:
-            lixlib.cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    return command
 
 
 def save(path, network, x_channels, options):

@@ -135,10 +135,7 @@ def read_classes(path: Path) -> tuple[Classes, Callable[[np.ndarray], np.ndarray
     wrong = [value for value in values if not value.isdecimal()]
     if wrong:
         raise ValueError(f"{path}: values has {wrong[0]!r}, which is no number of a label file")
-    values = {
-        int(value): index
-        for value, index in about.get("values", {str(index): index for index in range(len(names))}).items()
-    }
+    values = {int(value): index for value, index in values.items()}
     beyond = [index for index in values.values() if not 0 <= index < len(names)]
     if beyond:
         raise ValueError(f"{path}: values lead to class {beyond[0]}, but there are the classes 0 to {len(names) - 1}")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from lixlib.core import names
 from lixlib.core.checks import check_choice
 from lixlib.core.files import at_home
-from lixlib.core.options import Size, check, of
+from lixlib.core.options import Size, check, of, shown
 from lixlib.core.sample import IGNORE, Sample, collate
 from lixlib.data.augment import Augment
 from lixlib.data.classes import Classes
@@ -67,6 +68,7 @@ DATASETS: dict[str, Entry] = {
     "nuimages": Entry(read_nuimages, (352, 640), PAPER_EPOCHS, VALIDATED, full_size=(352, 640)),
     "cityscapes": Entry(read_cityscapes, (512, 1024), PAPER_EPOCHS, VALIDATED, full_size=(512, 1024)),
 }
+OURS = tuple(DATASETS)
 
 
 def from_files() -> list[str]:
@@ -75,13 +77,16 @@ def from_files() -> list[str]:
 
 
 def register(name: str, entry: Entry) -> None:
-    """Add a data set under a name, for recipes and the command line.
+    """Give a data set of your own a name, for `load`, recipes and the command line of this process.
+
+    By a name that is your own already the data set takes the place of the earlier one.
 
     Raises:
-        ValueError: there is one of this name.
+        ValueError: a name that no folder can have, or one of the library's data sets; or no `Entry`.
     """
-    if name in DATASETS:
-        raise ValueError(f"there is a data set {name!r} already: choose another name")
+    names.check("data set", name, taken=OURS)
+    if not isinstance(entry, Entry):
+        raise ValueError(f"data set {name!r}: a lixlib.data.Entry is needed, found {shown(entry)}")
     DATASETS[name] = entry
 
 

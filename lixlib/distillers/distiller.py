@@ -9,72 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lixlib.core import options
-from lixlib.core.checks import check_choice, valid_pixels, whole
+from lixlib.core.checks import valid_pixels, whole
 from lixlib.core.options import Weight
 from lixlib.core.output import Output, call
-from lixlib.distillers.afdcd import AfDCD
-from lixlib.distillers.arfd import ARFD
-from lixlib.distillers.at import AT
-from lixlib.distillers.common import check_options, targets
-from lixlib.distillers.cwkd import CWKD
-from lixlib.distillers.diffkd import DiffKD
-from lixlib.distillers.dist import DIST
-from lixlib.distillers.dkd import DKD
-from lixlib.distillers.dwld import DWLD
-from lixlib.distillers.fitnet import FitNet
-from lixlib.distillers.ft import FT
-from lixlib.distillers.kd import KD
-from lixlib.distillers.lix import LIX
-from lixlib.distillers.maskd import MasKD
-from lixlib.distillers.none import NoDistillation
-from lixlib.distillers.nst import NST
-from lixlib.distillers.pad import PAD
+from lixlib.distillers.common import targets
 from lixlib.distillers.predict_x import XHead
-from lixlib.distillers.rkd import RKD
-from lixlib.distillers.sp import SP
-from lixlib.distillers.vid import VID
-from lixlib.distillers.wsld import WSLD
+from lixlib.distillers.registry import build, maker
 from lixlib.functional.softmax import softmax
 
 if TYPE_CHECKING:
     from lixlib.core.sample import Sample
-
-METHODS: dict[str, type[nn.Module]] = {
-    "none": NoDistillation,
-    "kd": KD,
-    "cwkd": CWKD,
-    "dkd": DKD,
-    "dist": DIST,
-    "wsld": WSLD,
-    "dwld": DWLD,
-    "at": AT,
-    "fitnet": FitNet,
-    "ft": FT,
-    "nst": NST,
-    "rkd": RKD,
-    "sp": SP,
-    "vid": VID,
-    "maskd": MasKD,
-    "diffkd": DiffKD,
-    "afdcd": AfDCD,
-    "pad": PAD,
-    "arfd": ARFD,
-    "lix": LIX,
-}
-
-
-def build(name: str, student: Output, teacher: Output | None, **hyper) -> nn.Module:
-    """A method by name, its adapters made to fit example outputs of the two networks.
-
-    The method is called as `method(student_output, teacher_output, target)` and returns its loss terms by name, each
-    already multiplied with its weight.
-
-    Raises:
-        ValueError: an unknown name or option; it lists those that exist.
-    """
-    check_choice("method", name, METHODS)
-    check_options(METHODS[name], hyper)
-    return METHODS[name](student, teacher, **hyper)
 
 
 class Distiller(nn.Module):
@@ -90,7 +34,7 @@ class Distiller(nn.Module):
     Args:
         example: one batch, or its (rgb, x), from which the methods read the sizes of the taps.
         auxiliary: weight of the term "x", for which the student predicts X as a second task (`XHead`); 0 for none.
-        hyper: the options of the method.
+        method_options: the options of the method.
 
     Raises:
         ValueError: an unknown method or option, a method without a teacher, or a batch without the X a network needs.
@@ -104,10 +48,10 @@ class Distiller(nn.Module):
         *,
         example: Sample | tuple[Tensor, Tensor | None] | None = None,
         auxiliary: Weight = 0.0,
-        **hyper,
+        **method_options,
     ):
         super().__init__()
-        check_choice("method", method, METHODS)
+        maker(method)  # which knows it, or says what there is
         options.check("Distiller", {"auxiliary": Weight}, {"auxiliary": auxiliary})
         self.student = student
         self.teacher = None if method == "none" else teacher
@@ -119,7 +63,7 @@ class Distiller(nn.Module):
                 raise ValueError("student and teacher are one network, which would be frozen: build a second one")
             teacher.requires_grad_(False).eval()
             outputs = _probe(student, example), _probe(teacher, example)
-        self.method = build(method, *outputs, **hyper)
+        self.method = build(method, *outputs, **method_options)
         self.auxiliary, self.x_head = auxiliary, None
         if auxiliary:
             _, x = example if isinstance(example, tuple) else (example.rgb, example.x)

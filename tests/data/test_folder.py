@@ -11,7 +11,9 @@ from PIL import Image
 
 from lixlib import checkpoints, data
 from lixlib.cli.photographs import class_table
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 
 NAMES = ["floor", "wall", "chair"]
 
@@ -157,11 +159,11 @@ def test_colours_of_weights():
 
 def test_it_is_trained_and_its_colours_travel_with_the_weights(root, tmp_path, monkeypatch):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    common = {"root": str(root), "net": {"width": 0.25}, "batch": 2, "epochs": 1, "size": (32, 48)}
+    common = {"root": str(root), "network_options": {"width": 0.25}, "batch_size": 2, "epochs": 1, "size": (32, 48)}
     finished = run(Recipe("folder", method="kd", **common), device="cpu", progress=False)
-    folder = finished.recipe.folder
+    folder = folder_of(finished.recipe)
     _, description = checkpoints.load(finished.folder)
     assert description["colours"] == data.DATASETS["folder"].read(root, "train").classes.colours.tolist()
     assert set(finished.line["per_class"]) == set(NAMES)
     write(root / "train" / "x" / "train0.png", np.full((24, 32), 3000, np.uint16))
-    assert Recipe("folder", method="kd", **common).folder != folder, "other data make another run"
+    assert folder_of(Recipe("folder", method="kd", **common)) != folder, "other data make another run"

@@ -21,12 +21,19 @@ from lixlib.core.digests import digest_of_file
 from lixlib.core.files import read_json_lines
 from lixlib.data import ToyDrive
 from lixlib.lab.grid import compare, grid
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
 
-SMALL = {"size": (16, 32), "batch": 2, "data": {"count": 4, "eval_count": 2}, "unlabelled": 2, "epochs": 2}
+SMALL = {
+    "size": (16, 32),
+    "batch_size": 2,
+    "dataset_options": {"count": 4, "eval_count": 2},
+    "unlabelled": 2,
+    "epochs": 2,
+}
 TAUGHT = {"teacher": {"epochs": 1, "patience": 0}}
-FT = Recipe(method="ft", hyper={"stage_epochs": 1}, pretrain=1, patience=2, **SMALL, **TAUGHT)
+FT = Recipe(method="ft", method_options={"stage_epochs": 1}, pretrain=1, patience=2, **SMALL, **TAUGHT)
 
 
 class Here:

@@ -17,7 +17,7 @@ from torch import Tensor
 from lixlib import functional
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.functional import reference
-from lixlib.lab.results import provenance
+from lixlib.lab.record import provenance
 from tools.benchmarks.measure import MIB, median_seconds, peak_bytes
 
 Shape = tuple[int, ...]

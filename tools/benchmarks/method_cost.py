@@ -25,8 +25,10 @@ from torch.utils.data import Dataset
 from lixlib.core.files import write_json_lines
 from lixlib.data import Sample, collate
 from lixlib.distillers import METHODS, TwoStage
-from lixlib.lab.results import provenance
-from lixlib.lab.run import Recipe, distiller_of
+from lixlib.lab import inputs
+from lixlib.lab.prepare import distiller_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import provenance
 from lixlib.training import Schedule, launch, sgd, update
 from tools.benchmarks.measure import MIB, median_seconds, peak_bytes
 
@@ -47,7 +49,7 @@ class Options:
         results: Folder of the lines.
     """
 
-    methods: tuple[str, ...] = tuple(name for name in METHODS if name != "none")
+    methods: tuple[str, ...] = tuple(METHODS)
     device: str = "cpu"
     threads: int = 1
     precision: str = "bf16-mixed"
@@ -68,7 +70,7 @@ def trainer(recipe: Recipe, train: Dataset, fabric: Fabric) -> Callable[[Sample]
     distiller = distiller_of(recipe, teacher, train).to(memory_format=torch.channels_last)
     if isinstance(distiller.method, TwoStage):
         distiller.method.stage_trained = True  # as far as the cost goes
-    schedule = Schedule(recipe.epochs, recipe.batch, recipe.lr)
+    schedule = Schedule(recipe.epochs, recipe.batch_size, recipe.lr)
     model, optimizer = fabric.setup(distiller, sgd(distiller, schedule))
     model.train()
     return lambda batch: update(model, optimizer, batch, fabric)
@@ -79,10 +81,12 @@ def main(options: Options) -> None:
     device = torch.device(options.device)
     fabric = launch(options.device, options.precision)
     size = (48, 64) if options.quick else (48, 160)
-    base = Recipe(size=size, data={"count": 8}, unlabelled=8, precision=options.precision)
-    train = base.load_training()
-    batch = half_labelled(train, base.batch).to(device)
-    labelled = replace(batch, **{name: getattr(batch, name)[: base.batch] for name in ("rgb", "x", "valid", "label")})
+    base = Recipe(size=size, dataset_options={"count": 8}, unlabelled=8, precision=options.precision)
+    train = inputs.load_training(base)
+    batch = half_labelled(train, base.batch_size).to(device)
+    labelled = replace(
+        batch, **{name: getattr(batch, name)[: base.batch_size] for name in ("rgb", "x", "valid", "label")}
+    )
     student = replace(base, method="student")
     jobs = {ALONE: (student, labelled), SAME_IMAGES: (student, batch)}
     jobs |= {name: (replace(base, method=name), batch) for name in options.methods}

@@ -26,8 +26,8 @@ from lixlib import nets
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.data import Sample
 from lixlib.distillers import Distiller
-from lixlib.lab.results import provenance
-from lixlib.lab.run import Recipe
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import provenance
 from lixlib.training import Schedule, launch, sgd, update
 from tools.benchmarks.measure import MIB
 
@@ -88,7 +88,7 @@ def cases(network: str, quick: bool) -> list[Case]:
 def prepare(case: Case, device: str, precision: str) -> Callable[[], object]:
     """What makes one forward pass or one update."""
     fabric = launch(device, precision)
-    recipe = Recipe(network=case.network, net=case.options, method="lix", unlabelled=0)
+    recipe = Recipe(network=case.network, network_options=case.options, method="lix", unlabelled=0)
 
     def build(x_channels: int | None) -> torch.nn.Module:
         net = nets.build(case.network, num_classes=NUM_CLASSES, x_channels=x_channels, **case.options)

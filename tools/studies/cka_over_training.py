@@ -19,7 +19,8 @@ from lixlib import data
 from lixlib.distillers import Distiller
 from lixlib.functional import cka, gram, linear_cka
 from lixlib.lab import experiments, results
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.nets import call
 
@@ -50,7 +51,7 @@ def recipe_of(method: str, seed: int, **options) -> Recipe:
     if method == "student":
         return experiments.recipes("baselines", (seed,), **options)["student"][seed]
     literal = experiments.recipes("table-v", (seed,), **options)["laplace, cka"][seed]
-    return literal if method == "arfd" else replace(literal, method=method, hyper={})
+    return literal if method == "arfd" else replace(literal, method=method, method_options={})
 
 
 class Observer:
@@ -68,7 +69,7 @@ class Observer:
 
     def __init__(self, recipe: Recipe, teacher: nn.Module, frames: int, every: int = 1):
         self.every = every
-        options = {**recipe.data, "eval_count": max(frames, recipe.data.get("eval_count", 100))}
+        options = {**recipe.dataset_options, "eval_count": max(frames, recipe.dataset_options.get("eval_count", 100))}
         validation = data.load("toydrive", "val", size=recipe.size, **options)
         self.batch = data.collate([validation[index] for index in range(frames)])
         self.classes = len(validation.classes.names)

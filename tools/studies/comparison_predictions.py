@@ -21,8 +21,10 @@ from lixlib import checkpoints, data
 from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.core.sample import Sample
 from lixlib.data.classes import Classes
-from lixlib.lab import results
-from lixlib.lab.run import Recipe, runs_folder
+from lixlib.lab import inputs, results
+from lixlib.lab.plan import runs_folder
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import identity
 from lixlib.nets import call
 
 FREE_TRUTH = ("toydrive", "potholes")
@@ -76,19 +78,19 @@ def main(options: Options) -> None:
     if not lines:
         sys.exit(f"no runs of seed 0 in {options.results}: make them by `lix compare`")
     finished = (runs_folder() / options.dataset / options.network).glob("*/result.jsonl")
-    folders = {results.identity(line): path.parent for path in finished for line in read_json_lines(path)}
+    folders = {identity(line): path.parent for path in finished for line in read_json_lines(path)}
 
     first = next(iter(lines.values()))
-    recipe = replace(Recipe(**{**first["recipe"], "hyper": {}, "method": "teacher"}), root=options.root)
+    recipe = replace(Recipe.read({**first["recipe"], "hyper": {}, "method": "teacher"}), root=options.root)
     if options.dataset == "toydrive":  # its frames come in no order: the first are as good as any
-        recipe = replace(recipe, data={**recipe.data, "eval_count": options.images})
-    test = recipe.load(first["split"], with_x=True)
+        recipe = replace(recipe, dataset_options={**recipe.dataset_options, "eval_count": options.images})
+    test = inputs.load(recipe, first["split"], with_x=True)
     indices = evenly(len(test), options.images)
     samples = [test[index] for index in indices]
 
     target = Path(options.results, "predictions", options.dataset, options.network)
     for method, line in lines.items():
-        folder = folders.get(results.identity(line))
+        folder = folders.get(identity(line))
         if folder is None:
             print(f"{method}: its run is not in {runs_folder()}, left out", file=sys.stderr)
             continue
@@ -99,7 +101,13 @@ def main(options: Options) -> None:
         truth = torch.stack([sample.label for sample in samples]).byte().numpy()
         write_labels(target / "truth.png", truth, test.classes)
     names = [sample.name for sample in samples]
-    frames = {"split": first["split"], "size": first["size"], "data": recipe.data, "indices": indices, "names": names}
+    frames = {
+        "split": first["split"],
+        "size": first["size"],
+        "data": recipe.dataset_options,
+        "indices": indices,
+        "names": names,
+    }
     write_atomically(target / "frames.json", lambda temporary: temporary.write_text(json.dumps(frames) + "\n"))
 
 

@@ -19,7 +19,7 @@ from lixlib import checkpoints, data
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.distillers import DWLD
 from lixlib.functional import confidence, dwld_loss
-from lixlib.lab import results
+from lixlib.lab import record
 from lixlib.nets import Output
 
 # weighting, divergence, and whether the controller goes up the loss: those of the notebook
@@ -138,7 +138,7 @@ def main(options: Options) -> None:
     common = {"dataset": "toydrive", "network": "mfnet", "frames": options.frames, "stride": STRIDE}
     common |= {"steps": options.steps, "edges": list(EDGES), "ncld": rounded(ncld)}
     common |= {"command": shlex.join(["python", "-m", "tools.studies.frozen_controllers", *sys.argv[1:]])}
-    common |= results.provenance(torch.device("cpu"))
+    common |= record.provenance(torch.device("cpu"))
     for seed in options.seeds:
         for way in options.ways:
             start = time.perf_counter()

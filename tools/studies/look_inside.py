@@ -28,8 +28,11 @@ from lixlib.core.files import write_atomically
 from lixlib.data import Sample, collate
 from lixlib.distillers import Distiller
 from lixlib.functional import confidence
-from lixlib.lab import experiments, results
-from lixlib.lab.run import Recipe, line_of, run, runs_folder
+from lixlib.lab import experiments, inputs
+from lixlib.lab.plan import folder_of, runs_folder
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import provenance, result_header
+from lixlib.lab.run import run
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.nets import call
 
@@ -153,7 +156,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def net_of(recipe: Recipe) -> nn.Module | None:
     """The network of a finished run; None where it is not in the runs folder."""
-    path = runs_folder() / recipe.folder / "weights.safetensors"
+    path = runs_folder() / folder_of(recipe) / "weights.safetensors"
     return checkpoints.load(path)[0] if (path.parent / "result.jsonl").exists() else None
 
 
@@ -181,7 +184,7 @@ def miou(answer: Tensor, label: Tensor, classes: int) -> float:
 def test_frames(recipe: Recipe, fault: str | None = None) -> tuple[Sample, tuple[str, ...]]:
     """All test frames as one batch, and the names of the classes; X damaged or clean."""
     data = {name: value for name, value in recipe.data.items() if name != "fault"} | ({"fault": fault} if fault else {})
-    test = replace(recipe, data=data).load(recipe.splits[-1], with_x=True)
+    test = inputs.load(replace(recipe, dataset_options=data), recipe.splits[-1], with_x=True)
     return collate(list(test)), test.classes.names
 
 
@@ -192,7 +195,7 @@ def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
     test, names = test_frames(teacher_recipe)
     frames = most_small_things(test.label, names, options.frames)
     kept = pick(test, frames)
-    validation = collate(list(teacher_recipe.load("val", with_x=True)))
+    validation = collate(list(inputs.load(teacher_recipe, "val", with_x=True)))
     found = {"frames": frames, "validation": len(validation.label), "edges": EDGES, "runs": {}}
     with torch.no_grad():
         maps = maps_of(call(teacher, kept.rgb, kept.x).logits)
@@ -201,7 +204,7 @@ def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
         if method == "teacher":
             continue
         recipe = recipe_of(method, 0, options.quick)
-        looks = runs_folder() / recipe.folder / "looks"
+        looks = runs_folder() / folder_of(recipe) / "looks"
         observer = Observer(looks, kept, validation, teacher, recipe.epochs)
         finished = run(recipe, device="cpu", command=command, observe=observer, progress=False)
         if not any("to_teacher" in row for row in finished.log):
@@ -263,7 +266,7 @@ def faults(options: Options, folder: Path, _: str) -> Iterator[dict]:
     """Part 3; what its JSON says, whenever there is more."""
     found: dict = {"teacher": {}, "student": {}}
     for name, changes in experiments.EXPERIMENTS["faults"].items():
-        fault = changes.get("data", {}).get("fault")
+        fault = changes.get("dataset_options", {}).get("fault")
         test, names = test_frames(teacher_of(0, options.quick), fault)
         for seed in options.seeds:
             arrays = {}
@@ -292,9 +295,9 @@ def main(options: Options) -> None:
     folder = Path(options.results, "inside", "toydrive", "mfnet")
     folder.mkdir(parents=True, exist_ok=True)
     recipe = teacher_of(0, options.quick)
-    made = {"command": shlex.join(["python", *sys.argv]), **results.provenance(torch.device("cpu"))}
-    made["reduced"] = line_of(recipe)["reduced"]
-    frames = {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.data}
+    made = {"command": shlex.join(["python", *sys.argv]), **provenance(torch.device("cpu"))}
+    made["reduced"] = result_header(recipe)["reduced"]
+    frames = {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.dataset_options}
     for part in options.parts:
         for found in PARTS[part](options, folder, made["command"]):
             text = json.dumps(made | frames | found) + "\n"

@@ -6,7 +6,8 @@ The loss weights of the papers do not carry over: they depend on the size of the
 the weights of a method are multiplied by one factor, so that at the student's initial weights, on one batch, the
 gradient of its terms is `SHARES` times as long as that of cross-entropy; the factor times the weight keeps one digit.
 That gives three short runs a method, LIX included, on a seed and on frames that no table uses; they are added to
-results/sweep, those that are there already are skipped. The best weights stand in `lixlib.lab.run.CHOSEN`.
+results/sweep, those that are there already are skipped. The best weights stand as `tuned` in
+`lixlib.distillers.METHODS`.
 """
 
 import json
@@ -20,8 +21,12 @@ from lixlib.core.files import write_atomically
 from lixlib.data import Augment, collate
 from lixlib.distillers import METHODS, Distiller, TwoStage
 from lixlib.distillers.common import default_options
+from lixlib.lab import inputs
 from lixlib.lab.grid import compare
-from lixlib.lab.run import Recipe, distiller_of, run, runs_folder
+from lixlib.lab.plan import runs_folder, stage_folder
+from lixlib.lab.prepare import distiller_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.training import Schedule, fit_stage, launch
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "sweep"
@@ -34,28 +39,28 @@ SETTING = {
     "epochs": 25,
     "precision": "bf16-mixed",
     "splits": ("train", None, "val"),
-    "data": {"eval_count": 240},
+    "dataset_options": {"eval_count": 240},
     "teacher": {"epochs": 100},
 }
 
 
 def starting_weights(method: str) -> dict[str, float]:
     """A method's weights as it comes, those of its own paper or code where there are any."""
-    options = default_options(METHODS[method])
+    options = default_options(METHODS[method].make)
     return {name: options[name] for name in WEIGHTS.get(method, ("weight",))}
 
 
 def gradient_share(method: str) -> float:
     """How long the gradient of the method's terms is, over that of cross-entropy, with its starting weights."""
-    recipe = Recipe(method=method, hyper=starting_weights(method), **SETTING)
-    train = recipe.load_training()
+    recipe = Recipe(method=method, method_options=starting_weights(method), **SETTING)
+    train = inputs.load_training(recipe)
     distiller = distiller_of(recipe, run(recipe.of_teacher(), device="cpu").net, train).train()
     if isinstance(distiller.method, TwoStage):  # in the folder where the runs will find it
-        schedule = Schedule(recipe.epochs, 2 * recipe.batch, seed=recipe.seed)
+        schedule = Schedule(recipe.epochs, 2 * recipe.batch_size, seed=recipe.seed)
         options = {"augment": Augment(recipe.size), "fabric": launch("cpu", recipe.precision)}
-        fit_stage(distiller, train, schedule, folder=runs_folder() / recipe.stage_folder, **options)
+        fit_stage(distiller, train, schedule, folder=runs_folder() / stage_folder(recipe), **options)
     torch.manual_seed(0)
-    terms = distiller(next(iter(DataLoader(train, 2 * recipe.batch, shuffle=True, collate_fn=collate))))
+    terms = distiller(next(iter(DataLoader(train, 2 * recipe.batch_size, shuffle=True, collate_fn=collate))))
     own = sum(term for name, term in terms.items() if name not in ("ce", *BORROWED.get(method, ())))
     return (_length(distiller, own) / _length(distiller, terms["ce"])).item()
 
@@ -69,13 +74,15 @@ def _length(distiller: Distiller, loss: Tensor) -> Tensor:
 def sweep() -> list[Recipe]:
     """The student alone, and three recipes a method; results/sweep/shares.json says where their weights come from."""
     recipes, shares = [Recipe(method="student", **{**SETTING, "teacher": {}})], {}
-    for method in (name for name in METHODS if name != "none"):
+    for method in METHODS:
         start, share = starting_weights(method), gradient_share(method)
         shares[method] = {"weights": start, "gradient": round(share, 3)}
         for wanted in SHARES:
             hyper = {name: float(f"{weight * wanted / share:.0e}") for name, weight in start.items()}
-            recipes.append(Recipe(method=method, hyper=hyper, **SETTING))
-        recipes += [Recipe(method=method, hyper={"weight": weight}, **SETTING) for weight in ALSO.get(method, ())]
+            recipes.append(Recipe(method=method, method_options=hyper, **SETTING))
+        recipes += [
+            Recipe(method=method, method_options={"weight": weight}, **SETTING) for weight in ALSO.get(method, ())
+        ]
     text = json.dumps(shares, indent=2) + "\n"
     write_atomically(RESULTS / "shares.json", lambda path: path.write_text(text, encoding="utf-8"))
     return recipes

@@ -24,8 +24,8 @@ from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.core.sample import IGNORE
 from lixlib.data.toydrive import ToyDrive
 from lixlib.data.toydrive.scene import WEATHERS, make_scene, weather
-from lixlib.lab import experiments, results
-from lixlib.lab.run import runs_folder
+from lixlib.lab import experiments, record
+from lixlib.lab.plan import folder_of, runs_folder
 from lixlib.metrics import confusion_matrix, reliability, scores
 from lixlib.nets import call
 
@@ -137,7 +137,7 @@ class Lines:
         return self.key({"network": network, "tested_on": tested_on}) in self.by_key
 
     def add(self, line: dict) -> None:
-        line |= results.provenance(torch.device("cpu")) | {"command": self.command}
+        line |= record.provenance(torch.device("cpu")) | {"command": self.command}
         self.by_key[self.key(line)] = line
         write_json_lines(self.path, self.by_key.values())
 
@@ -149,10 +149,10 @@ def difficulties(options: Options, lines: Lines) -> None:
         for difficulty, (variant, by_seed) in product(options.difficulties, recipes.items()):
             for seed, recipe in by_seed.items():
                 tested = {"dataset": "toydrive", "size": list(recipe.size), "difficulty": difficulty}
-                tested["frames"] = options.frames or recipe.data.get("eval_count") or 300
-                if lines.has(str(recipe.folder), tested):
+                tested["frames"] = options.frames or recipe.dataset_options.get("eval_count") or 300
+                if lines.has(str(folder_of(recipe)), tested):
                     continue
-                folder = runs_folder() / recipe.folder
+                folder = runs_folder() / folder_of(recipe)
                 if not (folder / "result.jsonl").exists():
                     print(f"{variant}, seed {seed}: its run is not in {runs_folder()}, left out", file=sys.stderr)
                     continue
@@ -160,8 +160,8 @@ def difficulties(options: Options, lines: Lines) -> None:
                 (line,) = read_json_lines(folder / "result.jsonl")
                 frames = ToyDrive("test", size=recipe.size, count=tested["frames"], difficulty=difficulty)
                 found = on_toydrive(net, frames)
-                trained = {key: recipe.data[key] for key in ("count", "difficulty")}
-                about = {"network": str(recipe.folder), "variant": variant, "method": recipe.method, "seed": seed}
+                trained = {key: recipe.dataset_options[key] for key in ("count", "difficulty")}
+                about = {"network": str(folder_of(recipe)), "variant": variant, "method": recipe.method, "seed": seed}
                 lines.add({**about, "trained_on": trained, "tested_on": tested, **found})
                 score = 100 * scores(sum(torch.tensor(m) for m in found["confusion"].values()))["mIoU"]
                 own = f", its line says {100 * line['metrics']['mIoU']:.2f}" * (difficulty == trained["difficulty"])

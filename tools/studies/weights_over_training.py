@@ -17,7 +17,8 @@ from lixlib.core.sample import IGNORE, Sample
 from lixlib.distillers import Distiller
 from lixlib.functional import confidence
 from lixlib.lab import results
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.nets import call
 
 BINS = 10  # of the confidence
@@ -47,17 +48,17 @@ class Options:
 def recipe_of(weighting: str, seed: int, epochs: int) -> Recipe:
     common = {"seed": seed, "epochs": epochs, "precision": "bf16-mixed", "splits": ("train", None, "test")}
     if weighting in DKD:
-        return Recipe(method="dkd", hyper={"beta": DKD[weighting], **SHARED}, **common)
+        return Recipe(method="dkd", method_options={"beta": DKD[weighting], **SHARED}, **common)
     divergence = "bregman" if weighting in BREGMAN else "kl"
     hyper = {"weighting": weighting, "divergence": divergence, "beta_min": 1.0, "beta_max": 10.0, **SHARED}
-    return Recipe(method="dwld", hyper=hyper, **common)
+    return Recipe(method="dwld", method_options=hyper, **common)
 
 
 class Observer:
     """Statistics of W over the validation frames: at epochs 1 to 10, and then at every fifth."""
 
     def __init__(self, recipe: Recipe):
-        frames = data.load("toydrive", "val", size=recipe.size, difficulty=recipe.data["difficulty"])
+        frames = data.load("toydrive", "val", size=recipe.size, difficulty=recipe.dataset_options["difficulty"])
         self.batch, self.classes = data.collate(list(frames)), frames.classes.names
 
     def __call__(self, epoch: int, distiller: Distiller) -> dict:

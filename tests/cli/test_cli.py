@@ -31,13 +31,31 @@ ARGUMENTS = {
     "demo": ["--quick"],
     "train": [
         *("--dataset", "--root", "--network", "--method", "--seed", "--size", "--epochs", "--batch-size", "--lr"),
-        *("--patience", "--precision", "--splits", "--method-options", "--dataset-options", "--teacher", "--unlabelled", "--device"),
+        *(
+            "--patience",
+            "--precision",
+            "--splits",
+            "--method-options",
+            "--dataset-options",
+            "--teacher",
+            "--unlabelled",
+            "--device",
+        ),
         *("--auxiliary", "--pretrain"),
         "--results",
     ],
     "compare": [
         *("--datasets", "--networks", "--methods", "--seeds", "--root", "--size", "--epochs", "--batch-size", "--lr"),
-        *("--patience", "--precision", "--splits", "--dataset-options", "--teacher", "--unlabelled", "--jobs", "--scheduler"),
+        *(
+            "--patience",
+            "--precision",
+            "--splits",
+            "--dataset-options",
+            "--teacher",
+            "--unlabelled",
+            "--jobs",
+            "--scheduler",
+        ),
         *("--device", "--results"),
     ],
     "experiment": [
@@ -103,7 +121,18 @@ def test_the_installed_command_runs_from_anywhere(tmp_path):
 
 def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
     options = ["--dataset", "camvid", "--root", camvid_root, "--size", 32, 48, "--epochs", 1, "--batch-size", 8]
-    options += ["--method", "dwld", "--method-options", '{"weight": 0.5}', "--splits", "train", "None", "val", "--device", "cpu"]
+    options += [
+        "--method",
+        "dwld",
+        "--method-options",
+        '{"weight": 0.5}',
+        "--splits",
+        "train",
+        "None",
+        "val",
+        "--device",
+        "cpu",
+    ]
     code, text, _ = lix("train", *options, "--results", tmp_path / "results")
     assert code == 0
     assert "mIoU" in text and "weights.safetensors" in text
@@ -123,7 +152,19 @@ def test_a_student_of_virtual_kitti_from_training_to_coloured_photographs(lix, t
     names = [f"Scene01/clone/{i:05d}" for i in range(4)]
     splits.write_list(root / splits.LIST, {"train": names, "val": ["Scene20/15-deg-left/00000"]})
     of = ["--dataset", "vkitti2", "--root", root]
-    options = ["--size", 16, 32, "--epochs", 1, "--batch-size", 2, "--method", "kd", "--dataset-options", '{"x": "normals"}']
+    options = [
+        "--size",
+        16,
+        32,
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+        "--method",
+        "kd",
+        "--dataset-options",
+        '{"x": "normals"}',
+    ]
     code, text, errors = lix("train", *of, *options, "--device", "cpu")
     assert code == 0, errors
     file = text.split("weights: ")[1].strip()
@@ -156,7 +197,10 @@ def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_p
         (["--dataset", "camvid", "--root", "nowhere"], ["no folder nowhere/train; expected layout", "public source"]),
         (["--method-options", '{"lamda": 1}'], ["no option 'lamda'", "lambda_l"]),
         (["--dataset-options", '{"frames": 1}'], ["data set 'toydrive' has no option 'frames'", "count"]),
-        (["--dataset-options", '{"size": [1, 2]}'], ["size is no option of its own, it is chosen by size (--size H W)"]),
+        (
+            ["--dataset-options", '{"size": [1, 2]}'],
+            ["size is no option of its own, it is chosen by size (--size H W)"],
+        ),
         (["--epochs", "0", *TINY], ["epochs must be at least 1, found 0"]),
         (["--epochs", "1.5", *TINY], ["--epochs", "'1.5'"]),
         (["--size", "0", "0"], ["size[0] must be at least 1, found 0"]),
@@ -171,7 +215,10 @@ def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_p
         (["--method-options", '{"lambda_l": true}'], ["LIX: lambda_l must be a valid number, found True"]),
         (["--method-options", '{"lambda_l": 1e400}'], ["LIX: lambda_l must be a finite number, found inf"]),
         (["--method-options", '{"lambda_l": NaN}'], ["--method-options", "holds NaN, which is no number of JSON"]),
-        (["--method-options", '{"lambda_l": 1, "lambda_l": 2}'], ["--method-options", "says 'lambda_l' twice: say it once"]),
+        (
+            ["--method-options", '{"lambda_l": 1, "lambda_l": 2}'],
+            ["--method-options", "says 'lambda_l' twice: say it once"],
+        ),
         (["--method-options", '{"a": ' * 100_000], ["--method-options", "is no JSON object"]),
         (["--method-options", f'{{"lambda_l": {"9" * 5000}}}'], ["--method-options"]),
         (["--bogus", "1"], ["--bogus"]),
@@ -196,7 +243,14 @@ def test_a_training_that_fails_is_one_line(lix):
 
 @pytest.mark.parametrize(
     "words",
-    [("train", "--method-options", "lambda_l=1"), ("train", "--method-options", "[1]"), ("eval",), ("trian",), ("train", "--root"), ()],
+    [
+        ("train", "--method-options", "lambda_l=1"),
+        ("train", "--method-options", "[1]"),
+        ("eval",),
+        ("trian",),
+        ("train", "--root"),
+        (),
+    ],
 )
 def test_what_cannot_be_parsed_is_one_line(lix, words):
     fails_with_one_line(lix(*words), "lix", "--help")
@@ -237,7 +291,21 @@ def test_a_split_without_labels_is_one_line_before_the_teacher_trains(lix, tmp_p
         shutil.copy(next((root / "valdisp").iterdir()), root / "testdisp" / photo.name)
     make_void(root / f"{split}annot")
     of = ["--dataset", "camvid", "--root", root]
-    options = ["--size", 32, 48, "--epochs", 1, "--batch-size", 4, "--splits", "train", "val", "test", "--device", "cpu"]
+    options = [
+        "--size",
+        32,
+        48,
+        "--epochs",
+        1,
+        "--batch-size",
+        4,
+        "--splits",
+        "train",
+        "val",
+        "test",
+        "--device",
+        "cpu",
+    ]
     outcome = lix("train", *of, *options, "--method", "kd")
     fails_with_one_line(outcome, f"split camvid {split} has no labelled pixel in any of its")
     assert not list(tmp_path.rglob("checkpoint.pt")) and not list(tmp_path.rglob("log.jsonl"))
@@ -252,7 +320,10 @@ def test_a_split_without_labels_is_one_line_before_the_teacher_trains(lix, tmp_p
     [
         (["--method", "arfd", "--method-options", '{"taps": ["conv9"]}'], "no common tap conv9: the student has conv2"),
         (["--method", "dwld", "--method-options", '{"beta_min": 3}'], "beta_min <= beta_max, found 3 and 1.0"),
-        (["--method", "arfd", "--method-options", '{"smoother": true, "kernel": "linear"}'], "a smoother needs weights"),
+        (
+            ["--method", "arfd", "--method-options", '{"smoother": true, "kernel": "linear"}'],
+            "a smoother needs weights",
+        ),
         (["--method", "kd", "--teacher", '{"batch_size": 64}'], "2 training images do not fill a batch of 64"),
         (["--method", "kd", "--batch-size", 64], "2 training images do not fill a batch of 64"),
     ],
@@ -288,7 +359,21 @@ def test_a_broken_image_to_be_scored_is_found_before_anything_trains(lix, tmp_pa
     root = shutil.copytree(camvid_root, tmp_path / "camvid")
     file = max((root / broken).iterdir())
     file.write_bytes(file.read_bytes()[:50])
-    options = ["--dataset", "camvid", "--root", root, "--size", 32, 48, "--epochs", 1, "--batch-size", 4, "--device", "cpu"]
+    options = [
+        "--dataset",
+        "camvid",
+        "--root",
+        root,
+        "--size",
+        32,
+        48,
+        "--epochs",
+        1,
+        "--batch-size",
+        4,
+        "--device",
+        "cpu",
+    ]
     fails_with_one_line(lix("train", *options, "--method", "student"), str(file))
     assert not list(tmp_path.rglob("checkpoint.pt"))
 

@@ -572,19 +572,19 @@ def test_the_home_folder_may_be_a_tilde(monkeypatch, tmp_path, camvid_root):
     ("changes", "reduced"),
     [
         ({}, False),
-        ({"size": (400, 1300), "epochs": 600, "batch": 16}, False),
+        ({"size": (400, 1300), "epochs": 600, "batch_size": 16}, False),
         ({"epochs": 499}, True),
         ({"size": (384, 1247)}, True),
         ({"size": (383, 1248)}, True),
-        ({"batch": 7}, True),
-        ({"network": "sne-roadseg", "batch": 3}, False),
-        ({"network": "sne-roadseg", "batch": 2}, True),
+        ({"batch_size": 7}, True),
+        ({"network": "sne-roadseg", "batch_size": 3}, False),
+        ({"network": "sne-roadseg", "batch_size": 2}, True),
         ({"patience": 20, "splits": ("train", "val", "val")}, False),
     ],
 )
 def test_reduced_is_measured_by_the_papers_schedule(changes, reduced):
     recipe = Recipe("kitti", **changes)
-    line = {**vars(recipe), "recipe": recipe.described}
+    line = {**recipe.described, "recipe": recipe.described}
     assert record.is_reduced(line) is reduced
     stopped_early = {**line, "epochs": 60}
     assert record.is_reduced(stopped_early) is reduced, "stopping early is no cut"
@@ -592,7 +592,7 @@ def test_reduced_is_measured_by_the_papers_schedule(changes, reduced):
 
 def test_every_default_of_a_small_data_set_is_reduced():
     for name in ("toydrive", "camvid", "potholes"):
-        assert record.is_reduced(vars(Recipe(name)) | {"recipe": {}}), name
+        assert record.is_reduced(Recipe(name).described | {"recipe": {}}), name
 
 
 def test_a_pipe_among_the_images_stops_nothing_for_ever(recipe, copy):

@@ -102,7 +102,17 @@ def test_torchrun_trains_one_run_with_its_teacher_and_stage(tmp_path, monkeypatc
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
     words = ["train", "--method", "ft", "--method-options", '{"stage_epochs": 1}', "--epochs", "1", "--batch-size", "4"]
-    words += ["--size", "32", "48", "--dataset-options", '{"count": 8, "eval_count": 2}', "--unlabelled", "2", "--device", "cpu"]
+    words += [
+        "--size",
+        "32",
+        "48",
+        "--dataset-options",
+        '{"count": 8, "eval_count": 2}',
+        "--unlabelled",
+        "2",
+        "--device",
+        "cpu",
+    ]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += ["-m", "lixlib.cli", *words, "--results", str(tmp_path / "results")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)

@@ -14,7 +14,7 @@ from lixlib.data.augment import Augment
 from lixlib.data.classes import Classes
 from lixlib.data.readers.camvid import read_camvid
 from lixlib.data.readers.cityscapes import read_cityscapes
-from lixlib.data.readers.folder import read_folder
+from lixlib.data.readers.folder import read_folder, splits_in
 from lixlib.data.readers.kitti import read_kitti
 from lixlib.data.readers.nuimages import read_nuimages
 from lixlib.data.readers.nyuv2 import read_nyuv2
@@ -36,6 +36,7 @@ class Entry:
         unlabelled: images without labels that a distilled student sees, likewise.
         options: its own options in a recipe, likewise.
         full_size: the size of the paper or of its files; a run at a smaller one is `reduced`.
+        splits_in: finds the splits in the data set's folder, where that decides; None where it does not.
     """
 
     read: Callable[..., Dataset]
@@ -45,6 +46,7 @@ class Entry:
     unlabelled: int = 0
     options: dict = field(default_factory=dict)
     full_size: tuple[int, int] | None = None
+    splits_in: Callable[[Path], tuple[str, str | None, str] | None] | None = None
 
 
 VALIDATED, TESTED = ("train", None, "val"), ("train", None, "test")
@@ -61,7 +63,7 @@ DATASETS: dict[str, Entry] = {
     "potholes": Entry(read_potholes, (96, 160), 60, TESTED, full_size=(1030, 1720)),
     "camvid": Entry(read_camvid, (96, 128), 15, VALIDATED, full_size=(360, 480)),
     "nyuv2": Entry(read_nyuv2, (96, 128), 16, TESTED, full_size=(480, 640)),
-    "folder": Entry(read_folder, (96, 128), 60, TESTED),
+    "folder": Entry(read_folder, (96, 128), 60, TESTED, splits_in=splits_in),
     "vkitti2": Entry(read_vkitti2, (384, 1248), PAPER_EPOCHS, VALIDATED, full_size=(384, 1248)),
     "kitti": Entry(read_kitti, (384, 1248), PAPER_EPOCHS, VALIDATED, full_size=(384, 1248)),
     "nuimages": Entry(read_nuimages, (352, 640), PAPER_EPOCHS, VALIDATED, full_size=(352, 640)),
@@ -83,6 +85,21 @@ def register(name: str, entry: Entry) -> None:
     if name in DATASETS:
         raise ValueError(f"there is a data set {name!r} already: choose another name")
     DATASETS[name] = entry
+
+
+def splits_of(name: str, root: Path | str | None = None) -> tuple[str, str | None, str]:
+    """The training, validation (None: no validation) and test split that a recipe takes where it names none.
+
+    A data set of one's own has those that are in its folder: with val and test it is validated on val; with val alone
+    it is scored on val.
+
+    Raises:
+        ValueError: there is no data set of this name.
+    """
+    check_choice("data set", name, DATASETS)
+    entry = DATASETS[name]
+    there = entry.splits_in(at_home(root)) if entry.splits_in and root is not None else None
+    return there or entry.splits
 
 
 # What `load` is given apart from a data set's options, and where a recipe says it
@@ -130,5 +147,5 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: Size | 
 
 
 __all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Entry", "Sample", "ToyDrive", "check_options", "collate"]
-__all__ += ["from_files", "load", "register"]
+__all__ += ["from_files", "load", "register", "splits_of"]
 __all__ += [DATASETS[name].read.__name__ for name in from_files()]

@@ -93,6 +93,17 @@ def read_folder(
     return Triplets("folder", split, classes, items, **options, read_depth=read_depth, farthest=farthest)
 
 
+def splits_in(root: Path) -> tuple[str, str | None, str] | None:
+    """The training, validation and test split of a folder: where there is no test split, val is scored instead.
+
+    None where the folder lacks train, or has neither val nor test: the reader then says what is missing.
+    """
+    train, val, test = ((root / split / "rgb").is_dir() for split in ("train", "val", "test"))
+    if not train or not (val or test):
+        return None
+    return ("train", "val" if val else None, "test") if test else ("train", None, "val")
+
+
 def list_split(root: Path, split: str, *, with_x: bool) -> list[Item]:
     """The files of a split, sorted by name.
 
@@ -103,7 +114,7 @@ def list_split(root: Path, split: str, *, with_x: bool) -> list[Item]:
     if not (folder / "rgb").is_dir():
         there = ", ".join(sorted(path.parent.name for path in root.glob("*/rgb"))) or "none"
         raise FileNotFoundError(f"no folder {folder / 'rgb'}: {root} has the splits {there}\n  layout: {LAYOUT}")
-    photos, find = images_in(folder / "rgb", _suffixes(), warn=True), finder()
+    photos, find = images_in(folder / "rgb", photo_suffixes(), warn=True), finder()
     if not photos:
         raise FileNotFoundError(f"no image in {folder / 'rgb'}\n  layout: {LAYOUT}")
     for part in ("x",) * with_x + ("label",) * (split != "unlabelled"):
@@ -198,5 +209,6 @@ def _is_colour(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(isinstance(v, int) and 0 <= v <= 255 for v in value)
 
 
-def _suffixes() -> tuple[str, ...]:
+def photo_suffixes() -> tuple[str, ...]:
+    """The suffixes of all kinds of images that Pillow reads."""
     return tuple(sorted(Image.registered_extensions()))

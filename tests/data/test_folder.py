@@ -11,6 +11,8 @@ from PIL import Image
 
 from lixlib import checkpoints, data
 from lixlib.cli.photographs import class_table
+from lixlib.data.image_files import open_measured
+from lixlib.data.readers import folder
 from lixlib.lab.run import Recipe, run
 
 
@@ -75,6 +77,15 @@ def test_other_x_is_scaled_alike_in_every_split(root):
     for path in [*root.glob("*/x/*.png")]:
         write(path, np.dstack([np.array(Image.open(path)) // 16] * 3).astype(np.uint8))
     assert load(root).x_channels == 3 and load(root)[0].x.shape == (3, 24, 32)
+
+
+def test_percentiles_are_computed_once_for_the_same_files(root, monkeypatch):
+    say(root, "x.json", kind="other")
+    opened = []
+    monkeypatch.setattr(folder, "open_measured", lambda path, channels: opened.append(path) or open_measured(path, 1))
+    assert load(root).measured == load(root, "test").measured == load(root).measured and len(opened) == 6
+    write(root / "train" / "x" / "train0.png", np.full((24, 32), 9000, np.uint16))
+    assert load(root).measured.high == 9000 and len(opened) == 12
 
 
 def test_a_disparity_with_and_without_a_scale(root):

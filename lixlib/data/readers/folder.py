@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from annotated_types import MinLen
 from PIL import Image
 from torch import Tensor
 
+from lixlib.core.digests import digest_of_file
 from lixlib.core.options import Positive, Size, check, checked
 from lixlib.core.sample import IGNORE
 from lixlib.data.classes import Classes, palette
@@ -181,16 +183,26 @@ def read_x_json(path: Path) -> dict:
 
 def _measured(root: Path, scale: float | None) -> Measured:
     """How the numbers of X become [0, 1]; by percentiles it is the same for all splits."""
-    paths = [item.x for item in list_split(root, "train", with_x=True)]
+    paths = tuple(item.x for item in list_split(root, "train", with_x=True))
     channels = 3 if open_image(paths[0]).mode == "RGB" else 1
     if scale is not None:
         return Measured(0.0, scale, channels, f"x / {scale:g}")
-    # a thousand numbers an image tell its range
-    drawn = [x.flatten()[:: max(1, x.numel() // 1000)] for x in (open_measured(path, channels) for path in paths)]
-    low, high = np.percentile(torch.cat(drawn).numpy(), (1, 99)).tolist()
+    low, high = _percentiles(paths, tuple(map(digest_of_file, paths)), channels)
     if not high > low:
         raise ValueError(f"{root}: X is {low:g} almost everywhere in the training images, and says nothing")
     return Measured(low, high, channels, f"from {low:g} to {high:g}")
+
+
+@lru_cache(maxsize=8)
+def _percentiles(paths: tuple[Path, ...], digests: tuple[str, ...], channels: int) -> tuple[float, float]:
+    """The 1st and 99th percentile of the numbers of X files, of which a thousand an image tell enough.
+
+    A run loads a data set several times. By the digests of the files the percentiles are computed again only if a file
+    has changed.
+    """
+    drawn = [x.flatten()[:: max(1, x.numel() // 1000)] for x in (open_measured(path, channels) for path in paths)]
+    low, high = np.percentile(torch.cat(drawn).numpy(), (1, 99)).tolist()
+    return low, high
 
 
 def _read(path: Path, known: dict, needed: str) -> dict:

@@ -16,7 +16,10 @@ from lixlib.data.x.depth_encoding import Encoding
 from lixlib.data.x.normals import Intrinsics
 
 LAYOUT = "ROOT/nyu_images/I.jpg, ROOT/nyu_depths/I.png (for a teacher), ROOT/nyu_labels40/I.png, I from 0 to 1448"
-SOURCE = "github.com/markshih91/refinenet_pytorch, folder data"
+SOURCE = (
+    "github.com/markshih91/refinenet_pytorch, folder data; or python data_scripts/nyuv2.py --root ROOT fetches the "
+    "official file and converts it"
+)
 METRES = 10 / 255  # a depth of 255 is 10 m
 NEAREST, FARTHEST = 0.5, 10.0  # metres at which a disparity and a depth are 1: rooms are smaller than streets
 KINECT = Intrinsics(518.8579, 519.4696, 325.5824, 253.7362)  # of RGB, 640 x 480, to which depth was projected

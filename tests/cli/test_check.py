@@ -51,3 +51,8 @@ def test_no_other_file_is_replaced(lix, root, tmp_path):
 def test_a_folder_that_is_not_there(lix, tmp_path):
     code, _, err = lix("check", tmp_path / "nowhere")
     assert code == 2 and "no folder" in err and "layout" in err
+
+
+def test_help_explains_every_argument(lix):
+    code, text, _ = lix("check", "--help")
+    assert code == 0 and "Example: lix check " in text and all(each in text for each in ("DIR", "--dataset", "--out"))

@@ -25,18 +25,18 @@ from lixlib.data.toydrive import ToyDrive
 
 @dataclass(frozen=True)
 class Entry:
-    """All that the library knows of a data set.
+    """What the library knows about a data set.
 
     Args:
-        read: its reader, `read(root, split, *, size, with_x, **options)`; of a data set that makes its own images a
-            class, `make(split, *, size, count, **options)`.
-        size: height and width at which a recipe trains, where it says nothing else.
-        epochs: passes over its training images, likewise.
-        splits: training, validation (None: no validation) and test split, likewise.
-        unlabelled: images without labels that a distilled student sees, likewise.
-        options: its own options in a recipe, likewise.
-        full_size: the size of the paper or of its files; a run at a smaller one is `reduced`.
-        splits_in: finds the splits in the data set's folder, where that decides; None where it does not.
+        read: its reader, `read(root, split, *, size, with_x, **options)`. A data set that renders its own images has a
+            class instead, `make(split, *, size, count, **options)`.
+        size: default height and width of a recipe.
+        epochs: default number of passes over the training images.
+        splits: default training, validation (None: no validation) and test split.
+        unlabelled: default number of images without labels that a distilled student sees.
+        options: defaults of the data set's own options.
+        full_size: the size in the paper, or of the files; a run at a smaller size is marked `reduced`.
+        splits_in: a function that finds the splits in the data set's folder, where the folder decides them.
     """
 
     read: Callable[..., Dataset]
@@ -51,9 +51,10 @@ class Entry:
 
 VALIDATED, TESTED = ("train", None, "val"), ("train", None, "test")
 PAPER_EPOCHS = 500
-# To add a data set: one file in readers/, and its line here, or `register` from outside of the library.
-# The paper's own come with its schedule, for a GPU. Its sizes are not known: SNE-RoadSeg's for KITTI, what the same
-# group takes for images of 16:9 and of 2:1; elsewhere the data set's own.
+# To add a data set, write one file in readers/ and one line here, or call `register` from outside the library.
+# The paper's data sets have its schedule, which is meant for a GPU. The paper does not give its image sizes: KITTI has
+# the size of SNE-RoadSeg, images of 16:9 and 2:1 have sizes that the same group uses elsewhere, and the other data sets
+# have the size of their files.
 DATASETS: dict[str, Entry] = {
     "toydrive": Entry(
         *(ToyDrive, (48, 160), 100, ("train", "val", "test"), 240),
@@ -72,7 +73,7 @@ DATASETS: dict[str, Entry] = {
 
 
 def from_files() -> list[str]:
-    """The data sets that are read from a folder."""
+    """Return the names of the data sets that are read from a folder."""
     return [name for name in DATASETS if name != "toydrive"]
 
 
@@ -80,7 +81,7 @@ def register(name: str, entry: Entry) -> None:
     """Add a data set under a name, for recipes and the command line.
 
     Raises:
-        ValueError: there is one of this name.
+        ValueError: the name is taken.
     """
     if name in DATASETS:
         raise ValueError(f"there is a data set {name!r} already: choose another name")
@@ -88,10 +89,10 @@ def register(name: str, entry: Entry) -> None:
 
 
 def splits_of(name: str, root: Path | str | None = None) -> tuple[str, str | None, str]:
-    """The training, validation (None: no validation) and test split that a recipe takes where it names none.
+    """Return the default training, validation (None: no validation) and test split of a data set.
 
-    A data set of one's own has those that are in its folder: with val and test it is validated on val; with val alone
-    it is scored on val.
+    For a data set of your own they depend on the splits in its folder: with val and test, a network is validated on val
+    and scored on test; with val alone, it is scored on val.
 
     Raises:
         ValueError: there is no data set of this name.
@@ -102,7 +103,7 @@ def splits_of(name: str, root: Path | str | None = None) -> tuple[str, str | Non
     return there or entry.splits
 
 
-# What `load` is given apart from a data set's options, and where a recipe says it
+# Arguments of `load` that are not options of a data set, and where a recipe sets them
 ELSEWHERE = {
     "split": "splits (--splits TRAIN VALIDATION TEST)",
     "root": "root (--root DIR)",
@@ -112,9 +113,10 @@ ELSEWHERE = {
 
 
 def check_options(name: str, options: dict) -> None:
-    """Raise a ValueError if there is no such data set, or one of these is no option of it, or of another type or range.
+    """Check the name and the options of a data set; ToyDrive takes two counts, see `load`.
 
-    ToyDrive takes two counts: see `load`.
+    Raises:
+        ValueError: there is no such data set, or an option is unknown or has a wrong type or range.
     """
     check_choice("data set", name, DATASETS)
     for option, place in ELSEWHERE.items():
@@ -127,12 +129,12 @@ def check_options(name: str, options: dict) -> None:
 
 
 def load(name: str, split: str, *, root: Path | str | None = None, size: Size | None, **options) -> Dataset:
-    """A split of a data set by name; ToyDrive renders itself, the others are read from `root`.
+    """Load a split of a data set by name: ToyDrive is rendered, the others are read from `root`.
 
     ToyDrive takes two counts: `count` frames in the split "train", `eval_count` in every other.
 
     Raises:
-        ValueError: an unknown name or option, or no root for a data set that is read from files.
+        ValueError: the name or an option is unknown, or a data set that is read from files has no root.
     """
     with_x = options.pop("with_x", True)
     check_options(name, options)

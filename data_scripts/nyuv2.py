@@ -42,7 +42,7 @@ ARCHIVES = [
 
 
 def main(options: common.Arguments) -> int:
-    """Fetch NYUv2, convert the images that are not there yet, and read every file."""
+    """Fetch NYUv2, convert the images that do not exist yet, and read every file."""
     root = options.root
     expected = {split: options.at_most(count) for split, count in COUNTS.items()}
     numbers = [int(name) for split, count in expected.items() for name in read_list("nyuv2", root, split)[:count]]
@@ -60,13 +60,13 @@ def main(options: common.Arguments) -> int:
 
 
 def missing(folder: Path, numbers: list[int]) -> dict[Path, int]:
-    """The files of a folder that are to be made, and the number of the image that each is made of."""
+    """Map every file that does not exist in a folder yet to the number of its image."""
     there = {path.stem for path in images_in(folder, sorted({*PHOTOS, *MAPS}))}
     return {folder / f"{number}.png": number for number in numbers if str(number) not in there}
 
 
 def check_division(path: Path) -> None:
-    """Raise a ValueError unless the official splits.mat divides the images as the library's own list does."""
+    """Raise a ValueError unless the official splits.mat has the same splits as the library."""
     official = loadmat(path)
     for split in COUNTS:
         numbers = {int(number) - 1 for number in official[f"{split}Ndxs"].ravel()}
@@ -79,21 +79,20 @@ def check_division(path: Path) -> None:
 
 
 def convert(path: Path, mapping: Path, left: dict[str, dict[Path, int]]) -> int:
-    """Write the images that are left to make.
+    """Convert images of the official file.
 
     Args:
-        path: nyu_depth_v2_labeled.mat, which is an HDF5 file. MATLAB stores (H, W, 3, N), which h5py gives as
-            (N, 3, W, H).
+        path: nyu_depth_v2_labeled.mat, an HDF5 file. An array (H, W, 3, N) of MATLAB is (N, 3, W, H) in h5py.
         mapping: classMapping40.mat.
-        left: the files to make by the folder they lie in, each with the number of its image.
+        left: for each of the three folders the files to make, with the numbers of their images.
 
     Returns:
-        How many could not be made; why is printed.
+        The number of files that could not be made; the reasons are printed.
 
     Raises:
-        ValueError: the .mat file cannot be read, or holds something else.
+        ValueError: the .mat file cannot be read, or lacks an array.
     """
-    import h5py  # here alone: an optional dependency
+    import h5py  # imported here because it is an optional dependency
 
     try:
         file = h5py.File(path)
@@ -126,17 +125,19 @@ def convert(path: Path, mapping: Path, left: dict[str, dict[Path, int]]) -> int:
 
 
 def read_names(file) -> list[str]:
-    """The names of the labels in nyu_depth_v2_labeled.mat, where a cell holds a reference to each name's letters."""
+    """Read the names of the labels from nyu_depth_v2_labeled.mat, which holds a reference to the letters of each."""
     return ["".join(map(chr, np.ravel(file[reference]))) for reference in np.ravel(file["names"])]
 
 
 def read_mapping(path: Path, names: list[str]) -> np.ndarray:
-    """The number of NYU40, from 1 to 40, of every label; label 0, which is no label, becomes "otherprop".
+    """Read the class of every label, from 1 to 40; label 0, which stands for unlabelled pixels, becomes "otherprop".
 
-    Labels that are named like one of the 40 classes tell whether the table belongs to the names.
+    Labels with the name of one of the 40 classes must have this class, so that a wrong table is found.
+
+    **Shapes**: -> (1 + number of labels,) int.
 
     Raises:
-        ValueError: the table has another length, holds other numbers, or gives such a label another class.
+        ValueError: the table has another length or other numbers, or gives such a label another class.
     """
     numbers = loadmat(path)["mapClass"].ravel().astype(int)
     if len(numbers) != len(names) or not ((numbers >= 1) & (numbers <= len(NYUV2_40))).all():

@@ -88,7 +88,7 @@ def frames() -> list[str]:
 
 
 def part(root: Path, kind: str) -> Path:
-    """Return where an archive (rgb, depth, classSegmentation or textgt) was unpacked: in its own folder, or the root."""
+    """Return where an archive (rgb, depth, classSegmentation or textgt) was unpacked: its own folder, or the root."""
     own = root / f"vkitti_2.0.3_{kind}"
     return own if own.is_dir() else root
 

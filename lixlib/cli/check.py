@@ -1,4 +1,4 @@
-"""`lix check`: whether a data set can be trained on."""
+"""`lix check`: check a data set before training on it."""
 
 import sys
 from functools import partial
@@ -16,7 +16,7 @@ from lixlib.data import checking, contact_sheet
 from lixlib.data.images import open_image
 
 SHOWN = 5  # examples of every problem and warning
-SOFTWARE = "lix check"  # in the PNG files that are written: by it they are known again
+SOFTWARE = "lix check"  # marks the PNG files that this command has written, and may replace
 
 
 @app.command
@@ -59,7 +59,7 @@ def check(
 
 
 def _counts(report: checking.Report) -> str:
-    """What every split holds; and of every class its share of the labelled pixels, and how many images show it."""
+    """The contents of every split, and for each class its share of the labelled pixels and the images that show it."""
     lines = [
         f"{split}: {counts.images} images, {counts.with_label} with a label, {counts.with_x} with X"
         for split, counts in report.splits.items()
@@ -79,7 +79,7 @@ def _counts(report: checking.Report) -> str:
 
 
 def _findings(kind: str, groups: dict[str, list[str]]) -> list[str]:
-    """A paragraph for every group: its heading, how often it was found, and some examples."""
+    """One paragraph for every heading, with the number of its lines and some of them."""
     paragraphs = []
     for heading, lines in groups.items():
         more = [f"    and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []

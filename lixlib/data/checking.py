@@ -1,4 +1,4 @@
-"""Whether a data set that is read from files can be trained on: every file is read, and all that is wrong is listed."""
+"""Check a data set that is read from files: read every file, and list everything that is wrong or unwise."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,8 +31,13 @@ NEAR = 0.12  # share of the bits of a hash in which two near-duplicates may diff
 class Counts:
     """What a split holds.
 
-    **Shapes**: pixels (256,), the pixels of every class, and at 255 the ignored ones; images_with (256,), the images in
-    which a class occurs; of_one_class counts the labels that hold a single class.
+    Args:
+        images: number of photographs.
+        with_x: number of readable X files.
+        with_label: number of readable labels.
+        pixels: (256,) number of pixels of every class, and at 255 of ignored pixels.
+        images_with: (256,) number of images in which a class occurs.
+        of_one_class: number of labels that hold a single class.
     """
 
     images: int = 0
@@ -50,8 +55,8 @@ class Report:
     Args:
         classes: the classes; None where classes.json cannot be read.
         splits: what every split holds, by its name.
-        problems: what stops training or scoring: a heading, and one line for every file that it applies to.
-        warnings: what is unwise, likewise.
+        problems: what prevents training or scoring: headings, each with one line for every file that it applies to.
+        warnings: what is unwise, in the same form.
         rows: some images of every split, for `lixlib.data.contact_sheet.draw`.
     """
 
@@ -73,7 +78,7 @@ class Report:
 
     @contextmanager
     def noting(self, heading: str) -> Iterator[None]:
-        """Add an error of the block to the problems, and go on after it."""
+        """Add an error of the block to the problems, and continue after the block."""
         try:
             yield
         except (ValueError, OSError) as error:
@@ -82,9 +87,11 @@ class Report:
 
 @dataclass
 class _Files:
-    """What is read: the items of every split, and how their label and X files are to be understood.
+    """The files of every split, and how labels and X are read.
 
-    `zero_is_unknown` is False where X is neither depth nor disparity. `x_channels` None takes a file's own.
+    Args:
+        zero_is_unknown: False if X is neither depth nor disparity.
+        x_channels: the channels that every X file must have; None accepts any.
     """
 
     splits: dict[str, list[Item]]
@@ -100,7 +107,7 @@ def check(root: Path, dataset: str = "folder", *, progress: bool = True) -> Repo
 
     Args:
         root: the folder of the data set.
-        dataset: its name; of "folder" all splits are read, of the others those that a recipe takes.
+        dataset: its name. All splits of "folder" are read; of other data sets, the default splits of a recipe.
         progress: show a progress bar.
 
     Raises:
@@ -141,9 +148,9 @@ def check(root: Path, dataset: str = "folder", *, progress: bool = True) -> Repo
 
 
 def difference_hash(photo: Image.Image) -> np.ndarray:
-    """A perceptual hash of an image: whether each of its 16 x 16 parts is brighter than its neighbour on the left.
+    """Return a perceptual hash: for each of 16 x 16 parts, whether it is brighter than its neighbour on the left.
 
-    Resizing, compression and brightness change few of its bits. An image without structure gives no bit at all.
+    Resizing, compression and a change of brightness affect few of the bits.
 
     **Shapes**: -> (256,) bool.
     """
@@ -152,7 +159,10 @@ def difference_hash(photo: Image.Image) -> np.ndarray:
 
 
 def near_duplicates(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[tuple[str, str, float]]:
-    """The pairs of names whose hashes differ in few bits, and the share of bits in which they do; the nearest first."""
+    """Return pairs of names whose hashes differ in few bits, with the share of these bits; most similar pairs first.
+
+    Hashes with hardly any bit set, or hardly any not set, belong to images without structure and are left out.
+    """
     first, second = ({name: bits for name, bits in each.items() if 0.1 < bits.mean() < 0.9} for each in (first, second))
     if not first or not second:
         return []
@@ -166,7 +176,7 @@ def near_duplicates(first: dict[str, np.ndarray], second: dict[str, np.ndarray])
 
 
 def _list_folder(root: Path) -> tuple[Report, _Files]:
-    """The files of a data set of one's own, listed without the reader, which stops at the first that is missing."""
+    """List the files of a data set of your own, without the reader, which stops at the first missing file."""
     require_folder(root, folder.LAYOUT, folder.SOURCE)
     report, read_label, about = Report(None), None, {}
     with report.noting("classes.json"):
@@ -187,6 +197,7 @@ def _list_folder(root: Path) -> tuple[Report, _Files]:
 
 
 def _list_split(place: Path, labelled: bool, report: Report) -> list[Item]:
+    """List the files of one split, and report those that do not belong together."""
     suffixes = {"rgb": folder.photo_suffixes(), "x": MAPS, "label": MAPS}
     by_stem: dict[str, dict[str, Path]] = {}
     for part, allowed in suffixes.items():
@@ -218,7 +229,7 @@ def _list_split(place: Path, labelled: bool, report: Report) -> list[Item]:
 
 
 def _list_known(dataset: str, root: Path) -> tuple[Report, _Files]:
-    """The files of another data set as its reader lists them; without X where a split has none."""
+    """List the files of another data set with its reader; a split without X is read without it."""
     if dataset not in data.from_files():
         raise ValueError(f"data set {dataset!r} is not read from files: choose one of {', '.join(data.from_files())}")
     report, files = Report(None), _Files({}, None)
@@ -237,7 +248,7 @@ def _list_known(dataset: str, root: Path) -> tuple[Report, _Files]:
 def _channels(path: Path) -> int | None:
     try:
         return 3 if open_image(path).mode == "RGB" else 1
-    except (ValueError, OSError):  # reported when its turn comes
+    except (ValueError, OSError):  # it is reported when the file is read
         return None
 
 
@@ -266,8 +277,7 @@ def _read_label(item: Item, photo: Image.Image | None, files: _Files, report: Re
         named = told if str(item.label) in told else f"{item.label}: {told}"
         report.fail("label files with values that are no class", named)
         return None
-    named = np.unique(label[label != IGNORE])
-    if not len(named):
+    if (label == IGNORE).all():
         report.warn("labels that ignore every pixel", str(item.label))
     return label
 
@@ -305,7 +315,7 @@ def _same_size(path: Path, size: tuple, item: Item, photo: Image.Image | None, r
 
 
 def _count(counts: Counts, label: np.ndarray | None, x: Tensor | None) -> None:
-    """Add an image to what its split holds."""
+    """Add an image to the counts of its split."""
     counts.with_x += x is not None
     if label is not None:
         pixels = np.bincount(label.ravel(), minlength=256)
@@ -316,7 +326,7 @@ def _count(counts: Counts, label: np.ndarray | None, x: Tensor | None) -> None:
 
 
 def _judge_counts(report: Report) -> None:
-    """Whether there is something to train on and something to score, and whether it is enough."""
+    """Report splits that are missing, small, or without a single labelled pixel."""
     if "train" not in report.splits:
         report.fail("no split to train on", "there is no image in train/rgb")
     if not {"val", "test"} & set(report.splits):
@@ -333,7 +343,7 @@ def _judge_counts(report: Report) -> None:
 
 
 def _judge_classes(report: Report) -> None:
-    """Which classes cannot be learnt, or cannot be scored, and where an image hardly ever shows two."""
+    """Report classes that cannot be learnt or scored, and splits whose labels mostly hold one class."""
     train = report.splits.get("train")
     if report.classes is None or train is None or not train.with_label:
         return
@@ -352,7 +362,7 @@ def _judge_classes(report: Report) -> None:
 
 
 def _judge_sizes(report: Report, sizes: Counter[tuple[int, int]]) -> None:
-    """Whether resizing to one size distorts some photographs: their proportions differ by more than a tenth."""
+    """Report photographs whose proportions differ by more than a tenth, since resizing to one size distorts them."""
     aspects = [width / height for height, width in sizes]
     if aspects and max(aspects) > 1.1 * min(aspects):
         told = [
@@ -362,7 +372,7 @@ def _judge_sizes(report: Report, sizes: Counter[tuple[int, int]]) -> None:
 
 
 def _judge_duplicates(report: Report, hashes: dict[str, dict[str, np.ndarray]]) -> None:
-    """Photographs that are nearly the same in two splits; beside training images the unlabelled ones may be so."""
+    """Report near-duplicates in two splits; unlabelled images may resemble training images."""
     for first, second in combinations(hashes, 2):
         if (first, second) != ("train", "unlabelled"):
             pairs = near_duplicates(hashes[first], hashes[second])

@@ -1,4 +1,4 @@
-"""A contact sheet: some images of a data set with their X and their labels, in one picture."""
+"""A contact sheet: one picture of some images of a data set with their X and their labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ IGNORED, UNKNOWN = (0, 0, 0), (150, 30, 30)  # colours of what a label ignores, 
 
 @dataclass
 class Row:
-    """An image of the sheet at the size of a cell; None stands for what could not be read.
+    """One image of the sheet with its X and its label, at the size of a cell; None if a part could not be read.
 
     **Shapes**: label (H, W) uint8, 255 = ignored.
     """
@@ -31,9 +31,9 @@ class Row:
     def of(
         cls, caption: str, photo: Image.Image | None, x: Tensor | None, known: Tensor | None, label: np.ndarray | None
     ) -> "Row":
-        """A row of files in their own size: X is stretched from its 1st to its 99th percentile.
+        """Make a row from files in their own size; the 1st and 99th percentile of X become black and white.
 
-        **Shapes**: x (1 or 3, H, W), known likewise bool, False where X is unknown; label (H, W).
+        **Shapes**: x (1 or 3, H, W); known, of the same shape, bool, False where X is unknown; label (H, W).
         """
         x = None if x is None else _fit(_stretch(x.numpy(), known.numpy()))
         label = None if label is None else np.asarray(_fit(Image.fromarray(label.astype(np.uint8)), nearest=True))
@@ -41,7 +41,7 @@ class Row:
 
 
 def draw(rows: Sequence[Row], classes: Classes | None) -> Image.Image:
-    """The sheet: RGB, X and labels of every row beside one another, and below them what the colours mean."""
+    """Draw the sheet: RGB, X and label of every row side by side, and a legend of the colours below."""
     heights = [max((part.height for part in (row.rgb, row.x) if part), default=CELL // 2) for row in rows]
     block, cell = 3 * (CELL + GAP) + 2 * GAP, max(heights, default=CELL) + LINE + GAP
     blocks = min(BLOCKS, max(1, len(rows)))

@@ -4,11 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
+import trees
 from own_folder import NAMES, own_folder, say, write
 from PIL import Image, ImageEnhance
 
 from lixlib.data import contact_sheet, load
 from lixlib.data.checking import check, difference_hash, near_duplicates
+from lixlib.data.splits import LIST, write_list
 
 
 @pytest.fixture
@@ -190,6 +192,16 @@ def test_other_data_sets(shared):
         "train": 45,
         "test": 22,
     }
+
+
+def test_another_data_set_without_x_and_with_a_broken_file(tmp_path):
+    trees.kitti(tmp_path, made=False)
+    write_list(tmp_path / LIST, {"train": ["000000", "000001"], "val": ["000002", "000003"]})
+    (tmp_path / "training" / "image_2" / "000001_10.png").write_bytes(b"")
+    report = look(tmp_path, dataset="kitti")
+    assert "000001_10.png" in only(report.problems, "photographs that cannot be read")[0]
+    assert len(group(report.warnings, "splits without X")) == 2
+    assert [counts.with_label for counts in report.splits.values()] == [2, 2]
 
 
 def test_what_is_not_read_from_files(root):

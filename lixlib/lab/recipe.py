@@ -114,7 +114,9 @@ class Recipe:
             raise ValueError("a teacher sees X: it has nothing to predict, leave auxiliary and pretrain at 0")
         if self.method == "teacher" or (self.method == "student" and not self.auxiliary):
             self._set("unlabelled", 0)
-        for name in ("size", "epochs", "splits", "unlabelled"):
+        if self.splits is None:
+            self._set("splits", data.splits_of(self.dataset, self.root))
+        for name in ("size", "epochs", "unlabelled"):
             if getattr(self, name) is None:
                 self._set(name, getattr(entry, name))
         if not self.x and self.method != "teacher":

@@ -14,7 +14,7 @@ from lixlib.core.files import read_json_lines, remove_leftovers, set_aside, writ
 from lixlib.nets.pretrained import mismatch
 
 if TYPE_CHECKING:
-    from lixlib.training import Schedule
+    from lixlib.training import MovingAverage, Schedule
 
 FREE = ("training", "stage_trained")  # attributes of modules that change while they are used
 FIXED = ("params", "momentum", "dampening", "weight_decay", "nesterov", "initial_lr")  # of SGD
@@ -22,14 +22,21 @@ FIXED = ("params", "momentum", "dampening", "weight_decay", "nesterov", "initial
 
 def what_is_trained(distiller: nn.Module, schedule: "Schedule", train: Dataset) -> dict:
     """What tells one training from another, beside the names and shapes of its tensors."""
+    weights = getattr(distiller, "class_weights", None)
     return {
         "module": type(distiller).__name__,
         **{name: type(module).__name__ for name, module in distiller.named_children()},
         **_options(distiller),
-        **asdict(schedule),
+        **_fields(schedule),
         "number of images": len(train),
         "data": getattr(train, "digest", None),
+        **({"class_weights": weights.tolist()} if isinstance(weights, Tensor) else {}),
     }
+
+
+def _fields(schedule: "Schedule") -> dict:
+    """The fields of a schedule; `ema` only where it is used, because older checkpoints lack it."""
+    return {name: value for name, value in asdict(schedule).items() if name != "ema" or value}
 
 
 def _options(distiller: nn.Module) -> dict:
@@ -70,8 +77,20 @@ class Checkpoint:
         ValueError: the file is of another training; the message names what differs.
     """
 
-    def __init__(self, folder: Path, distiller: nn.Module, optimizer, decay, *, about: dict, steps: int, writes: bool):
+    def __init__(
+        self,
+        folder: Path,
+        distiller: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        decay: torch.optim.lr_scheduler.LRScheduler,
+        average: "MovingAverage | None",
+        *,
+        about: dict,
+        steps: int,
+        writes: bool,
+    ):
         self.folder, self.distiller, self.optimizer, self.decay = folder, distiller, optimizer, decay
+        self.average = average
         self.steps, self.writes = steps, writes
         teacher = getattr(distiller, "teacher", None)
         self.about, self.teacher = about, teacher and digest_of_tensors(teacher.state_dict())
@@ -101,7 +120,8 @@ class Checkpoint:
         row = finite(row)
         self.log.append(row)
         if row.get("mIoU") is not None and row["mIoU"] > self.best["mIoU"]:
-            student = {name: tensor.clone() for name, tensor in self.distiller.student.state_dict().items()}
+            kept = self.average.state if self.average else self.distiller.student.state_dict()
+            student = {name: tensor.clone() for name, tensor in kept.items()}
             self.best = {"mIoU": row["mIoU"], "epoch": self.epoch, "student": student}
         if not self.writes:
             return
@@ -113,6 +133,7 @@ class Checkpoint:
             "decay": self.decay.state_dict(),
             "log": self.log,
             "best": self.best,
+            **({"average": self.average.state} if self.average else {}),
         }
         write_atomically(self.path, lambda path: torch.save(stored, path))
         write_json_lines(self.folder / "log.jsonl", self.log)
@@ -149,6 +170,8 @@ class Checkpoint:
             {**self.decay.state_dict(), "last_epoch": done, "_step_count": done + 1, "_last_lr": [lr]}
         )
         self.distiller.load_state_dict(stored["weights"], strict=False)
+        if self.average:
+            self.average.load(stored["average"])
         self.log, self.best = stored["log"], stored["best"]
 
     def _check(self, stored: dict, own: dict[str, Tensor]) -> None:
@@ -163,7 +186,10 @@ class Checkpoint:
             raise Damaged(f"has {stored['decay']['last_epoch']} updates in {epochs} epochs of {self.steps}")
         if any(tensor.dtype != own[name].dtype for name, tensor in stored["weights"].items()):
             raise Damaged("has weights of another type")
-        weights = (*stored["weights"].values(), *(best["student"] or {}).values())
+        average, kept = stored["average"] or {}, self.average.state if self.average else {}
+        if mismatch(kept, average) or any(tensor.dtype != kept[name].dtype for name, tensor in average.items()):
+            raise Damaged("has no moving average of the student's weights, or that of another network")
+        weights = (*stored["weights"].values(), *(best["student"] or {}).values(), *average.values())
         if not all(tensor.isfinite().all() for tensor in weights):
             raise Damaged("has weights that are not finite")
         if finite(stored["log"]) != stored["log"]:
@@ -218,7 +244,7 @@ def _read(path: Path) -> dict:
     problem = _problem_of(stored)
     if problem:
         raise Damaged(f"is no checkpoint ({problem})")
-    return {"about": None, "teacher": None, **stored}  # which checkpoints of earlier versions lack
+    return {"about": None, "teacher": None, "average": None, **stored}  # a checkpoint of an earlier version lacks them
 
 
 def _problem_of(stored: object) -> str | None:
@@ -258,6 +284,7 @@ def _problem_of(stored: object) -> str | None:
         best: Best
         about: dict[str, Any] | None = None
         teacher: str | None = None
+        average: dict[str, Tensor] | None = None
 
     try:
         Stored.model_validate(stored)

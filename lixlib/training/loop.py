@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from tqdm.auto import tqdm
 from lixlib.core.devices import Device, Precision, check_precision, choose_device
 from lixlib.core.sample import Sample, collate
 from lixlib.distillers import Distiller, Stage
+from lixlib.training.average import MovingAverage
 from lixlib.training.checkpoint import Checkpoint, what_is_trained
-from lixlib.training.evaluate import check_split, evaluate
+from lixlib.training.evaluation import check_split, evaluate
 from lixlib.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -101,16 +103,19 @@ def fit(
             f"{fabric.world_size} processes cannot share a batch of {schedule.batch} equally: "
             "choose a batch size that the number of processes divides"
         )
+    if schedule.ema and not hasattr(distiller, "student"):
+        raise ValueError(f"ema averages the weights of a student, and {type(distiller).__name__} has none: set it to 0")
     distiller.to(memory_format=torch.channels_last)
     steps = len(train) // schedule.batch
     updates = steps * schedule.epochs
     optimizer = sgd(distiller, schedule)
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / updates) ** schedule.power)
     model, optimizer = fabric.setup(distiller, optimizer)
+    average = MovingAverage(distiller.student, schedule.ema) if schedule.ema else None
     is_first = fabric.is_global_zero
     about = what_is_trained(distiller, schedule, train)
     with fabric.rank_zero_first():  # it sets a damaged file aside
-        run = Checkpoint(folder, distiller, optimizer, decay, about=about, steps=steps, writes=is_first)
+        run = Checkpoint(folder, distiller, optimizer, decay, average, about=about, steps=steps, writes=is_first)
     silent = not (progress and is_first)
 
     with (
@@ -129,6 +134,8 @@ def fit(
                 batch = batch.to(fabric.device)
                 terms = update(model, optimizer, augment(batch) if augment else batch, fabric)
                 decay.step()
+                if average:
+                    average.update(step)
                 for name, term in terms.items():
                     sums[name] = sums.get(name, 0) + term.detach()
                 _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
@@ -137,16 +144,19 @@ def fit(
             _check_finite(previous)
             sums = {name: fabric.all_reduce(total, reduce_op="mean") for name, total in sums.items()}
             row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
-            if validation is not None and is_first:
-                found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
-                row["mIoU"] = found["mIoU"]
-            if observe and is_first:
-                with torch.no_grad():
-                    row |= observe(run.epoch + 1, distiller.eval())
+            with average.in_network() if average else nullcontext():
+                if validation is not None and is_first:
+                    found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
+                    row["mIoU"] = found["mIoU"]
+                if observe and is_first:
+                    with torch.no_grad():
+                        row |= observe(run.epoch + 1, distiller.eval())
             row["seconds"] = round(time.perf_counter() - start, 3)
             row = fabric.broadcast(row)
             bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if row.get(name) is not None})
             run.save(row)
+    if average:
+        average.to_network()
     if schedule.patience:
         run.restore_best()
     return run.log

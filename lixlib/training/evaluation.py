@@ -10,10 +10,10 @@ from lixlib.metrics import confusion_matrix, scores
 
 
 def check_split(dataset: Dataset, what: str) -> None:
-    """Raise a ValueError unless an image of the split has a labelled pixel; no image after the first such is read.
+    """Raise a ValueError unless an image of the split has a labelled pixel; images after the first such are not read.
 
     Args:
-        what: the split is for, where it has no name of its own: training, validation or test.
+        what: the name of the split for the message, where the data set has none: training, validation or test.
     """
     name = " ".join(filter(None, (getattr(dataset, "name", ""), getattr(dataset, "split", "")))) or what
     if not len(dataset):
@@ -23,6 +23,16 @@ def check_split(dataset: Dataset, what: str) -> None:
             f"split {name} has no labelled pixel in any of its {len(dataset)} images, all are {IGNORE} (ignored): "
             "look at its label files, or choose another split"
         )
+
+
+def number_of_classes(dataset: Dataset) -> int:
+    """The number of classes that a data set has; a TypeError if it has no attribute `classes`."""
+    if not hasattr(dataset, "classes"):
+        raise TypeError(
+            f"{type(dataset).__name__} does not say its classes, and their number is needed: "
+            'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
+        )
+    return len(dataset.classes.names)
 
 
 @torch.no_grad()
@@ -38,14 +48,9 @@ def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.
             labels are not classes of the data set.
     """
     check_split(dataset, "test")
-    if not hasattr(dataset, "classes"):
-        raise TypeError(
-            f"{type(dataset).__name__} does not say its classes, and a score needs their number: "
-            'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
-        )
+    num_classes = number_of_classes(dataset)
     was_training = net.training
     net.to(device).eval()
-    num_classes = len(dataset.classes.names)
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     for samples in DataLoader(dataset, batch, collate_fn=collate):
         samples.check_finite()  # before it goes to a GPU, which would have to wait for the answer

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from lixlib.data import Sample
 from lixlib.training import Schedule, fit, launch
 
 SCHEDULE = Schedule(epochs=2, batch=4, lr=0.05)
-METHODS = ("lix", "kd", "none")
+METHODS = {"lix": 0.0, "kd": 0.0, "none": 0.8}  # and the decay of the student's moving average
 KILLED_AFTER = 1  # epochs
 
 
@@ -48,7 +49,8 @@ def train_in_two(rank: int, port: int, folder: Path) -> None:
     assert fabric.world_size == 2
     if rank:
         folder = folder / "of the second"
-    for method in METHODS:
+    for method, ema in METHODS.items():
+        schedule = replace(SCHEDULE, ema=ema)
         whole, killed = folder / method, folder / f"{method} killed"
 
         def as_if_killed(epoch, _, whole=whole, killed=killed):
@@ -57,7 +59,7 @@ def train_in_two(rank: int, port: int, folder: Path) -> None:
             return {"epochs seen": epoch}
 
         model = distiller(method)
-        fit(model, Scenes(), SCHEDULE, folder=whole, fabric=fabric, validation=Scenes(4), observe=as_if_killed)
+        fit(model, Scenes(), schedule, folder=whole, fabric=fabric, validation=Scenes(4), observe=as_if_killed)
         if not rank:
             torch.save(dict(model.named_parameters()), folder / f"{method}.pt")
         fabric.barrier()
@@ -65,7 +67,7 @@ def train_in_two(rank: int, port: int, folder: Path) -> None:
         if rank:  # on one file system all processes find the same checkpoint
             shutil.copytree(folder.parent / killed.name, killed)
         fabric.barrier()
-        fit(resumed, Scenes(), SCHEDULE, folder=killed, fabric=fabric, validation=Scenes(4))
+        fit(resumed, Scenes(), schedule, folder=killed, fabric=fabric, validation=Scenes(4))
         assert all(map(torch.equal, model.parameters(), resumed.parameters()))
     with pytest.raises(ValueError, match="2 processes cannot share a batch of 3 equally"):
         fit(model, Scenes(), Schedule(batch=3), folder=folder / "odd", fabric=fabric)
@@ -85,7 +87,7 @@ def in_two(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_take_the_steps_of_one(method, in_two, tmp_path):
     alone = distiller(method)
-    log = fit(Halves(alone), Scenes(), SCHEDULE, folder=tmp_path)
+    log = fit(Halves(alone), Scenes(), replace(SCHEDULE, ema=METHODS[method]), folder=tmp_path)
     start, found = dict(distiller(method).named_parameters()), torch.load(in_two / f"{method}.pt")
     for name, parameter in alone.named_parameters():
         torch.testing.assert_close(found[name], parameter, rtol=1e-5, atol=1e-6)

@@ -12,7 +12,6 @@ from lixlib.core.sample import IGNORE, check_label
 from lixlib.training.evaluation import number_of_classes
 
 ClassWeighting = Literal["none", "sqrt", "median", "enet"]
-PATIENCE = 3  # seconds before a progress bar appears
 
 
 class ClassFrequencies(NamedTuple):
@@ -29,11 +28,14 @@ class ClassFrequencies(NamedTuple):
     pixels_beside: Tensor
 
 
-def class_frequencies(dataset: Dataset) -> ClassFrequencies:
+def class_frequencies(dataset: Dataset, *, progress: bool = True) -> ClassFrequencies:
     """Count the classes in the labels of a data set, in one pass over its images.
 
     Of a data set that joins labelled and unlabelled images (`lixlib.data.unlabelled.WithUnlabelled`) the labelled ones
     alone are read. No random number is drawn.
+
+    Args:
+        progress: show a progress bar if it takes longer than 3 seconds.
 
     Raises:
         TypeError: the data set has no classes.
@@ -42,7 +44,8 @@ def class_frequencies(dataset: Dataset) -> ClassFrequencies:
     dataset = getattr(dataset, "labelled", dataset)
     classes = number_of_classes(dataset)
     pixels, pixels_beside = torch.zeros(2, classes, dtype=torch.int64)
-    for index in tqdm(range(len(dataset)), desc="class frequencies", unit="image", delay=PATIENCE):
+    bar = {"desc": "class frequencies", "unit": "image", "delay": 3, "leave": False, "disable": not progress}
+    for index in tqdm(range(len(dataset)), **bar):
         sample = dataset[index]
         check_label(sample.label, classes, sample.name)
         counts = torch.bincount(sample.label[sample.label != IGNORE].long(), minlength=classes)
@@ -66,7 +69,7 @@ def class_weights(frequencies: ClassFrequencies, kind: ClassWeighting) -> Tensor
 
     All are then divided by their mean over the labelled pixels, sum p w, so that 1 means "as without weights" and the
     kinds can be compared; the median over the classes cancels there. A class that never occurs receives the largest
-    weight of those that do: no weight is infinite, and none that training never uses decides about the others.
+    weight of those that do: no weight is infinite, and a class that only other images show is not left out silently.
 
     **Shapes**: (C,) float32.
 

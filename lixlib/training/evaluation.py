@@ -1,4 +1,4 @@
-"""How a network is scored on a data set, and whether a data set has anything to score."""
+"""Evaluation of a network on a data set, and the check that a split has labels."""
 
 import torch
 from torch import nn
@@ -37,15 +37,16 @@ def number_of_classes(dataset: Dataset) -> int:
 
 @torch.no_grad()
 def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
-    """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode.
+    """The metrics of `lixlib.metrics.scores` of a network on a data set, in float32 and evaluation mode.
 
     Args:
-        dataset: of `Sample`s, with an attribute `classes` (`lixlib.data.Classes`).
+        dataset: items are `Sample`s; its attribute `classes` (`lixlib.data.Classes`) gives the number of classes.
+        batch: images per forward pass.
 
     Raises:
-        TypeError: the data set has no classes.
-        ValueError: there is no image, no labelled pixel in any of them, a sample whose RGB or X is not finite, or whose
-            labels are not classes of the data set.
+        TypeError: the data set has no attribute `classes`.
+        ValueError: there is no image or no labelled pixel, a sample's RGB or X is not finite, or a label is not a class
+            of the data set.
     """
     check_split(dataset, "test")
     num_classes = number_of_classes(dataset)
@@ -53,7 +54,7 @@ def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.
     net.to(device).eval()
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     for samples in DataLoader(dataset, batch, collate_fn=collate):
-        samples.check_finite()  # before it goes to a GPU, which would have to wait for the answer
+        samples.check_finite()  # on the CPU, because the answer from a GPU would have to be waited for
         samples = samples.to(device)
         output = call(net, samples.rgb, samples.x)
         confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)

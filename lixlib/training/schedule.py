@@ -1,4 +1,4 @@
-"""How long and how fast to train."""
+"""The schedule of a training: its length, its learning rate and what is kept at its end."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,7 @@ from lixlib.core.options import Epochs, Positive, Seed, Weight, check_fields
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train.
+    """The length of a training, its optimiser and what is kept at its end.
 
     Args:
         epochs: passes over the training images.

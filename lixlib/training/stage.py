@@ -10,7 +10,7 @@ from lixlib.training.schedule import Schedule
 
 
 def fit_stage(distiller: Distiller, train: Dataset, schedule: Schedule, **options) -> list[dict]:
-    """Train what the distiller's method learns from its teacher before the student (`lixlib.distillers.TwoStage`).
+    """Train the first stage of the distiller's method (`lixlib.distillers.TwoStage`); return the log, as `fit` does.
 
     It takes the `options` of `fit`, with a folder of its own; a stage that was trained there already is loaded. The
     number of epochs and the learning rate are the method's `stage_epochs` and `stage_lr`; there is neither early

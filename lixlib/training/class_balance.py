@@ -1,6 +1,6 @@
 """Weights of the classes in the cross-entropy, from how often the training labels show each class."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ def class_weights(frequencies: ClassFrequencies, kind: ClassWeighting) -> Tensor
     Raises:
         ValueError: an unknown kind, or frequencies without a single pixel.
     """
-    check_choice("class weighting", kind, ClassWeighting.__args__)
+    check_choice("class weighting", kind, get_args(ClassWeighting))
     pixels, pixels_beside = (torch.as_tensor(counts).double() for counts in frequencies)
     occurs = pixels > 0
     if not occurs.any():

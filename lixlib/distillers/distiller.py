@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lixlib.core import options
-from lixlib.core.checks import valid_pixels, whole
+from lixlib.core.checks import full_precision, shape, valid_pixels, whole
 from lixlib.core.options import Weight
 from lixlib.core.output import Output, call
 from lixlib.distillers.common import targets
@@ -34,10 +34,13 @@ class Distiller(nn.Module):
     Args:
         example: one batch, or its (rgb, x), from which the methods read the sizes of the taps.
         auxiliary: weight of the term "x", for which the student predicts X as a second task (`XHead`); 0 for none.
+        class_weights: (C,) weight of every class in the cross-entropy (`lixlib.training.class_weights`); None: all 1.
+            No part of the state dict.
         method_options: the options of the method.
 
     Raises:
-        ValueError: an unknown method or option, a method without a teacher, or a batch without the X a network needs.
+        ValueError: an unknown method or option, a method without a teacher, a batch without the X a network needs, or
+            class weights that are not (C,) numbers from 0 on, one of them above 0.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Distiller(nn.Module):
         *,
         example: Sample | tuple[Tensor, Tensor | None] | None = None,
         auxiliary: Weight = 0.0,
+        class_weights: Tensor | None = None,
         **method_options,
     ):
         super().__init__()
@@ -68,6 +72,10 @@ class Distiller(nn.Module):
         if auxiliary:
             _, x = example if isinstance(example, tuple) else (example.rgb, example.x)
             self.x_head = XHead(outputs[0] or _probe(student, example), x.shape[1])
+        if class_weights is not None:
+            _check_class_weights(class_weights)
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
 
     def train(self, mode: bool = True) -> Distiller:
         super().train(mode)
@@ -78,23 +86,47 @@ class Distiller(nn.Module):
     def forward(self, batch: Sample) -> dict[str, Tensor]:
         """The loss terms by name, "ce" first; the loss is their sum. Each is a mean over valid pixels, label != 255.
 
+        With class weights w and labels y, "ce" is the weighted mean sum w_y (-log p_y) / sum w_y, that of
+        `torch.nn.functional.cross_entropy`: of a magnitude that does not depend on the scale of the weights, so that
+        the weights of the other terms keep their meaning.
+
         In an image with no label at all, the method takes the class that the teacher sees for the target.
 
         Raises:
-            ValueError: labels that do not fit the logits, are not of an integer type, or are no class and not 255.
+            ValueError: labels that do not fit the logits, are not of an integer type, or are no class and not 255; or
+                class weights for another number of classes.
         """
         label = whole(batch.label)
         student, teacher = call(self.student, batch.rgb, batch.x), None
-        valid = valid_pixels(student.logits, label)
-        log_p = softmax(student.logits.float(), valid, log=True)
-        total = F.nll_loss(log_p, label, ignore_index=255, reduction="sum")
+        ce = self._cross_entropy(student.logits, label)
         if self.teacher is not None:
             with torch.no_grad():
                 teacher = call(self.teacher, batch.rgb, batch.x)
-        terms = {"ce": total / valid.sum().clamp(min=1)}
+        terms = {"ce": ce}
         if self.x_head is not None:
             terms["x"] = self.auxiliary * self.x_head(student, batch)
         return {**terms, **self.method(student, teacher, targets(label, teacher))}
+
+    @full_precision
+    def _cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
+        """0, attached to the graph, where no pixel is valid. **Shapes**: (B, C, H, W), (B, H, W) -> ()."""
+        valid, weights = valid_pixels(logits, label), self.class_weights
+        log_p = softmax(logits, valid, log=True)
+        if weights is None:
+            return F.nll_loss(log_p, label, ignore_index=255, reduction="sum") / valid.sum().clamp(min=1)
+        if len(weights) != logits.shape[1]:
+            raise ValueError(f"{len(weights)} class weights do not fit logits {shape(logits)}: give one a class")
+        weights = weights.to(log_p.dtype)
+        total = F.nll_loss(log_p, label, weights, ignore_index=255, reduction="sum")
+        mass = weights[label.where(valid, 0)].where(valid, 0).sum()
+        return total / mass.clamp(min=torch.finfo(log_p.dtype).tiny)
+
+
+def _check_class_weights(weights: Tensor) -> None:
+    if weights.dim() != 1 or not weights.is_floating_point():
+        raise ValueError(f"class weights must be (C,) of a float type, found {shape(weights)} of {weights.dtype}")
+    if not (weights.isfinite() & (weights >= 0)).all() or not weights.any():
+        raise ValueError(f"class weights must be finite, at least 0 and not all 0, found {weights.tolist()}")
 
 
 @torch.no_grad()

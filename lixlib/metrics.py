@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lixlib.core.checks import check_classes, check_one_device, place, shape, whole
-from lixlib.core.sample import IGNORE
+from lixlib.core.constants import IGNORE
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lixlib.core.constants import IGNORE
+
 
 def full_precision(function: Callable) -> Callable:
     """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64.
@@ -48,7 +50,7 @@ def whole(values: Tensor, what: str = "label") -> Tensor:
 
 
 def check_classes(
-    values: Tensor, classes: int, ignore_index: int | None = 255, what: str = "label", *, waits: bool = False
+    values: Tensor, classes: int, ignore_index: int | None = IGNORE, what: str = "label", *, waits: bool = False
 ) -> None:
     """Raise a ValueError that names value and place if one is neither in 0..classes-1 nor `ignore_index`.
 
@@ -105,7 +107,7 @@ def check_temperature(temperature: float) -> None:
         raise ValueError(f"temperature must be above 0, found {temperature}")
 
 
-def valid_pixels(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def valid_pixels(logits: Tensor, target: Tensor, ignore_index: int = IGNORE) -> Tensor:
     """The mask of the pixels that carry a label.
 
     **Shapes**: logits (B, C, H, W) or (N, C); target and the result (B, H, W) or (N,).

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from lixlib.core.checks import is_whole
-
-IGNORE = 255
+from lixlib.core.constants import IGNORE as IGNORE
 
 
 @dataclass

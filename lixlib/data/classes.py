@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lixlib.core.constants import IGNORE
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -131,8 +133,8 @@ _CITYSCAPES = (
 CITYSCAPES = _table(*((name, colour) for name, colour, trained in _CITYSCAPES if trained))
 # trainIds by labelId; -1 (license plate) is 255 in eight bits
 CITYSCAPES_IDS = {
-    **{i: CITYSCAPES.names.index(name) if trained else 255 for i, (name, _, trained) in enumerate(_CITYSCAPES)},
-    255: 255,
+    **{i: CITYSCAPES.names.index(name) if trained else IGNORE for i, (name, _, trained) in enumerate(_CITYSCAPES)},
+    255: IGNORE,
 }
 
 # nuImages by the ids of nuScenes' devkit, 0 to 24; its 31 (the own car) is 25 here, where no id is left out.

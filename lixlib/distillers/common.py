@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lixlib.core import options
 from lixlib.core.checks import shape, whole
+from lixlib.core.constants import IGNORE
 from lixlib.core.output import Output
 
 
@@ -74,5 +75,5 @@ def targets(label: Tensor, teacher: Output | None) -> Tensor:
     label = whole(label)
     if teacher is None:
         return label
-    unlabelled = (label == 255).flatten(1).all(1)
+    unlabelled = (label == IGNORE).flatten(1).all(1)
     return torch.where(unlabelled[:, None, None], teacher.logits.argmax(1), label)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lixlib.core import options
 from lixlib.core.checks import check_choice, valid_pixels, whole
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import Weight
 from lixlib.core.output import Output, call
 from lixlib.distillers.afdcd import AfDCD
@@ -143,7 +144,7 @@ class Distiller(nn.Module):
         student, teacher = call(self.student, batch.rgb, batch.x), None
         valid = valid_pixels(student.logits, label)
         log_p = softmax(student.logits.float(), valid, log=True)
-        total = F.nll_loss(log_p, label, ignore_index=255, reduction="sum")
+        total = F.nll_loss(log_p, label, ignore_index=IGNORE, reduction="sum")
         if self.teacher is not None:
             with torch.no_grad():
                 teacher = call(self.teacher, batch.rgb, batch.x)

@@ -7,6 +7,7 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from lixlib.core.checks import shape
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import Count, Positive, Weight, checked
 from lixlib.core.output import Output
 from lixlib.functional import confidence, decouple, dwld_loss
@@ -167,7 +168,7 @@ class DWLD(nn.Module):
         if self.weighting == "closed-form":
             return self._spread(1 - confidence(logits, kind=self.kind), logits)
         if target is not None:  # no NaN of an ignored pixel may reach the controller's gradient
-            logits = logits.where((target != 255).unsqueeze(1), 0)
+            logits = logits.where((target != IGNORE).unsqueeze(1), 0)
         weights = self.controller(logits).float()
         if self.weighting == "normalised":
             # The target class has no say: its entry is not used by the loss, so a controller could hide weight there.
@@ -187,7 +188,7 @@ def _need(what: str, **given: object) -> None:
         raise ValueError(f"{what} reads the {' and the '.join(missing)}: pass it to weights() too")
 
 
-def _non_target(weights: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def _non_target(weights: Tensor, target: Tensor, ignore_index: int = IGNORE) -> Tensor:
     """1 at the non-target classes of the valid pixels, else 0. **Shapes**: (B, C, H, W), (B, H, W) -> (B, C, H, W)."""
     valid = (target != ignore_index).unsqueeze(1)
     index = target.unsqueeze(1).where(valid, 0)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, shape, valid_pixels
+from lixlib.core.constants import IGNORE
 from lixlib.functional.kd import pixel_divergence
 from lixlib.functional.softmax import BACKWARD, blank_, divergence_terms, kl_divergence, soften
 
@@ -24,7 +25,7 @@ class Split(NamedTuple):
 
 @full_precision
 def decouple(
-    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 1.0, ignore_index: int = 255
+    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 1.0, ignore_index: int = IGNORE
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The maps TCLD, NCLD and KL of LIX Eq. (3), for which KL = TCLD + (1 - p_t^T) NCLD; no factor T^2.
 
@@ -53,7 +54,7 @@ def dkd_loss(
     alpha: float = 1.0,
     beta: float = 8.0,
     temperature: float = 1.0,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
 ) -> Tensor:
     """T^2 (alpha TCLD + beta NCLD), mean over valid pixels: LIX Eq. (4).
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lixlib.core.checks import check_choice, full_precision, mean_over, shape
+from lixlib.core.constants import IGNORE
 from lixlib.functional.dkd import non_target_terms, split, target_divergence
 from lixlib.functional.softmax import blank_
 
@@ -19,7 +20,7 @@ def dwld_loss(
     *,
     temperature: float = 1.0,
     divergence: str = "kl",
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
 ) -> Tensor:
     """T^2 (TCLD + sum over j != t of W_j D_j), mean over valid pixels: LIX Eq. (9).
 

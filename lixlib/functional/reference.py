@@ -1,7 +1,7 @@
 """Every loss of lixlib.functional once more, written down from its definition the way one reads it: the long way.
 
 Pixels are permuted to a list of rows, every difference of every pair is a tensor, what is a sum over pairs is a loop.
-Nothing here is fast, small or safe at extreme inputs. tests/test_plain_losses.py holds the library's functions equal to
+Nothing here is fast, small or safe at extreme inputs. tests/functional/test_reference.py holds the library's functions equal to
 these, and tools/benchmarks/losses.py measures what the library's way saves.
 
 Names and arguments are those of lixlib.functional. The teacher is a constant; 255 is the ignored label, and at least
@@ -14,17 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lixlib.core.constants import IGNORE
+
 # Logits (B, C, H, W) or (N, C), target (B, H, W) or (N,)
 
 
 def rows(values: Tensor, target: Tensor | None = None) -> Tensor:
     """The pixels of a map as rows; with a target, only those that have a label. **Shapes**: (B, C, ...) -> (N, C)."""
     values = values.movedim(1, -1).reshape(-1, values.shape[1])
-    return values if target is None else values[target.flatten() != 255]
+    return values if target is None else values[target.flatten() != IGNORE]
 
 
 def labels(target: Tensor) -> Tensor:
-    return target[target != 255]
+    return target[target != IGNORE]
 
 
 def kl(p: Tensor, q: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from annotated_types import Interval, MinLen
 from torch import nn
 
 from lixlib.core import output
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import check, of, shown
 from lixlib.core.output import Output, call, x_channels
 from lixlib.nets.mfnet import MFNet
@@ -30,7 +31,7 @@ def check_options(name: str, options: dict) -> None:
 def build(
     name: str,
     *,
-    num_classes: Annotated[int, Interval(ge=1, le=255)],
+    num_classes: Annotated[int, Interval(ge=1, le=IGNORE)],
     x_channels: int | None = None,
     pretrained: Annotated[str, MinLen(1)] | None = None,
     partial: bool = False,

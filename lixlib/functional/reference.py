@@ -1,8 +1,8 @@
 """Every loss of lixlib.functional once more, written down from its definition the way one reads it: the long way.
 
 Pixels are permuted to a list of rows, every difference of every pair is a tensor, what is a sum over pairs is a loop.
-Nothing here is fast, small or safe at extreme inputs. tests/functional/test_reference.py holds the library's functions equal to
-these, and tools/benchmarks/losses.py measures what the library's way saves.
+Nothing here is fast, small or safe at extreme inputs. tests/functional/test_reference.py holds the library's functions
+equal to these, and tools/benchmarks/losses.py measures what the library's way saves.
 
 Names and arguments are those of lixlib.functional. The teacher is a constant; 255 is the ignored label, and at least
 one pixel has another.

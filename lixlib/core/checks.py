@@ -1,7 +1,8 @@
 """What every loss does first: leave half precision, check shapes and labels, find the valid pixels."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -9,14 +10,17 @@ from torch import Tensor
 
 from lixlib.core.constants import IGNORE
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
-def full_precision(function: Callable) -> Callable:
+
+def full_precision(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64.
 
     Arrays of numpy are taken, too.
     """
 
-    def upcast(value):
+    def upcast(value: object) -> object:
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if not isinstance(value, Tensor):
@@ -26,12 +30,12 @@ def full_precision(function: Callable) -> Callable:
         return value.long() if is_whole(value) else value
 
     @functools.wraps(function)
-    def wrapper(*args, **kwargs):
-        args = [upcast(value) for value in args]
-        kwargs = {name: upcast(value) for name, value in kwargs.items()}
-        device = next((v.device.type for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), "cpu")
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        values = [upcast(value) for value in args]
+        named = {name: upcast(value) for name, value in kwargs.items()}
+        device = next((v.device.type for v in (*values, *named.values()) if isinstance(v, Tensor)), "cpu")
         with torch.autocast(device, enabled=False):
-            return function(*args, **kwargs)
+            return function(*values, **named)  # type: ignore[arg-type]  # the same tensors in another precision
 
     return wrapper
 
@@ -95,7 +99,7 @@ def check_one_device(**tensors: Tensor) -> None:
         raise ValueError(f"{found}: move them to one device")
 
 
-def check_choice(what: str, value: str, allowed) -> None:
+def check_choice(what: str, value: str, allowed: Collection[str]) -> None:
     """Raise a ValueError that lists the allowed names unless `value` is one of them."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(allowed)}")

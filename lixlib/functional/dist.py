@@ -58,7 +58,9 @@ def _centre(p: Tensor, dim: tuple[int, ...], valid: Tensor | None) -> tuple[Tens
     return (p - mean) * valid.unsqueeze(1).to(p.dtype), mean.detach().flatten().square() * count
 
 
-def _correlation(a: tuple[Tensor, Tensor | float], b: tuple[Tensor, Tensor | float], dim) -> Tensor:
+def _correlation(
+    a: tuple[Tensor, Tensor | float], b: tuple[Tensor, Tensor | float], dim: int | tuple[int, ...]
+) -> Tensor:
     """Pearson's, of values that are centred and the sum of the squares that this took from them."""
     # sums: vector_norm takes three times as long
     squares = [(x * x).sum(dim) for x, _ in (a, b)]

@@ -102,7 +102,8 @@ def dist_loss(
 def pearson(a: Tensor, b: Tensor) -> Tensor:
     """The correlation of every row of a with the same row of b. **Shapes**: (N, D), (N, D) -> (N,)."""
     a, b = (v - v.mean(1, keepdim=True) for v in (a, b))
-    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-8)
+    norms: Tensor = a.norm(dim=1) * b.norm(dim=1)
+    return (a * b).sum(1) / (norms + 1e-8)
 
 
 def wsld_loss(student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 2.0) -> Tensor:
@@ -129,7 +130,8 @@ def confidence(logits: Tensor, *, kind: str = "negentropy") -> Tensor:
 def one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Both maps average-pooled to the smaller height and the smaller width."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
-    return tuple(f if f.shape[2:] == size else F.adaptive_avg_pool2d(f, size) for f in (student, teacher))
+    s, t = (f if f.shape[2:] == size else F.adaptive_avg_pool2d(f, size) for f in (student, teacher))
+    return s, t
 
 
 def attention_transfer_loss(student: Tensor, teacher: Tensor, *, p: float = 2) -> Tensor:
@@ -165,7 +167,8 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance_weight: float = 25.0,
         distances.append(distance / (distance.sum() / (batch * (batch - 1))))
         direction = F.normalize(difference, dim=2)
         angles.append(torch.einsum("ijd,ikd->ijk", direction, direction))
-    return distance_weight * F.smooth_l1_loss(*distances) + angle_weight * F.smooth_l1_loss(*angles)
+    (d_s, d_t), (a_s, a_t) = distances, angles
+    return distance_weight * F.smooth_l1_loss(d_s, d_t) + angle_weight * F.smooth_l1_loss(a_s, a_t)
 
 
 def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -210,7 +213,7 @@ def omni_contrast_loss(
     student, teacher = (F.max_pool2d(f, pool) for f in (student, teacher))
     batch, channels, height, width = student.shape
     same_group = torch.eye(groups, dtype=torch.bool, device=student.device)[:, None]
-    total = 0
+    total = student.new_zeros(())
     for image in range(batch):
         for top in range(0, height, patch):
             for left in range(0, width, patch):

@@ -20,6 +20,7 @@ demo: .venv/.installed  ## install into .venv, train teacher, student and LIX st
 test: .venv/.installed  ## the same environment: style, layers, types, unit tests, every notebook check
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(strip $(JOBS)) --dist worksteal
 
 lab: .venv/.installed  ## open JupyterLab at the first chapter

@@ -1,7 +1,8 @@
 """What the methods share: option names, the taps of a teacher-student pair, what they see and aim at."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,12 @@ from lixlib.core.constants import IGNORE
 from lixlib.core.output import Output
 
 
-def check_options(method: type, given: dict) -> None:
+def check_options(method: type, given: Mapping[str, object]) -> None:
     """Raise a ValueError if one of these is no option of the method, or of another type or range than it says."""
     options.check(method.__name__, options.of(method), given)
 
 
-def default_options(method: type) -> dict:
+def default_options(method: type) -> dict[str, Any]:
     """The options of a method that have a value when none is given, e.g. its weight."""
     parameters = inspect.signature(method).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not None}
@@ -68,6 +69,12 @@ def check_batch_norm(method: nn.Module, tap: str, f: Tensor) -> None:
             f"the batch norm of {type(method).__name__} needs two values a channel, and tap {tap!r} is {shape(f)}: "
             "take a larger batch, larger images or another tap"
         )
+
+
+def total(losses: Iterable[Tensor]) -> Tensor:
+    """The sum of one loss or more, added in their order."""
+    first, *others = losses
+    return sum(others, start=first)
 
 
 def targets(label: Tensor, teacher: Output | None) -> Tensor:

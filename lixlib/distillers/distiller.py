@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +64,7 @@ METHODS: dict[str, type[nn.Module]] = {
 }
 
 
-def build(name: str, student: Output, teacher: Output | None, **hyper) -> nn.Module:
+def build(name: str, student: Output | None, teacher: Output | None, **hyper: Any) -> nn.Module:
     """A method by name, its adapters made to fit example outputs of the two networks.
 
     The method is called as `method(student_output, teacher_output, target)` and returns its loss terms by name, each
@@ -105,14 +105,14 @@ class Distiller(nn.Module):
         *,
         example: Sample | tuple[Tensor, Tensor | None] | None = None,
         auxiliary: Weight = 0.0,
-        **hyper,
+        **hyper: Any,
     ):
         super().__init__()
         check_choice("method", method, METHODS)
         options.check("Distiller", {"auxiliary": Weight}, {"auxiliary": auxiliary})
         self.student = student
         self.teacher = None if method == "none" else teacher
-        outputs = None, None
+        outputs: tuple[Output, Output] | tuple[None, None] = None, None
         if method != "none":
             if teacher is None or example is None:
                 raise ValueError(f"method {method!r} needs a teacher and an example batch")
@@ -123,7 +123,11 @@ class Distiller(nn.Module):
         self.method = build(method, *outputs, **hyper)
         self.auxiliary, self.x_head = auxiliary, None
         if auxiliary:
+            if example is None:
+                raise ValueError("the term 'x' needs an example batch, which says how many channels X has")
             _, x = example if isinstance(example, tuple) else (example.rgb, example.x)
+            if x is None:
+                raise ValueError("the term 'x' needs X, and the example has none")
             self.x_head = XHead(outputs[0] or _probe(student, example), x.shape[1])
 
     def train(self, mode: bool = True) -> Distiller:

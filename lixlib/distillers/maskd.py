@@ -35,6 +35,8 @@ class MasKD(TwoStage):
 
     STAGE_OPTIONS = ("tokens", "stage_epochs", "stage_lr")
 
+    stage: Tokens
+
     @checked
     def __init__(
         self,

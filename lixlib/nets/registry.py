@@ -5,7 +5,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -61,7 +61,7 @@ def find(name: str) -> Factory:
     if not hasattr(module, attribute):
         own = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
         raise ValueError(f"network {name!r}: {path} ({module.__file__}) has no {attribute}: it has {_listed(own)}")
-    factory = getattr(module, attribute)
+    factory: Factory = getattr(module, attribute)
     if not callable(factory):
         raise ValueError(f"network {name!r} is {shown(factory)}: a class or a function that builds one is needed")
     return factory
@@ -85,7 +85,7 @@ def _imported(name: str, path: str) -> Any:
         raise ValueError(f"network {name!r}: {path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def options_of(name: str, factory: Factory, given: dict) -> dict[str, Any]:
+def options_of(name: str, factory: Factory, given: Mapping[str, object]) -> dict[str, Any]:
     """The annotations of the options that a factory takes; one with **options takes all that are given.
 
     Raises:

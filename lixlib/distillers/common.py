@@ -1,7 +1,7 @@
 """What the methods share: option names, the taps of a teacher-student pair, what they see and aim at."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from lixlib.core.constants import IGNORE
 from lixlib.core.output import Output
 
 
-def check_options(method: type, given: Mapping[str, object]) -> None:
+def check_options(method: Callable[..., object], given: Mapping[str, object]) -> None:
     """Raise a ValueError if one of these is no option of the method, or of another type or range than it says."""
     options.check(method.__name__, options.of(method), given)
 
 
-def default_options(method: type) -> dict[str, Any]:
+def default_options(method: Callable[..., object]) -> dict[str, Any]:
     """The options of a method that have a value when none is given, e.g. its weight."""
     parameters = inspect.signature(method).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not None}

@@ -8,15 +8,13 @@ tuples, a list where a tuple is.
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from dataclasses import Field, dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from annotated_types import Interval, MinLen
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
     from pydantic import TypeAdapter
-    from pydantic_core import ErrorDetails
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -96,7 +94,13 @@ def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
     return wrapper
 
 
-def check_fields(instance: "DataclassInstance") -> None:
+class HasFields(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+def check_fields(instance: HasFields) -> None:
     """Check the fields of a dataclass in its __post_init__, and make tuples of those that are lists.
 
     Raises:
@@ -145,11 +149,11 @@ def _value(what: str, annotation: Any, value: object) -> object:
     return value
 
 
-def _expected(problem: "ErrorDetails") -> str:
+def _expected(problem: Mapping[str, object]) -> str:
     """What pydantic says of one problem, after "must"."""
     if problem["type"] == "missing":
         return "have one more item"
-    message = problem["msg"].partition(" should ")[2].partition(" after validation")[0]
+    message = str(problem["msg"]).partition(" should ")[2].partition(" after validation")[0]
     for theirs, ours in WORDS.items():
         message = message.replace(theirs, ours)
     return message

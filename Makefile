@@ -17,8 +17,10 @@ help:  ## list the commands
 demo: .venv/.installed  ## install into .venv, train teacher, student and LIX student on ToyDrive, print their table
 	@$(BIN)/lix demo
 
-test: .venv/.installed  ## the same environment: style, unit tests, every notebook check
+test: .venv/.installed  ## the same environment: style, layers, types, unit tests, every notebook check
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(strip $(JOBS)) --dist worksteal
 
 lab: .venv/.installed  ## open JupyterLab at the first chapter
@@ -38,7 +40,7 @@ lock:  ## pin the newest versions that pyproject.toml allows, torch as it is
 	@rm -rf .lock-venv
 
 clean:  ## remove the environment and the caches
-	rm -rf .venv .lock-venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .lock-venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build *.egg-info
 	find lixlib tests tools -name __pycache__ -exec rm -rf {} +
 
 # A candidate counts only if it runs: a version manager's shim may exist for a Python that is not active.

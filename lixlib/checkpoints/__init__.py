@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lixlib import nets
+from lixlib.core.constants import IGNORE
 from lixlib.core.files import at_home, write_atomically
 from lixlib.lab.line import Told
 from lixlib.nets.pretrained import mismatch
@@ -29,7 +30,7 @@ class Description(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     network: str
-    num_classes: Annotated[int, Field(ge=1, le=255)]  # 255 is the label of ignored pixels
+    num_classes: Annotated[int, Field(ge=1, le=IGNORE)]
     x_channels: Literal[1, 3] | None
     options: dict[str, Any]
     classes: list[str] | tuple[str, ...]

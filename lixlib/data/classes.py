@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lixlib.core.constants import IGNORE
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:
@@ -133,8 +135,8 @@ _CITYSCAPES = (
 CITYSCAPES = _table(*((name, colour) for name, colour, trained in _CITYSCAPES if trained))
 # The trainId of every labelId. License plates have the labelId -1, which is 255 in eight bits.
 CITYSCAPES_IDS = {
-    **{i: CITYSCAPES.names.index(name) if trained else 255 for i, (name, _, trained) in enumerate(_CITYSCAPES)},
-    255: 255,
+    **{i: CITYSCAPES.names.index(name) if trained else IGNORE for i, (name, _, trained) in enumerate(_CITYSCAPES)},
+    255: IGNORE,
 }
 
 # nuImages in the order of the ids 0 to 24 of nuScenes' devkit, followed by its id 31, the car that carries the cameras.

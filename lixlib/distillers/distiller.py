@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lixlib.core import options
 from lixlib.core.checks import full_precision, shape, valid_pixels, whole
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import Weight
 from lixlib.core.output import Output, call
 from lixlib.distillers.common import targets
@@ -52,14 +53,14 @@ class Distiller(nn.Module):
         example: Sample | tuple[Tensor, Tensor | None] | None = None,
         auxiliary: Weight = 0.0,
         class_weights: Tensor | None = None,
-        **method_options,
+        **method_options: Any,
     ):
         super().__init__()
         maker(method)  # which knows it, or says what there is
         options.check("Distiller", {"auxiliary": Weight}, {"auxiliary": auxiliary})
         self.student = student
         self.teacher = None if method == "none" else teacher
-        outputs = None, None
+        outputs: tuple[Output, Output] | tuple[None, None] = None, None
         if method != "none":
             if teacher is None or example is None:
                 raise ValueError(f"method {method!r} needs a teacher and an example batch")
@@ -70,7 +71,11 @@ class Distiller(nn.Module):
         self.method = build(method, *outputs, **method_options)
         self.auxiliary, self.x_head = auxiliary, None
         if auxiliary:
+            if example is None:
+                raise ValueError("the term 'x' needs an example batch, which says how many channels X has")
             _, x = example if isinstance(example, tuple) else (example.rgb, example.x)
+            if x is None:
+                raise ValueError("the term 'x' needs X, and the example has none")
             self.x_head = XHead(outputs[0] or _probe(student, example), x.shape[1])
         if class_weights is not None:
             _check_class_weights(class_weights)
@@ -113,11 +118,11 @@ class Distiller(nn.Module):
         valid, weights = valid_pixels(logits, label), self.class_weights
         log_p = softmax(logits, valid, log=True)
         if weights is None:
-            return F.nll_loss(log_p, label, ignore_index=255, reduction="sum") / valid.sum().clamp(min=1)
+            return F.nll_loss(log_p, label, ignore_index=IGNORE, reduction="sum") / valid.sum().clamp(min=1)
         if len(weights) != logits.shape[1]:
             raise ValueError(f"{len(weights)} class weights do not fit logits {shape(logits)}: give one a class")
         weights = weights.to(log_p.dtype)
-        total = F.nll_loss(log_p, label, weights, ignore_index=255, reduction="sum")
+        total = F.nll_loss(log_p, label, weights, ignore_index=IGNORE, reduction="sum")
         mass = weights[label.where(valid, 0)].where(valid, 0).sum()
         return total / mass.clamp(min=torch.finfo(log_p.dtype).tiny)
 

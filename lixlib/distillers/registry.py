@@ -122,7 +122,7 @@ def maker(name: str) -> Callable[..., nn.Module]:
     return METHODS[name].make
 
 
-def build(name: str, student: Output, teacher: Output | None, **options: Any) -> nn.Module:
+def build(name: str, student: Output | None, teacher: Output | None, **options: Any) -> nn.Module:
     """A method by name, its adapters made to fit example outputs of the two networks.
 
     The method is called as `method(student_output, teacher_output, target)` and returns its loss terms by name, each

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -56,13 +56,13 @@ def find(name: str) -> Factory:
     if not hasattr(module, attribute):
         own = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
         raise ValueError(f"network {name!r}: {path} ({module.__file__}) has no {attribute}: it has {_listed(own)}")
-    factory = getattr(module, attribute)
+    factory: Factory = getattr(module, attribute)
     if not callable(factory):
         raise ValueError(f"network {name!r} is {shown(factory)}: a class or a function that builds one is needed")
     return factory
 
 
-def options_of(name: str, factory: Factory, given: dict) -> dict[str, Any]:
+def options_of(name: str, factory: Factory, given: Mapping[str, object]) -> dict[str, Any]:
     """The annotations of the options that a factory takes; one with **options takes all that are given.
 
     Raises:

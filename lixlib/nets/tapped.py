@@ -52,7 +52,7 @@ class _Maps(threading.local):
 
     seen: dict[str, Any] | None = None
 
-    def __reduce__(self) -> tuple[type, tuple]:
+    def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(self), ()  # a copy of a network starts with none
 
 
@@ -62,7 +62,7 @@ class _Hook:
     def __init__(self, tap: str, maps: _Maps):
         self.tap, self.maps = tap, maps
 
-    def __call__(self, module: nn.Module, arguments: tuple, result: Any) -> None:
+    def __call__(self, module: nn.Module, arguments: tuple[Any, ...], result: Any) -> None:
         if self.maps.seen is not None:  # else the module is called without the wrapper, or again for its gradient
             self.maps.seen[self.tap] = result
 
@@ -135,7 +135,7 @@ class Tapped(nn.Module):
 
     def _logits(self, result: Any) -> Tensor:
         if self.to_logits is not None:
-            found = self.to_logits(result)
+            found: Any = self.to_logits(result)
         elif isinstance(result, Mapping):
             found = next((result[key] for key in ("logits", "out") if key in result), result)
         else:
@@ -148,7 +148,7 @@ class Tapped(nn.Module):
         return found
 
     # The names of the module's own parameters, so that weights fit it with and without the wrapper.
-    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]  # any of torch's
         return self.module.state_dict(*arguments, **options)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:

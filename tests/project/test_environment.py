@@ -76,6 +76,7 @@ APPLICATIONS = {
     "pytest-xdist": "a plug-in of pytest: make test -n",
     "nbval": "a plug-in of pytest: --nbval-lax",
     "ruff": "a command: ruff check",
+    "mypy": "a command: mypy",
 }
 
 

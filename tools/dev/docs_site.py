@@ -143,7 +143,7 @@ def api_page(name: str) -> str:
     package = importlib.import_module(name)
     parts = [f"# {name}", (inspect.getdoc(package) or "").strip()]
     if hasattr(package, "__all__"):
-        parts += [f"::: {path}" for path in _offered(package)]
+        parts += _offered(package)
     elif hasattr(package, "__path__"):
         modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
         parts += [f"## {name}.{module}\n\n{_module(f'{name}.{module}')}" for module in modules if module[0] != "_"]
@@ -162,11 +162,12 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 def _offered(package: ModuleType) -> Iterator[str]:
-    """Where each class and function of `__all__` is defined."""
+    """Each class and function of `__all__`, under the name that it is imported by."""
     for name in package.__all__:
         value = getattr(package, name)
         if inspect.isclass(value) or inspect.isfunction(value):
-            yield f"{value.__module__}.{value.__qualname__}"
+            path = f"{value.__module__}.{value.__qualname__}"
+            yield f"::: {path}\n    options:\n      heading: {package.__name__}.{name}\n      toc_label: {name}"
 
 
 def _module(name: str) -> str:

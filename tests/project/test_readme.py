@@ -23,10 +23,9 @@ def names() -> dict:
 
 def test_the_ten_lines_distil_a_network_of_ones_own(names):
     x = names["x"]
-    terms = names["distiller"](Sample(names["rgb"], x, x > 0, names["label"], ("a", "b")))
-    assert set(terms) == {"ce", "dwld", "arfd"}
-    sum(terms.values()).backward()
-    names["optimizer"].step()
+    assert set(names["terms"]) == {"ce", "dwld", "arfd"}
+    again = names["distiller"](Sample(names["rgb"], x, x > 0, names["label"], ("a", "b")))
+    assert again["ce"] < names["terms"]["ce"], "the step went down"
     assert all(torch.isfinite(p).all() for p in names["distiller"].parameters())
 
 
@@ -35,10 +34,3 @@ def test_a_network_of_ones_own_is_trained_validated_and_scored(names, tmp_path):
     schedule = Schedule(epochs=1, batch=2, patience=1)
     (row,) = fit(names["distiller"], train, schedule, folder=tmp_path, validation=validation, progress=False)
     assert row["mIoU"] == evaluate(names["distiller"].student, validation)["mIoU"] > 0
-    assert 0 < evaluate(names["Tiny"](), validation)["mIoU"] < 1
-
-
-def test_every_file_that_the_readme_links_is_there():
-    links = re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
-    missing = [link for link in links if "://" not in link and not (README.parent / link).exists()]
-    assert not missing

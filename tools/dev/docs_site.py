@@ -139,7 +139,7 @@ def source_page(path: str) -> str:
 
 
 def api_page(name: str) -> str:
-    """What a package offers, for mkdocstrings: the names in its `__all__`, or else its modules, or the module itself."""
+    """What a package offers, for mkdocstrings: the names in its `__all__`, or its modules, or the module itself."""
     package = importlib.import_module(name)
     parts = [f"# {name}", (inspect.getdoc(package) or "").strip()]
     if hasattr(package, "__all__"):

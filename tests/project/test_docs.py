@@ -57,7 +57,9 @@ def commands(page: Path) -> list[list[str]]:
     found = []
     for line in [*lines, *spans]:
         match = re.search(r"(?:^|[ /$])(?:lix|lixlib\.cli) (\w+ .*)", line)
-        if match and "$ lix" not in line and "COMMAND" not in line:  # common_errors.md shows what is refused, and has a test of its own
+        if (
+            match and "$ lix" not in line and "COMMAND" not in line
+        ):  # common_errors.md shows what is refused, and has a test of its own
             found.append(shlex.split(match[1], comments=True))
     return found
 

@@ -118,7 +118,7 @@ def rewrite_links(text: str, source: str, uri: str, pages: dict[str, str], linke
         FileNotFoundError: a link to a file that the repository does not have.
     """
 
-    def place(found: re.Match) -> str:
+    def link(found: re.Match) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[1]))
         if path.startswith("notebooks/") and path.endswith(PICTURES) and not (ROOT / path).exists():
             return found[0]  # a picture that a notebook draws
@@ -127,15 +127,17 @@ def rewrite_links(text: str, source: str, uri: str, pages: dict[str, str], linke
         if not (ROOT / path).is_file():
             raise FileNotFoundError(f"{source} links {found[1]}, and the repository has no {path}: correct the link")
         target = pages.get(path) or linked.setdefault(path, _place(path))
-        return f"]({posixpath.relpath(target, posixpath.dirname(uri) or '.')}{found[2] or ''})"
+        place = re.sub(r"^#L(\d+)$", r"#__codelineno-0-\1", found[2] or "")  # a line, as GitHub and as pymdownx name it
+        return f"]({posixpath.relpath(target, posixpath.dirname(uri) or '.')}{place})"
 
-    return LINK.sub(place, text)
+    return LINK.sub(link, text)
 
 
 def source_page(path: str) -> str:
     """A file of the repository as it is, on a page of its own."""
     text = (ROOT / path).read_text(encoding="utf-8")
-    return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n{_fence(text, LANGUAGES.get(Path(path).suffix, 'text'))}\n"
+    language = f'{{ .{LANGUAGES.get(Path(path).suffix, "text")} linenums="1" }}'
+    return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n{_fence(text, language)}\n"
 
 
 def api_page(name: str) -> str:
@@ -146,9 +148,9 @@ def api_page(name: str) -> str:
         parts += _offered(package)
     elif hasattr(package, "__path__"):
         modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
-        parts += [f"## {name}.{module}\n\n{_module(f'{name}.{module}')}" for module in modules if module[0] != "_"]
+        parts += [f"## {name}.{module}\n\n{_module(f'{name}.{module}', 3)}" for module in modules if module[0] != "_"]
     else:
-        parts.append(_module(name))
+        parts.append(_module(name, 2))
     return "\n\n".join(parts) + "\n"
 
 
@@ -170,8 +172,10 @@ def _offered(package: ModuleType) -> Iterator[str]:
             yield f"::: {path}\n    options:\n      heading: {package.__name__}.{name}\n      toc_label: {name}"
 
 
-def _module(name: str) -> str:
-    return f"::: {name}\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false"
+def _module(name: str, level: int) -> str:
+    """All that a module offers, without a heading of its own."""
+    options = {"heading_level": level, "show_root_heading": "false", "show_root_toc_entry": "false"}
+    return "\n".join([f"::: {name}", "    options:", *(f"      {key}: {value}" for key, value in options.items())])
 
 
 def _place(path: str) -> str:

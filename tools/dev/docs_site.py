@@ -137,7 +137,7 @@ def source_page(path: str) -> str:
     """A file of the repository as it is, on a page of its own."""
     text = (ROOT / path).read_text(encoding="utf-8")
     language = f'{{ .{LANGUAGES.get(Path(path).suffix, "text")} linenums="1" }}'
-    return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n{_fence(text, language)}\n"
+    return f"---\nhide: [toc]\nsearch:\n  exclude: true\n---\n# {path}\n\n{_fence(text, language)}\n"
 
 
 def api_page(name: str) -> str:

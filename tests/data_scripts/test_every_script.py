@@ -129,12 +129,12 @@ def test_a_script_in_a_process_of_its_own(potholes_root, tmp_path):
     assert counts_of(done.stdout) == [4, 2]
 
 
-def test_the_readmes_commands_exist(capsys, monkeypatch):
+def test_the_commands_of_the_documentation_exist(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [])
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"`python data_scripts/(\w+)\.py ([^`]+)`", readme)
+    page = (REPOSITORY / "docs" / "real_data.md").read_text(encoding="utf-8")
+    commands = re.findall(r"`python data_scripts/(\w+)\.py ([^`]+)`", page)
     scripts = {path.stem for path in (REPOSITORY / "data_scripts").glob("*.py")} - {"common"}
-    assert {name for name, _ in commands} == scripts, "every script is in the README"
+    assert {name for name, _ in commands} == scripts, "every script is on the page"
     for name, arguments in commands:
         script = importlib.import_module(name)
         assert f"    python data_scripts/{name}.py --" in script.__doc__, "an example"

@@ -10,6 +10,7 @@ from lixlib.cli.app import Device, app, check_some, train_grid
 from lixlib.core import devices
 from lixlib.lab.grid import grid
 from lixlib.lab.recipe import Recipe, all_methods
+from lixlib.training import ClassWeighting
 
 
 @app.command
@@ -31,6 +32,8 @@ def compare(
     teacher: dict = {},  # noqa: B006 (nobody changes it)
     unlabelled: int | None = None,
     labelled: int | None = None,
+    class_weights: ClassWeighting = Recipe.class_weights,
+    ema: float = Recipe.ema,
     jobs: int | None = None,
     scheduler: str | None = None,
     device: Device = "auto",
@@ -64,6 +67,8 @@ def compare(
         teacher: What the teachers have different, e.g. {"epochs": 100}.
         unlabelled: Images without labels for the distilled students; by default the data set's own number.
         labelled: How many training images keep their labels; by default all.
+        class_weights: How the cross-entropy weighs the classes: none, sqrt, median or enet (`lix train --help`).
+        ema: Decay of the moving average of the weights that is kept; 0 for none.
         jobs: Runs at the same time, with one thread each if there are several; by default one for every core, or one
             alone on a GPU.
         scheduler: Address of a Dask scheduler, e.g. tcp://host:8786, whose workers shall do the runs.
@@ -91,6 +96,8 @@ def compare(
         teacher=teacher,
         unlabelled=unlabelled,
         labelled=labelled,
+        class_weights=class_weights,
+        ema=ema,
     )
     train_grid(recipes, results_dir, jobs=jobs, scheduler=scheduler, device=device)
 

@@ -53,7 +53,6 @@ class Triplets(Dataset):
 
     Args:
         items: the files, in the order of the split.
-        size: (H, W) to resize to; None keeps each file's own.
         size: (H, W) to resize to; None keeps the size of each file.
         read_label: a function from the array of a label file to class indices, where 255 is ignored.
         read_depth: a function from an item to its depth (1, H, W) in metres, 0 where it is unknown, and its camera;
@@ -61,6 +60,7 @@ class Triplets(Dataset):
         x: the encoding of depth (`lixlib.data.x.depth_encoding`).
         nearest, farthest: metres at which a disparity and a depth are 1.
         measured: the scaling of X files that hold neither depth nor relative disparity.
+        described_by: files that say how all others are read, and so are part of the digest.
 
     RGB is resized with antialiasing, the label by nearest neighbour. X from depth is computed at the size of the files
     and then resized by nearest neighbour. X without metres is relative: 0 in the file is invalid, the valid pixels are
@@ -81,11 +81,13 @@ class Triplets(Dataset):
         nearest: float = NEAREST,
         farthest: float = FARTHEST,
         measured: Measured | None = None,
+        described_by: Sequence[Path] = (),
     ):
         self.name, self.split, self.classes, self.size = name, split, classes, size
         self.items, self.read_label, self.read_depth, self.x = list(items), read_label, read_depth, x
         self.x_channels = measured.channels if measured else channels(x)
         self.range, self.measured = {"nearest": nearest, "farthest": farthest}, measured
+        self.described_by = tuple(described_by)
         self._cache: dict[int, Sample] = {}
         self._room = MEMORY
 
@@ -94,7 +96,8 @@ class Triplets(Dataset):
         """A digest of the names and the contents of all files that are read, in their order."""
         parts = ((item.rgb, item.label, item.x, item.camera) for item in self.items)
         contents = [[file and digest_of_file(file) for file in files] for files in parts]
-        return digest([[item.name for item in self.items], contents])
+        described = [digest_of_file(file) for file in self.described_by]
+        return digest([[item.name for item in self.items], contents, *([described] if described else [])])
 
     def __len__(self) -> int:
         return len(self.items)

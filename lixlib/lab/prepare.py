@@ -10,7 +10,7 @@ from lixlib import data, nets
 from lixlib.distillers import Distiller
 from lixlib.lab import inputs
 from lixlib.lab.recipe import Recipe
-from lixlib.training import Schedule, check_split, check_training
+from lixlib.training import Schedule, check_split, check_training, class_frequencies, class_weights
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,24 @@ def network_of(recipe: Recipe, train: Dataset) -> nn.Module:
     return nets.build(recipe.network, **options)
 
 
-def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset) -> Distiller:
+def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset, *, progress: bool = True) -> Distiller:
     """What a run trains: its network, initialised by its seed, with the method's modules and the frozen teacher.
 
     Args:
         teacher: the network to learn from; a teacher and a student without one take None.
         train: the run's images, of which the first shows the sizes of the maps.
+        progress: show a progress bar where the classes of many images are counted.
     """
     torch.manual_seed(recipe.seed)  # a student has the same initial weights whatever the method
     student = network_of(recipe, train)
-    method = recipe.method if recipe.distils else "none"
-    example = data.collate([train[0]])
-    return Distiller(student, teacher, method, example=example, auxiliary=recipe.auxiliary, **recipe.options)
+    shared = {"example": data.collate([train[0]]), "auxiliary": recipe.auxiliary}
+    if recipe.class_weights != "none":
+        frequencies = class_frequencies(train, progress=progress)
+        shared["class_weights"] = class_weights(frequencies, recipe.class_weights)
+    return Distiller(student, teacher, recipe.method if recipe.distils else "none", **shared, **recipe.options)
 
 
 def schedule_of(recipe: Recipe) -> Schedule:
     """The schedule of a run; beside every labelled image of a batch may be one without a label."""
     batch = 2 * recipe.batch_size if recipe.unlabelled else recipe.batch_size
-    return Schedule(recipe.epochs, batch, recipe.lr, patience=recipe.patience, seed=recipe.seed)
+    return Schedule(recipe.epochs, batch, recipe.lr, patience=recipe.patience, seed=recipe.seed, ema=recipe.ema)

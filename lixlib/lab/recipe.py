@@ -15,17 +15,19 @@ from lixlib.core.options import Count, Epochs, Positive, Seed, Size, Weight, che
 from lixlib.distillers import METHODS
 from lixlib.distillers.common import check_options
 from lixlib.distillers.registry import UNTAUGHT, maker
+from lixlib.training import ClassWeighting
 
 # Recipe fields that a teacher may override.
 TEACHER_OVERRIDES = (
     *("network", "network_options", "dataset_options", "seed", "epochs", "batch_size", "lr", "patience", "precision"),
-    *("labelled", "x"),
+    *("labelled", "x", "class_weights", "ema"),
 )
 # What result lines and weights call these fields: their format is older than the names.
 WORDS = {"network_options": "net", "batch_size": "batch", "method_options": "hyper", "dataset_options": "data"}
 FIELDS = {word: name for name, word in WORDS.items()}
 # Fields that a line tells only where they are in use, with the value that means that they are not.
 RARE = {"net": {}, "auxiliary": 0.0, "pretrain": 0, "labelled": None, "x": True}
+RARE |= {"class_weights": "none", "ema": 0.0}
 
 
 def all_methods() -> tuple[str, ...]:
@@ -68,6 +70,11 @@ class Recipe:
             given, all.
         x: False trains a teacher of RGB alone, the control of what X is worth. For a student say it of the teacher:
             teacher {"x": false}.
+        class_weights: How the cross-entropy weighs the classes, from how often the labelled training images show them:
+            none; sqrt, by one over the square root of their share; median, by median-frequency balancing; or enet, by
+            the form of ENet. It holds for the teacher as well, unless `teacher` says otherwise.
+        ema: Decay of the moving average of the weights that is validated, scored and kept in place of the last weights,
+            e.g. 0.99; 0 for none. It holds for the teacher as well, unless `teacher` says otherwise.
         auxiliary: Weight of a second task of the student, to predict X from RGB; 0 for none. It needs no labels, so
             that a student who is not distilled learns from unlabelled frames, too.
         pretrain: Epochs for which the student predicts X before it learns classes, on labelled and unlabelled frames.
@@ -92,6 +99,8 @@ class Recipe:
     unlabelled: Annotated[int, Interval(ge=0, le=500_000)] | None = None
     labelled: Annotated[int, Interval(ge=1, le=500_000)] | None = None
     x: bool = True
+    class_weights: ClassWeighting = "none"
+    ema: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     auxiliary: Weight = 0.0
     pretrain: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
 

@@ -27,7 +27,8 @@ RENDERED_BEFORE = "renderer 5"
 BEFORE = {"toydrive": RENDERED_BEFORE}
 # How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
 PAPER_BATCH = {"sne-roadseg": 3}
-EXTRAS = ("unlabelled", "labelled", "auxiliary", "pretrain")  # fields that a line tells among the method's options
+# fields that a line tells among the method's options where they are in use
+EXTRAS = ("unlabelled", "labelled", "auxiliary", "pretrain", "class_weights", "ema")
 
 
 def result_header(recipe: Recipe) -> dict:
@@ -49,7 +50,7 @@ def result_header(recipe: Recipe) -> dict:
             **default_options(maker(recipe.method if recipe.distils else "none")),
             **recipe.options,
             **({"net": recipe.described["net"]} if recipe.network_options else {}),
-            **{name: getattr(recipe, name) for name in EXTRAS if getattr(recipe, name)},
+            **{name: value for name in EXTRAS if (value := getattr(recipe, name)) not in (None, 0, "none")},
             **({} if recipe.x else {"x": False}),
             **({} if recipe.teacher.get("x", True) else {"teacher": {"x": False}}),
         },

@@ -134,7 +134,7 @@ def _train(
     with fabric.rank_zero_first():
         splits = load_splits(recipe)
         header = result_header(recipe)
-    distiller = distiller_of(recipe, teacher.net if teacher else None, splits.train)
+    distiller = distiller_of(recipe, teacher.net if teacher else None, splits.train, progress=progress)
     schedule = schedule_of(recipe)
     options = {"augment": Augment(recipe.size), "fabric": fabric, "progress": progress}
     early = [row for part in parts for row in _train_part(part, distiller, splits.train, schedule, options)]
@@ -168,7 +168,7 @@ def _train_part(step: Step, distiller: Distiller, train: Dataset, schedule: Sche
         # The student predicts X before it learns classes; the head that does so is thrown away.
         with fabric.rank_zero_first():
             train = inputs.load_pretraining(recipe)
-        schedule = replace(schedule, epochs=recipe.pretrain, batch=2 * recipe.batch_size, patience=0)
+        schedule = replace(schedule, epochs=recipe.pretrain, batch=2 * recipe.batch_size, patience=0, ema=0.0)
         return fit(PredictX(distiller.student, data.collate([train[0]])), train, schedule, folder=folder, **options)
 
 

@@ -78,7 +78,8 @@ def read_folder(
     items = list_split(root, split, with_x=with_x)
     about = read_x_json(root / "x.json") if with_x else {"kind": "relative"}
     kind, scale = about["kind"], about.get("scale")
-    options = {"size": size, "read_label": read_label, "x": x}
+    described_by = [root / name for name in ("classes.json", *(["x.json"] if with_x else []))]
+    options = {"size": size, "read_label": read_label, "x": x, "described_by": described_by}
     if kind == "other":
         check_relative("folder", x)
         return Triplets("folder", split, classes, items, **options, measured=_measured(root, scale))

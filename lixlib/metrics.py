@@ -9,6 +9,9 @@ from torch import Tensor
 from lixlib.core.checks import check_classes, check_one_device, place, shape, whole
 from lixlib.core.constants import IGNORE
 
+# the paper's, by their names in result lines and tables
+METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
+
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:
     """Count (truth, prediction) pairs over the valid pixels.

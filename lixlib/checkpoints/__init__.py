@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from lixlib import nets
 from lixlib.core.constants import IGNORE
+from lixlib.core.described import Described
 from lixlib.core.files import at_home, write_atomically
-from lixlib.lab.line import Told
 from lixlib.nets.pretrained import mismatch
 
 CHECKPOINTS = Path(__file__).parent
@@ -36,7 +36,7 @@ class Description(BaseModel):
     classes: list[str] | tuple[str, ...]
     colours: Colours | None = None
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | tuple[Side, Side]
-    recipe: Told = Told()
+    recipe: Described = Described()
 
 
 REQUIRED = tuple(name for name, field in Description.model_fields.items() if field.is_required())

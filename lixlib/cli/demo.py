@@ -14,6 +14,7 @@ from lixlib.lab import results
 from lixlib.lab.plan import runs_folder
 from lixlib.lab.recipe import teacher_student_distilled
 from lixlib.lab.run import run
+from lixlib.lab.tables import metric_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = REPOSITORY / "notebooks" / "09_distillation_run.ipynb"
@@ -31,8 +32,6 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     Args:
         quick: Train for seconds on a few frames, only to see that everything works.
     """
-    from lixlib.plots import metric_table  # here alone: drawing is slow to import
-
     if not DEMO.is_file():
         raise FileNotFoundError(f"no notebook {DEMO}: `lix demo` needs a clone, installed with `pip install -e .`")
     os.environ["LIX_HEADLESS"] = "1"

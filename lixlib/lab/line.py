@@ -2,34 +2,21 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
+
+from lixlib.core.described import Count, Described, Fields
 
 Share = FiniteFloat | None  # None where nothing could be scored
-Count = Annotated[int, Field(ge=0)]
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow")
-
-
-class Metrics(_Fields):
+class Metrics(Fields):
     mIoU: Share
     fwIoU: Share
     mFsc: Share
     fwFsc: Share
 
 
-class Told(_Fields):
-    """The recipe of a line."""
-
-    net: dict[str, Any] = {}
-    hyper: dict[str, Any] = {}
-    data: dict[str, Any] = {}
-    teacher: dict[str, Any] = {}
-    epochs: Count | None = None
-
-
-class Line(_Fields):
+class Line(Fields):
     dataset: str
     network: str
     method: str
@@ -42,7 +29,7 @@ class Line(_Fields):
     hyper: dict[str, Any]
     metrics: Metrics
     per_class: dict[str, Annotated[list[Share], Field(min_length=2, max_length=2)]] = {}
-    recipe: Told = Told()
+    recipe: Described = Described()
     data_digest: str | None = None
     teacher: str | None = None
     seconds: FiniteFloat | None = None

@@ -16,8 +16,8 @@ from lixlib.distillers.common import default_options
 from lixlib.distillers.registry import maker
 from lixlib.lab import inputs
 from lixlib.lab.recipe import Recipe
+from lixlib.metrics import METRICS
 
-METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 # Two lines are the same run if these agree, and their recipes but for `hyper`, and their data: a new line replaces the
 # old one, and a recipe whose header agrees need not be trained. `hyper` holds all options of the method, the recipe
 # only those that were given.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lixlib.core.files import as_name, make_folder, one_at_a_time, read_json_lines, write_json_lines
 from lixlib.distillers import METHODS
-from lixlib.lab.record import METRICS as METRICS
 from lixlib.lab.record import identity, is_reduced
+from lixlib.metrics import METRICS as METRICS
 
 # what two students share whose scores may stand in one table
 SCHEDULE = ("split", "size", "epochs", "updates", "batch")

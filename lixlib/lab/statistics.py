@@ -170,6 +170,26 @@ def compare_with(runs: Runs, rival: str, metric: str = "mIoU") -> dict[str, Comp
     return {m: Comparison(own[m], shared.get(m), own_holm[m], shared_holm.get(m, math.nan)) for m in own}
 
 
+def estimates(runs: Runs, rival: str, metric: str = "mIoU") -> dict[str, dict]:
+    """The numbers of a forest plot (`lixlib.plots.Estimate`): every variant against one of them, in points.
+
+    The interval is the pooled one, the wide one is the variant's own, and "sure" is what the corrected pooled test sees
+    at 5 %. Variants without runs have none; nor have any where the rival has no runs.
+    """
+    there = {name: lines for name, lines in runs.items() if lines}
+    found = compare_with(there, rival, metric) if rival in there else {}
+    return {
+        name: {
+            "mean": test.own.mean,
+            "interval": test.shared and test.shared.interval,
+            "wide": test.own.interval,
+            "values": list(gains(there, name, against=rival, metric=metric).values()),
+            "sure": test.shared_holm < 0.05,
+        }
+        for name, test in found.items()
+    }
+
+
 def block(runs: Runs, metric: str = "mIoU") -> tuple[np.ndarray, list[str]]:
     """The scores of an unfinished grid that `differ` can take: its largest complete block, and the methods in it.
 

@@ -5,7 +5,7 @@ The figures are not known to pyplot: a notebook shows one where it is the last v
 
 from lixlib.plots.base import style
 from lixlib.plots.charts import bars, class_gains, class_shares, curves, heatmaps, lines
-from lixlib.plots.intervals import Estimate, estimates, forest
+from lixlib.plots.intervals import Estimate, forest
 from lixlib.plots.pictures import (
     BOTH,
     FIRST,
@@ -21,7 +21,7 @@ from lixlib.plots.pictures import (
 )
 from lixlib.plots.points import scatter
 from lixlib.plots.simplex import Simplex, simplexes
-from lixlib.plots.tables import gain_table, metric_table, score_table
+from lixlib.plots.tables import score_table
 
 __all__ = [
     "BOTH",
@@ -36,14 +36,11 @@ __all__ = [
     "class_shares",
     "colour_labels",
     "curves",
-    "estimates",
     "forest",
-    "gain_table",
     "gallery",
     "heatmaps",
     "lines",
     "maps",
-    "metric_table",
     "overlay",
     "panels",
     "scatter",

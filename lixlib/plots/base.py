@@ -29,10 +29,6 @@ def new_figure(**options) -> Figure:
     return figure
 
 
-def signed(points: float) -> str:
-    return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0: never "-0.0"
-
-
 def limits_of(arrays) -> tuple[float, float]:
     """Smallest and largest finite value of all, never equal; of nothing: 0 and a little more."""
     values = np.concatenate([np.ravel(array) for array in arrays] or [np.zeros(1)])

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from seaborn.utils import relative_luminance
 
+from lixlib.core.text import signed
 from lixlib.data.classes import Classes
-from lixlib.plots.base import limits_of, new_figure, signed, style
+from lixlib.plots.base import limits_of, new_figure, style
 
 
 def class_shares(shares: Sequence[float], classes: Classes) -> Figure:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from lixlib.lab.results import Runs, gains
-from lixlib.lab.statistics import compare_with
 from lixlib.plots.base import new_figure, style
 
 
@@ -27,26 +25,6 @@ class Estimate:
     wide: tuple[float, float] | None = None
     values: Sequence[float] = ()
     sure: bool = False
-
-
-def estimates(runs: Runs, rival: str, *, metric: str = "mIoU") -> dict[str, Estimate]:
-    """The rows of `forest` for every variant against one of them, in points: `lixlib.lab.statistics.compare_with`.
-
-    Thick bars are pooled intervals, thin lines a variant's own; filled is what the corrected pooled test sees at 5 %.
-    Variants without runs have none; nor have any where the rival has no runs.
-    """
-    there = {name: lines for name, lines in runs.items() if lines}
-    found = compare_with(there, rival, metric) if rival in there else {}
-    return {
-        name: Estimate(
-            test.own.mean,
-            test.shared and test.shared.interval,
-            test.own.interval,
-            list(gains(there, name, against=rival, metric=metric).values()),
-            test.shared_holm < 0.05,
-        )
-        for name, test in found.items()
-    }
 
 
 def forest(

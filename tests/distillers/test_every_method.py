@@ -10,13 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from lixlib import data, nets, plots
+from lixlib import data, nets
 from lixlib.data import Classes, Sample
 from lixlib.distillers import METHODS, Distiller, build
 from lixlib.distillers.common import encoder_pairs
 from lixlib.lab import results
 from lixlib.lab.recipe import Recipe, teacher_student_distilled
 from lixlib.lab.run import run
+from lixlib.lab.statistics import estimates
+from lixlib.lab.tables import gain_table
 from tools.dev.readme_tables import table
 
 QUICK = Recipe(
@@ -179,7 +181,7 @@ def test_what_one_adds_is_trained_reported_and_compared(own, tmp_path):
     found = results.by_method(lines)
     assert results.NAMES["own"] == "own" and "own" not in results.NAMES
     assert results.gains(found, "own").keys() == {0} and "| own |" in table(lines)
-    assert list(plots.estimates(found, "student")) == ["own"] and "| own |" in plots.gain_table(found, "student")
+    assert list(estimates(found, "student")) == ["own"] and "| own |" in gain_table(found, "student")
 
 
 @pytest.mark.parametrize("network", OPTIONS)

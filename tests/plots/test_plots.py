@@ -14,9 +14,6 @@ from seaborn.utils import relative_luminance
 
 from lixlib import plots
 from lixlib.data.classes import CAMVID, POTHOLES, TOYDRIVE
-from lixlib.lab.statistics import compare_with
-
-METRICS = {"mIoU": 0.5, "fwIoU": 0.8, "mFsc": 0.6, "fwFsc": 0.9}
 
 
 @pytest.fixture(autouse=True)
@@ -160,17 +157,6 @@ def test_maps_have_colour_bars(size):
     assert [len(ax.child_axes) for ax in figure.axes] == [0, 1, 1]
 
 
-def test_metric_table():
-    better = {key: value + 0.1 for key, value in METRICS.items()}
-    table = plots.metric_table({key: value + 0.2 for key, value in METRICS.items()}, METRICS, better, "LIX")
-    lines = table.splitlines()
-    assert lines[0] == "| | mIoU | fwIoU | mFsc | fwFsc |"
-    assert lines[3] == "| student (RGB) | 50.0 | 80.0 | 60.0 | 90.0 |"
-    assert lines[5].endswith("| +10.0 | +10.0 | +10.0 | +10.0 |")
-    assert lines[6].endswith("| 50 % | 50 % | 50 % | 50 % |")
-    assert "no gap" in plots.metric_table(METRICS, METRICS, better)
-
-
 def test_figures_leave_the_global_style_alone():
     before = dict(plt.rcParams)
     plots.class_gains({"car": 0.1}, {"car": 0.2})
@@ -312,34 +298,3 @@ def test_heatmaps_leave_what_is_not_there_blank():
     check(plots.heatmaps({"nothing": np.full((2, 3), np.nan)}, numbers="{:.0f}"), axes=2)
     figure = plots.heatmaps({"": [[1.0, np.nan], [2.0, 3.0]]}, numbers="{:.0f}")
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3"]
-
-
-def experiment(**scores):
-    """Runs by variant and seed, of mIoU in %."""
-    return {
-        name: {seed: {"metrics": {"mIoU": value / 100}} for seed, value in enumerate(values)}
-        for name, values in scores.items()
-    }
-
-
-def test_gain_table_says_what_is_known():
-    runs = experiment(student=[30, 31, 32], kd=[33, 34.1, 34.9], at=[30.1, 30.9, 32], one=[35], none=[])
-    rows = plots.gain_table(runs, "student", corner="x").splitlines()
-    cells = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in rows[2:]}
-    assert rows[0].startswith("| x | mIoU, % | seeds | minus student")
-    assert cells["student"] == ["31.0 ± 1.0", "3", "–", "–", ""]
-    assert cells["kd"][:3] == ["34.0 ± 1.0", "3", "+3.0"] and cells["kd"][-1] == "**better**"
-    assert cells["at"][-1] == "not told apart"
-    assert cells["one"] == ["35.0", "1", "+5.0", "–", "not known yet"]
-    assert cells["none"] == ["–", "–", "–", "–", "not known yet"]
-    assert plots.gain_table(runs, "kd", ["student"]).count("\n") == 2
-    assert "not known yet" in plots.gain_table(runs, "none", ["kd"])
-
-
-def test_estimates_are_those_of_the_tests():
-    runs = experiment(student=[30, 31, 32], kd=[33, 34.1, 34.9], at=[30.1, 30.9, 32], none=[])
-    found, tests = plots.estimates(runs, "student"), compare_with({k: v for k, v in runs.items() if v}, "student")
-    assert list(found) == ["kd", "at"] and found["kd"].sure and not found["at"].sure
-    assert found["kd"].mean == tests["kd"].own.mean and found["kd"].interval == tests["kd"].shared.interval
-    assert found["at"].wide == tests["at"].own.interval and len(found["at"].values) == 3
-    assert plots.estimates(runs, "none") == {}

@@ -1,0 +1,61 @@
+"""Result lines as Markdown tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+
+from lixlib.core.text import signed
+from lixlib.lab.results import Runs, gap_closed
+from lixlib.lab.statistics import compare_with, verdict
+from lixlib.metrics import METRICS
+
+
+def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: str = "distilled student") -> str:
+    """The four metrics of three runs as a Markdown table: in %, the gain in points, the share of the gap closed.
+
+    Args:
+        teacher, student, distilled: `metrics` of a result line, in [0, 1].
+        name: of the distilled run.
+    """
+    shares = [gap_closed(teacher[key], student[key], distilled[key]) for key in METRICS]
+    rows = {
+        "teacher (RGB + X)": [f"{100 * teacher[key]:.1f}" for key in METRICS],
+        "student (RGB)": [f"{100 * student[key]:.1f}" for key in METRICS],
+        f"**{name} (RGB)**": [f"**{100 * distilled[key]:.1f}**" for key in METRICS],
+        "gain over the student, points": [signed(100 * (distilled[key] - student[key])) for key in METRICS],
+        "share of the gap closed": ["no gap" if share is None else f"{round(100 * share)} %" for share in shares],
+    }
+    lines = [f"| | {' | '.join(METRICS)} |", "|---|" + "---:|" * len(METRICS)]
+    return "\n".join([*lines, *(f"| {title} | {' | '.join(values)} |" for title, values in rows.items())])
+
+
+def gain_table(
+    runs: Runs, rival: str, variants: Sequence[str] | None = None, *, metric: str = "mIoU", corner: str = ""
+) -> str:
+    """Variants against one of them as a Markdown table: score, gain paired by seed, 95 % interval, verdict.
+
+    The interval is that of the pooled test where a variant has all seeds of the rival, else of the variant's own; a
+    verdict is corrected for all variants of the table (`lixlib.lab.statistics`). A dash stands for what is missing.
+
+    Args:
+        variants: the rows; where not given, all of `runs`. The teacher and the student alone get no verdict.
+        corner: what stands above the names of the rows.
+    """
+    rows = list(runs if variants is None else variants)
+    there = {name: runs[name] for name in runs if runs[name] and name in (*rows, rival)}
+    found = compare_with(there, rival, metric) if rival in there else {}
+    lines = [
+        f"| {corner} | {metric}, % | seeds | minus {rival} | 95 % interval | verdict |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for name in rows:
+        values = [100 * line["metrics"][metric] for line in runs.get(name, {}).values()]
+        score = f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "") if values else "–"
+        test = found.get(name)
+        low, high = test.interval if test else (math.nan, math.nan)
+        interval = "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+        said = "" if name in (rival, "teacher", "student") else verdict(test)
+        said = f"**{said}**" if said in ("better", "worse") else said
+        cells = [name, score, str(len(values) or "–"), signed(test.own.mean) if test else "–", interval, said]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lixlib import nets
+from lixlib.checkpoints import onnx_file
 from lixlib.core.files import at_home, write_atomically
 from lixlib.lab.line import Told
 from lixlib.nets.pretrained import mismatch
@@ -115,27 +116,67 @@ def hub_config(recipe: dict) -> dict:
     return {**recipe, **recipe["options"]}
 
 
-def load(source: Path | str) -> tuple[nn.Module, dict]:
+def load(source: Path | str, *, trust: bool = False) -> tuple[nn.Module, dict]:
     """Build the network that weights describe, in eval mode and float32, and return it with its recipe.
 
     Args:
-        source: a file that `save` wrote, or the folder of a run; a folder that the network's save_pretrained wrote, or
-            the name of a repository on the Hugging Face hub to which it was pushed, e.g. "me/name" (both with
-            `hub_config`). Weights of a network that is named module.path:factory import that module of this machine
-            and call it: load them only from people you trust.
+        source: a file that `save` wrote, or the folder of a run; a file that `lix export` wrote (NAME.onnx), which
+            onnxruntime computes; a folder that the network's save_pretrained wrote, or the name of a repository on the
+            Hugging Face hub to which it was pushed, e.g. "me/name" (both with `hub_config`); or the name of weights
+            that come with the library, e.g. "camvid-mfnet-lix".
+        trust: also build a network that the file names as module.path:factory. This imports that module on this
+            machine and calls the factory, so do it only for files from people you trust. It is not needed for a name
+            that this process has used before (`nets.build`, a recipe), nor for weights below the runs folder.
 
     Raises:
         FileNotFoundError: no such file, folder or repository.
-        ValueError: the file is no safetensors file of ours, its recipe lacks an entry or has a wrong one, or its
-            tensors do not fit the network that it names.
+        ValueError: the file is no safetensors file of ours, its recipe lacks an entry or has a wrong one, its
+            tensors do not fit the network that it names, or that network is code of others and `trust` is False.
     """
     path, config = _find(source)
-    with path.open("rb"):  # what cannot be read is of the right kind, perhaps
+    if path.suffix == ".onnx":
+        return onnx_file.load(path, check_description)
+    recipe = _description(path, config)
+    if not (trust or nets.is_known(recipe["network"]) or _is_own_run(path)):
+        raise ValueError(
+            f"{path} names the network {recipe['network']}, and building it runs that code on this machine: if you "
+            "trust whoever made the file, allow it by --trust (in Python by trust=True)"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no safetensors file ({error})") from error
+    try:
+        nets.check_options(recipe["network"], recipe["options"])
+        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read a file, or the network, that it names
+            raise ValueError("its encoders start from other weights, and all are needed here")
+        net = nets.build(
+            recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
+        )
+        _fill(net, state)
+    except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
+        raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
+    return net.to(memory_format=torch.channels_last).eval(), recipe
+
+
+def describe(source: Path | str) -> dict:
+    """The recipe in weights, without reading the weights or building the network.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    path, config = _find(source)
+    return onnx_file.describe(path, check_description) if path.suffix == ".onnx" else _description(path, config)
+
+
+def _description(path: Path, config: Path | None) -> dict:
+    """The checked recipe: of config.json where there is one, else in the metadata of the file."""
+    with path.open("rb"):  # raises an error of its own where the file may not be read
         pass
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no safetensors file ({error})") from error
     where = f"the recipe in {config or f'the metadata of {path}'}"
@@ -149,17 +190,13 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
     except ValueError as error:
         advice = "with config=lixlib.checkpoints.hub_config(recipe)" if config else "with lixlib.checkpoints.save"
         raise ValueError(f"{error}: save it {advice}") from error
-    try:
-        nets.check_options(recipe["network"], recipe["options"])
-        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read a file, or the network, that it names
-            raise ValueError("its encoders start from other weights, and all are needed here")
-        net = nets.build(
-            recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
-        )
-        _fill(net, state)
-    except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
-        raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
-    return net.to(memory_format=torch.channels_last).eval(), recipe
+    return recipe
+
+
+def _is_own_run(path: Path) -> bool:
+    from lixlib.lab.run import runs_folder  # here, because that module imports this one
+
+    return path.resolve().is_relative_to(runs_folder().resolve())
 
 
 def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
@@ -191,8 +228,10 @@ def _find(source: Path | str) -> tuple[Path, Path | None]:
         if absent:
             raise FileNotFoundError(f"no {absent[0]} in {path}: write such a folder by the network's save_pretrained")
         return path / names[0], path / names[1]
+    if (CHECKPOINTS / f"{path.name}.safetensors").is_file() and len(path.parts) == 1:  # the name of shipped weights
+        return CHECKPOINTS / f"{path.name}.safetensors", None
     # a repository of the hub is owner/name
-    if path.is_absolute() or len(path.parts) != 2 or path.suffix == ".safetensors":
+    if path.is_absolute() or len(path.parts) != 2 or path.suffix in (".safetensors", ".onnx"):
         raise FileNotFoundError(f"no weights file {source}")
     log = logging.getLogger("huggingface_hub")
     before = log.level

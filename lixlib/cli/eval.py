@@ -10,6 +10,7 @@ import tyro
 from lixlib import checkpoints, data, nets
 from lixlib.cli.app import Device, Folder, app, table
 from lixlib.cli.photographs import say
+from lixlib.cli.which_weights import Trust
 from lixlib.core import devices
 from lixlib.core.checks import check_choice
 from lixlib.core.options import check_pixels
@@ -25,6 +26,7 @@ def evaluate_weights(
     root: Folder = None,
     size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
     json_line: Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(name="json")] = False,
+    trust: Trust = False,
     device: Device = "auto",
 ) -> None:
     """Score a network on a split of a data set: the four metrics, and IoU and F1 of every class.
@@ -34,8 +36,8 @@ def evaluate_weights(
     Example: lix eval --weights student.safetensors --dataset camvid --root data/camvid --split val
 
     Args:
-        weights_file: Weights of the network: a file as `lix train` writes them, a folder of its save_pretrained, or its
-            name on the Hugging Face hub.
+        weights_file: Weights of the network: a file as `lix train` or `lix export` (NAME.onnx) writes them, a folder of
+            its save_pretrained, its name on the Hugging Face hub, or the name of weights that come with the library.
         dataset: Name of the data set: toydrive, potholes, camvid, nyuv2, folder, vkitti2, kitti, nuimages or
             cityscapes.
         split: Split to score, e.g. test.
@@ -44,7 +46,7 @@ def evaluate_weights(
         json_line: Print one line of JSON instead of the tables.
     """
     devices.choose_device(device)
-    net, recipe = checkpoints.load(weights_file)
+    net, recipe = checkpoints.load(weights_file, trust=trust)
     trained = recipe.get("recipe", {})
     options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
     if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,10 @@ import tyro
 from torch import Tensor, nn
 
 from lixlib import checkpoints, nets
+from lixlib.checkpoints.onnx_file import OnnxNetwork
 from lixlib.cli.app import app
-from lixlib.cli.photographs import say
+from lixlib.cli.photographs import class_table, say
+from lixlib.cli.which_weights import Trust
 from lixlib.core.files import write_atomically
 
 SIZES = ((64, 96), (96, 64), (77, 131))  # where both are compared, with sides that need padding
@@ -25,10 +28,13 @@ def export(
     weights_file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="weights", metavar="WEIGHTS")],
     onnx_file: Annotated[Path, tyro.conf.arg(name="onnx", metavar="FILE")],
     opset: int = 17,
+    trust: Trust = False,
 ) -> None:
     """Write a network as ONNX, and compare it at three sizes with what onnxruntime computes from the file.
 
-    Batch, height and width are free. The inputs are rgb, and x of a teacher, in [0, 1]; the output is logits.
+    Batch, height and width are free. The inputs are rgb, and x of a teacher, in [0, 1]; the output is logits. The
+    metadata hold, as JSON, the names and colours of the classes, the size and the data set of the training, and all
+    that `lix predict` and `lix eval` need to run the file.
 
     Example: lix export student.safetensors --onnx student.onnx
 
@@ -40,10 +46,13 @@ def export(
     """
     if importlib.util.find_spec("onnx") is None:
         raise ValueError("`lix export` needs the package onnx: pip install -e '.[export]'")
-    net, recipe = checkpoints.load(weights_file)
-    trained = recipe.get("recipe", {})
+    net, recipe = checkpoints.load(weights_file, trust=trust)
+    if isinstance(net, OnnxNetwork):
+        raise ValueError(f"{weights_file} is an ONNX file already: give the weights that it was made of")
+    with suppress(ValueError):  # classes that no data set has, saved without colours
+        recipe["colours"] = class_table(recipe).colours.tolist()
     about = {name: recipe[name] for name in ("network", "classes", "size", "x_channels")}
-    about |= {"dataset": trained.get("dataset"), "colours": recipe.get("colours")}
+    about |= {"dataset": recipe.get("recipe", {}).get("dataset"), "colours": recipe.get("colours"), "recipe": recipe}
     write_atomically(onnx_file, lambda path: _write(net, path, about, opset))
     say(f"onnx: {onnx_file}", sys.stdout)
 

@@ -1,8 +1,9 @@
 """Photographs coloured by class, in little memory; no file but results of earlier calls is ever replaced."""
 
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -13,48 +14,78 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from lixlib.core.files import at_home, write_atomically
+from lixlib.core.files import at_home, told, write_atomically
+from lixlib.core.options import check_pixels
 from lixlib.data.classes import TABLES, Classes
-from lixlib.data.images import open_photo
-from lixlib.nets import call
+from lixlib.data.images import PHOTOS, choose_images, open_photo
+from lixlib.nets import OURS, call, inputs
 
 OPACITY = 0.6  # of the colours over the photograph
 STRIP = 2**15  # pixels that are worked on at once: what they need stays in a processor's cache
+FEW = 4  # photographs without a progress bar
+SUFFIXES = (*PHOTOS, ".bmp", ".tif", ".tiff", ".webp")  # of the photographs in a folder
 SOFTWARE = "lix predict"  # in the PNG files that are written: by it they are known again
 
 
-def colour(plan: Sequence[tuple[Path, Path]], net: nn.Module, size: tuple[int, int], classes: Classes) -> int:
+Plan = list[tuple[Path, dict[str, Path]]]  # every photograph, and the files of its results by their kind
+
+
+def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classes) -> int:
     """Colour photographs by class, and print the name of every result; one that fails does not stop the others.
 
+    A terminal shows the progress of more than a few.
+
     Args:
-        plan: every photograph and its result, as `pair` gives them.
-        size: (H, W) that the network was trained at.
+        plan: every photograph and its results, as `pair` gives them.
+        compute: gives the logits of a photograph, as `logits_of` does.
 
     Returns:
         How many failed; why is printed to stderr.
     """
     failures, written = 0, set()
-    for image, target in plan:
+    silent = len(plan) <= FEW or sys.stderr is None or not sys.stderr.isatty()
+    for image, targets in tqdm(plan, unit="photograph", disable=silent):
         try:
             photo = open_photo(image)
-            picture = draw_labels(photo, predict_labels(net, photo, size), classes)
-            if _marks(target) & written:  # on a file system that takes two names for one
-                raise ValueError(f"{target} holds the result of another photograph: rename {image}")
-            info = PngInfo()
-            info.add_text("Software", SOFTWARE)
-            # more effort makes a photograph 15 % smaller, and takes five times as long
-            write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1))  # noqa: B023
-            written |= _marks(target)
-            say(str(target), sys.stdout)
+            logits = compute(photo)
+            labels = largest(logits, (photo.height, photo.width)).cpu()
+            for kind, target in targets.items():
+                picture = _picture(kind, photo, logits, labels, classes)
+                if _marks(target) & written:  # on a file system that takes two names for one
+                    raise ValueError(f"{target} holds the result of another photograph: rename {image}")
+                _write(picture, target)
+                written |= _marks(target)
+                with tqdm.external_write_mode():
+                    say(str(target), sys.stdout)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:  # torch lacks memory with a RuntimeError
             failures += 1
-            say(f"lix: {'; '.join((str(error) or f'{image}: too little memory').splitlines())}", sys.stderr)
+            with tqdm.external_write_mode():
+                say(f"lix: {'; '.join((str(error) or f'{image}: too little memory').splitlines())}", sys.stderr)
     return failures
 
 
-def pair(images: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, Path]], list[Path]]:
-    """Every photograph with the path of its result, NAME_labels.png in `out` or beside it; and the results among them.
+def expand(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The photographs that are named, and those in folders that are, by name but for results; and what is wrong."""
+    photos, problems = [], []
+    for image in images:
+        if not image.is_dir():
+            photos.append(image)
+            continue
+        try:
+            found = [file for file in choose_images(sorted(image.iterdir()), SUFFIXES)[0] if not is_result(file)]
+        except OSError as error:
+            problems.append(told(error))
+            continue
+        photos += found
+        if not found:
+            problems.append(f"no photograph in {image}: expected files that end in {', '.join(SUFFIXES)}")
+    return photos, problems
+
+
+def pair(images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labels",)) -> tuple[Plan, list[Path]]:
+    """Every photograph with the paths of its results, NAME_KIND.png in `out` or beside it; and the results among them.
 
     Results of earlier calls are no photographs; they may be replaced, and nothing else.
 
@@ -68,18 +99,21 @@ def pair(images: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, Pat
     given = {mark: photo for photo in photos for mark in _marks(photo)}
     plan, taken = [], {}
     for photo in photos:
-        target = (out or photo.parent) / f"{photo.stem}_labels.png"
-        for mark in _marks(target):
-            twin, other = taken.setdefault(mark, photo), given.get(mark)
-            if twin is not photo:
+        targets = {kind: (out or photo.parent) / f"{photo.stem}_{kind}.png" for kind in kinds}
+        for target in targets.values():
+            for mark in _marks(target):
+                twin, other = taken.setdefault(mark, photo), given.get(mark)
+                if twin is not photo:
+                    raise ValueError(
+                        f"{twin} and {photo} have the same name, and one result would replace the other: rename one"
+                    )
+                if other is not None:
+                    raise ValueError(f"the result of {photo} would replace the photograph {other}: give --out a folder")
+            if os.path.lexists(target) and not is_result(target):
                 raise ValueError(
-                    f"{twin} and {photo} have the same name, and one result would replace the other: rename one"
+                    f"{target} is there and no result of `lix predict`: move it away, or give --out a folder"
                 )
-            if other is not None:
-                raise ValueError(f"the result of {photo} would replace the photograph {other}: give --out a folder")
-        if os.path.lexists(target) and not is_result(target):
-            raise ValueError(f"{target} is there and no result of `lix predict`: move it away, or give --out a folder")
-        plan.append((photo, target))
+        plan.append((photo, targets))
     if out is not None:
         if out.exists() and not out.is_dir():
             raise ValueError(f"--out {out} is a file: give a folder")
@@ -116,24 +150,72 @@ def class_table(recipe: dict) -> Classes:
 
 
 @torch.no_grad()
-def predict_labels(net: nn.Module, photo: Image.Image, size: tuple[int, int]) -> Tensor:
-    """The class of every pixel of a photograph, computed at `size` (H, W) as in training.
+def logits_of(
+    net: nn.Module,
+    photo: Image.Image,
+    *,
+    trained: tuple[int, int],
+    multiple: int = 1,
+    size: tuple[int, int] | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """The logits of a photograph, computed at `size`, at `scale` of it, or else at as many pixels as in training.
 
-    **Shapes**: -> (height, width) uint8 of the photograph.
+    Args:
+        trained: (H, W) that the network was trained at. A photograph of that aspect is computed at that size, any other
+            one in its own aspect with the same area.
+        multiple: what both sides must be multiples of: its last row and column are repeated, and the logits cut off
+            again. `size` is taken as it is.
+
+    **Shapes**: -> (1, C, h, w).
+
+    Raises:
+        ValueError: more pixels than are ever trained on.
     """
-    device = next(net.parameters()).device
-    small = np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    if size is None:
+        scale = scale or math.sqrt(trained[0] * trained[1] / (photo.height * photo.width))
+        height, width = (max(1, round(scale * side)) for side in (photo.height, photo.width))
+    else:
+        (height, width), multiple = size, 1
+    check_pixels((height, width))
+    device = next(net.parameters(), torch.empty(0)).device
+    small = np.array(photo.resize((width, height), Image.Resampling.BILINEAR))
     rgb = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
-    return largest(call(net, rgb).logits, (photo.height, photo.width)).cpu()
+    return inputs.crop(call(net, inputs.pad(rgb, multiple)).logits, (height, width))
+
+
+def multiple_of(recipe: dict) -> int:
+    """What the sides of an image must be multiples of: networks of the library pad images themselves.
+
+    Another one is known to take multiples of the largest power of 2 that divides both sides of its training images; 32
+    is as much as encoders ask for.
+    """
+    return 1 if recipe["network"] in OURS else math.gcd(*recipe["size"], 32)
 
 
 def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """The channel that is largest at every pixel after bilinear resizing (align_corners False), in strips of rows.
-
-    It is `F.interpolate(logits, size, mode="bilinear").argmax(1)[0]` without C floats for every pixel: first all rows
-    are resized across, then the two rows above and below every new one are blended, as torch does it.
+    """The channel that is largest at every pixel after bilinear resizing, `F.interpolate(logits, size).argmax(1)[0]`.
 
     **Shapes**: logits (1, C, h, w), C <= 256 -> (*size) uint8.
+    """
+    return _by_strips(logits, size, lambda strip: strip.max(0).indices)
+
+
+def confidence(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """The largest probability at every pixel after bilinear resizing of the logits, 255 for 1.
+
+    **Shapes**: logits (1, C, h, w) -> (*size) uint8.
+    """
+    return _by_strips(logits, size, lambda strip: (strip.float().softmax(0).amax(0) * 255).round())
+
+
+def _by_strips(logits: Tensor, size: tuple[int, int], reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    """What `reduce` makes, in strips of rows, of logits that are resized bilinearly (align_corners False).
+
+    So nothing needs C floats for every pixel: first all rows are resized across, then the two rows above and below
+    every new one are blended, as torch does it.
+
+    **Shapes**: logits (1, C, h, w), reduce (C, rows, W) -> (rows, W); -> (*size) uint8.
     """
     height, width = size
     across = F.interpolate(logits, size=(logits.shape[-2], width), mode="bilinear")[0]
@@ -144,9 +226,22 @@ def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
     share = (place - above).clamp(max=1)[:, None].to(logits.dtype)
     found = torch.empty(size, dtype=torch.uint8, device=logits.device)
     for rows in _strips(height, width):
-        blended = across[:, above[rows]] * (1 - share[rows]) + across[:, below[rows]] * share[rows]
-        found[rows] = blended.max(0).indices
+        found[rows] = reduce(across[:, above[rows]] * (1 - share[rows]) + across[:, below[rows]] * share[rows])
     return found
+
+
+def _picture(kind: str, photo: Image.Image, logits: Tensor, labels: Tensor, classes: Classes) -> Image.Image:
+    if kind == "labels":
+        return draw_labels(photo, labels, classes)
+    found = labels if kind == "classes" else confidence(logits, (photo.height, photo.width)).cpu()
+    return Image.fromarray(found.numpy())
+
+
+def _write(picture: Image.Image, target: Path) -> None:
+    info = PngInfo()
+    info.add_text("Software", SOFTWARE)
+    # more effort makes a photograph 15 % smaller, and takes five times as long
+    write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1))
 
 
 def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes) -> Image.Image:

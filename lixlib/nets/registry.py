@@ -20,6 +20,7 @@ Factory = Callable[..., nn.Module]  # called as factory(num_classes, x_channels,
 
 NETWORKS: dict[str, Factory] = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
 OURS = tuple(NETWORKS)
+NAMED: set[str] = set()  # the names module.path:factory that were looked up in this process
 NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -64,7 +65,17 @@ def find(name: str) -> Factory:
     factory = getattr(module, attribute)
     if not callable(factory):
         raise ValueError(f"network {name!r} is {shown(factory)}: a class or a function that builds one is needed")
+    NAMED.add(name)
     return factory
+
+
+def is_known(name: str) -> bool:
+    """Whether finding a network runs no code that this process has not already been told to run.
+
+    True for the networks of the library, for registered ones, and for a module.path:factory that was looked up before,
+    e.g. by `build`, or because a recipe names it.
+    """
+    return ":" not in name or name in NAMED
 
 
 def _imported(name: str, path: str) -> Any:

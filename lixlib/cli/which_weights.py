@@ -1,0 +1,98 @@
+"""Which weights a command takes: what is said of them, and those that suit a data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lixlib import checkpoints
+from lixlib.core.files import read_json_lines
+from lixlib.lab.run import runs_folder
+
+DEFAULT = "toydrive-mfnet-lix"  # of `lix predict`
+DRAWN = "toydrive"  # the data set whose images are drawings
+MOST = 3  # runs that are listed
+
+Trust = Annotated[
+    tyro.conf.FlagCreatePairsOff[bool],
+    tyro.conf.arg(
+        help="Import and run the code of a network that the weights name as module.path:factory; only for weights "
+        "from people you trust."
+    ),
+]
+
+
+def students_of(dataset: str) -> list[Path]:
+    """Weights of students that were trained on a data set: those of the library first, then runs, the newest first."""
+    shipped = sorted(checkpoints.CHECKPOINTS.glob(f"{dataset}-*.safetensors"))  # "lix" comes before "student"
+    runs = sorted(
+        (runs_folder() / dataset).glob("*/*/weights.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True
+    )
+    return [file for file in (*shipped, *runs) if _is_student(file)]
+
+
+def choose(dataset: str) -> tuple[Path, list[str]]:
+    """The weights for photographs of a data set, and lines that tell of others.
+
+    Raises:
+        FileNotFoundError: no student was trained on it.
+    """
+    found = students_of(dataset)
+    if not found:
+        raise FileNotFoundError(
+            f"no weights of a student of {dataset} come with lixlib, and none is in {runs_folder()}: train one with "
+            f"`lix train --dataset {dataset}`, or give --weights"
+        )
+    first, *others = found
+    runs = [file for file in others if file.parent != checkpoints.CHECKPOINTS]
+    return first, [f"there is also {file}{_score(file)}" for file in runs[:MOST]]
+
+
+def about(name: str, recipe: dict, dataset: str | None) -> list[str]:
+    """What one must know of the weights of a student, in lines.
+
+    Args:
+        dataset: where the photographs are from, if that is known.
+    """
+    trained = recipe.get("recipe", {})
+    on, method = trained.get("dataset"), trained.get("method")
+    height, width = recipe["size"]
+    by = {None: "", "student": " without a teacher"}.get(method, f" by {method}")
+    lines = [
+        f"{name}: {recipe['network']}, trained{by} on {on or 'a data set that is not named'} at {height} x {width}, "
+        f"{len(recipe['classes'])} classes"
+    ]
+    if dataset is not None and on is not None and dataset != on:
+        better = students_of(dataset)
+        advice = f"take --weights {_short(better[0])}" if better else f"there are none trained on {dataset}"
+        lines.append(f"the photographs are from {dataset}, and these weights are not: {advice}")
+    elif on == DRAWN and dataset != DRAWN:
+        others = [file.stem for file in sorted(checkpoints.CHECKPOINTS.glob("*.safetensors")) if _sees_photos(file)]
+        lines.append(
+            "they have seen drawn streets alone, and never a photograph: the result is a demonstration"
+            + (f"; for photographs of streets take --weights {others[0]}" if others else "")
+        )
+    return lines
+
+
+def _is_student(file: Path) -> bool:
+    try:
+        return checkpoints.describe(file)["x_channels"] is None
+    except (OSError, ValueError):  # damaged: no weights to recommend
+        return False
+
+
+def _sees_photos(file: Path) -> bool:
+    return not file.stem.startswith(f"{DRAWN}-") and _is_student(file)
+
+
+def _short(file: Path) -> str:
+    return file.stem if file.parent == checkpoints.CHECKPOINTS else str(file)
+
+
+def _score(file: Path) -> str:
+    try:
+        (line,) = read_json_lines(file.with_name("result.jsonl"))
+        return f" (mIoU {100 * line['metrics']['mIoU']:.1f} % on {line['split']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -287,3 +287,17 @@ def test_wrong_onnx_files(lix, tmp_path, monkeypatch):
 )
 def test_wrong_sizes(lix, tmp_path, student, options, message):
     fails_with_one_line(lix("predict", photo(tmp_path / "a.png"), "--weights", student, *options), message)
+
+
+@pytest.mark.parametrize("command", ["predict", "eval", "export"])
+def test_code_of_others_needs_trust(lix, tmp_path, command):
+    file = tmp_path / "net.safetensors"
+    recipe = {"network": "no_nets:unet", "num_classes": 11, "x_channels": None, "options": {}, "size": (32, 48)}
+    checkpoints.save(nets.build("mfnet", num_classes=11), file, {**recipe, "classes": CAMVID.names})
+    words = {
+        "predict": ["predict", photo(tmp_path / "a.png"), "--weights", file],
+        "eval": ["eval", "--weights", file, "--dataset", "toydrive", "--split", "val"],
+        "export": ["export", file, "--onnx", tmp_path / "net.onnx"],
+    }[command]
+    fails_with_one_line(lix(*words), "names the network no_nets:unet", "allow it by --trust")
+    fails_with_one_line(lix(*words, "--trust"), "there is no module no_nets")

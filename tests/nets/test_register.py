@@ -80,4 +80,4 @@ def test_trained_by_the_command(module, tmp_path, method):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     weights = list((tmp_path / "runs" / "toydrive" / "page_nets-unet").glob(f"{method}-*/weights.safetensors"))
-    assert len(weights) == 1 and nets.x_channels(checkpoints.load(weights[0])[0]) is None
+    assert len(weights) == 1 and nets.x_channels(checkpoints.load(weights[0], trust=True)[0]) is None

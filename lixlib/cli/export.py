@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from lixlib import checkpoints, nets
 from lixlib.checkpoints.onnx_file import OnnxNetwork
 from lixlib.cli.app import app
-from lixlib.cli.photographs import class_table, say
+from lixlib.cli.photographs import class_table, multiple_of, say
 from lixlib.cli.which_weights import Trust
 from lixlib.core.files import write_atomically
 
-SIZES = ((64, 96), (96, 64), (77, 131))  # where both are compared, with sides that need padding
+SIZES = ((64, 96), (96, 64), (77, 131))  # where both are compared; the last needs padding, if a network takes it
 TOLERANCE = 1e-4  # of the largest logit
 
 
@@ -53,7 +53,7 @@ def export(
         recipe["colours"] = class_table(recipe).colours.tolist()
     about = {name: recipe[name] for name in ("network", "classes", "size", "x_channels")}
     about |= {"dataset": recipe.get("recipe", {}).get("dataset"), "colours": recipe.get("colours"), "recipe": recipe}
-    write_atomically(onnx_file, lambda path: _write(net, path, about, opset))
+    write_atomically(onnx_file, lambda path: _write(net, path, about, opset, multiple_of(recipe)))
     say(f"onnx: {onnx_file}", sys.stdout)
 
 
@@ -69,11 +69,13 @@ class Logits(nn.Module):
         return nets.call(self.net, *images).logits
 
 
-def _write(net: nn.Module, path: Path, about: dict, opset: int) -> None:
+def _write(net: nn.Module, path: Path, about: dict, opset: int, multiple: int) -> None:
     import onnx  # here alone: of the extra `export`
 
     module = Logits(net).eval()
-    images = _images(net, 2, SIZES[2])
+    sizes = [tuple(-(-side // multiple) * multiple for side in size) for size in SIZES]
+    _check_sizes(net, sizes)
+    images = _images(net, 2, sizes[2])
     names = ["rgb", "x"][: len(images)]
     free = {name: {0: "batch", 2: "height", 3: "width"} for name in [*names, "logits"]}
     with warnings.catch_warnings():
@@ -94,15 +96,28 @@ def _write(net: nn.Module, path: Path, about: dict, opset: int) -> None:
     if importlib.util.find_spec("onnxruntime") is None:
         say("lix: onnxruntime is not installed: the file was not compared with the network", sys.stderr)
         return
-    _compare(net, path, names)
+    _compare(net, path, names, sizes)
 
 
 @torch.no_grad()
-def _compare(net: nn.Module, path: Path, names: list[str]) -> None:
+def _check_sizes(net: nn.Module, sizes: list[tuple[int, int]]) -> None:
+    for height, width in sizes:
+        try:
+            Logits(net)(*_images(net, 1, (height, width)))
+        except Exception as error:  # whatever the code of others raises
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"the network fails on an image of {height} x {width} ({reason}): height and width are free in an ONNX "
+                "file of `lix export`, and it needs a network that takes any"
+            ) from error
+
+
+@torch.no_grad()
+def _compare(net: nn.Module, path: Path, names: list[str], sizes: list[tuple[int, int]]) -> None:
     import onnxruntime  # here alone: of the extra `export`
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    for batch, size in enumerate(SIZES, 1):
+    for batch, size in enumerate(sizes, 1):
         images = _images(net, batch, size)
         expected = Logits(net)(*images)
         (found,) = session.run(["logits"], {name: image.numpy() for name, image in zip(names, images, strict=True)})

@@ -1,5 +1,6 @@
 """Any network of PyTorch as a network of this library: its maps by forward hooks, its logits from what it returns."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -31,7 +32,8 @@ def tapped(
 
     Args:
         taps: the path of a submodule, as `module.named_modules()` tells it, for the name of each tap. A submodule that
-            runs several times gives its last map; of a tuple or a list it gives the first item.
+            runs several times gives its last map; of a tuple or a list it gives the first item. The tokens (B, N, C) of
+            a transformer, row by row over the image and with or without a class token before them, become a map.
         logits: what makes logits of the module's result. None takes the result itself where it is a tensor, "logits"
             or "out" of a mapping, the first item of a tuple or a list, or else the attribute `logits`. Logits of
             another size than RGB are resized to it, bilinearly.
@@ -106,7 +108,7 @@ class Tapped(nn.Module):
             seen = self._maps.seen
         finally:
             self._maps.seen = outer  # nothing is kept between calls
-        taps = {tap: self._map(tap, seen) for tap in self.taps}
+        taps = {tap: self._map(tap, seen, rgb.shape[-2:]) for tap in self.taps}
         logits = self._logits(result)
         if logits.shape[-2:] != rgb.shape[-2:]:
             logits = F.interpolate(logits, rgb.shape[-2:], mode="bilinear", align_corners=False)
@@ -122,14 +124,17 @@ class Tapped(nn.Module):
             return self.module(**arguments)
         return self.module(*arguments) if isinstance(arguments, tuple | list) else self.module(arguments)
 
-    def _map(self, tap: str, seen: dict[str, Any]) -> Tensor:
+    def _map(self, tap: str, seen: dict[str, Any], size: tuple[int, int]) -> Tensor:
         path = self.taps[tap]
         if tap not in seen:
             raise ValueError(f"tap {tap!r}: the submodule {path!r} did not run: tap one that takes part in forward")
         found = _first(seen[tap])
+        if isinstance(found, Tensor) and found.dim() == 3:
+            found = _map_of_tokens(found, size)
         if not isinstance(found, Tensor) or found.dim() != 4:
             raise ValueError(
-                f"tap {tap!r}: the submodule {path!r} returned {_described(found)}, expected a map (B, C, h, w)"
+                f"tap {tap!r}: the submodule {path!r} returned {_described(found)}, expected a map (B, C, h, w), "
+                "or tokens (B, N, C) for a grid of the image's aspect"
             )
         return found
 
@@ -155,6 +160,28 @@ class Tapped(nn.Module):
         for name in [name for name in state_dict if name.startswith(prefix)]:
             state_dict[f"{prefix}{PREFIX}{name.removeprefix(prefix)}"] = state_dict.pop(name)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def _map_of_tokens(tokens: Tensor, size: tuple[int, int]) -> Tensor:
+    """Tokens as a map of an image's aspect, without a class token; as they are if their number fits no such map.
+
+    A network may round H and W up to whole patches, so that the aspect of the map differs by less than a patch.
+
+    **Shapes**: (B, N, C) -> (B, C, h, w) with N = h * w or h * w + 1.
+    """
+    image_height, image_width = size
+    fits = []
+    for before in (0, 1):
+        count = int(tokens.shape[1]) - before
+        height = round(math.sqrt(count * image_height / image_width))
+        width = count // max(height, 1)
+        unequal = abs(height * image_width - width * image_height)
+        if count and height * width == count and unequal < max(image_height, image_width):
+            fits.append((unequal, before, height, width))
+    if not fits:
+        return tokens
+    _, before, height, width = min(fits)
+    return tokens[:, before:].transpose(1, 2).unflatten(2, (height, width))
 
 
 def _first(value: Any) -> Any:

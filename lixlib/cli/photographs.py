@@ -32,7 +32,7 @@ SOFTWARE = "lix predict"  # in the PNG files that are written: by it they are kn
 Plan = list[tuple[Path, dict[str, Path]]]  # every photograph, and the files of its results by their kind
 
 
-def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classes) -> int:
+def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classes, *, legend: bool = True) -> int:
     """Colour photographs by class, and print the name of every result; one that fails does not stop the others.
 
     A terminal shows the progress of more than a few.
@@ -52,7 +52,7 @@ def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classe
             logits = compute(photo)
             labels = largest(logits, (photo.height, photo.width)).cpu()
             for kind, target in targets.items():
-                picture = _picture(kind, photo, logits, labels, classes)
+                picture = _picture(kind, photo, logits, labels, classes, legend)
                 if _marks(target) & written:  # on a file system that takes two names for one
                     raise ValueError(f"{target} holds the result of another photograph: rename {image}")
                 _write(picture, target)
@@ -230,9 +230,11 @@ def _by_strips(logits: Tensor, size: tuple[int, int], reduce: Callable[[Tensor],
     return found
 
 
-def _picture(kind: str, photo: Image.Image, logits: Tensor, labels: Tensor, classes: Classes) -> Image.Image:
+def _picture(
+    kind: str, photo: Image.Image, logits: Tensor, labels: Tensor, classes: Classes, legend: bool
+) -> Image.Image:
     if kind == "labels":
-        return draw_labels(photo, labels, classes)
+        return draw_labels(photo, labels, classes, legend=legend)
     found = labels if kind == "classes" else confidence(logits, (photo.height, photo.width)).cpu()
     return Image.fromarray(found.numpy())
 
@@ -244,17 +246,17 @@ def _write(picture: Image.Image, target: Path) -> None:
     write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1))
 
 
-def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes) -> Image.Image:
-    """The photograph under the colours of its labels, and below it a legend of the classes that occur.
+def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes, *, legend: bool = True) -> Image.Image:
+    """The photograph under the colours of its labels, and below it, if wanted, a legend of the classes that occur.
 
     **Shapes**: labels (height, width) uint8.
     """
     colours = Image.fromarray(labels.numpy())
     occurring = [i for i, count in enumerate(colours.histogram()) if count]
     colours.putpalette(classes.colours.tobytes())
-    line = min(max(16, photo.width // 40), 400)
-    font = ImageFont.load_default(0.7 * line)
-    entries = [(classes.names[i], tuple(map(int, classes.colours[i]))) for i in occurring]
+    line = min(max(16, photo.width // 40), 400) if legend else 0
+    font = ImageFont.load_default(max(1, 0.7 * line))
+    entries = [(classes.names[i], tuple(map(int, classes.colours[i]))) for i in occurring if legend]
     places, x, y = [], 0, 0
     for name, _ in entries:
         width = int(1.5 * line + font.getlength(name))

@@ -25,6 +25,7 @@ def predict(
     scale: Annotated[float | None, tyro.conf.arg(metavar="S")] = None,
     labels: tyro.conf.FlagCreatePairsOff[bool] = False,
     confidence: tyro.conf.FlagCreatePairsOff[bool] = False,
+    legend: bool = True,
     out: Folder = None,
     trust: Trust = False,
     device: Device = "auto",
@@ -49,6 +50,8 @@ def predict(
         scale: Size to compute at as a share of the photograph's, e.g. 0.5.
         labels: Also write NAME_classes.png: the number of the class of every pixel, as 8-bit gray.
         confidence: Also write NAME_confidence.png: the largest probability at every pixel as 8-bit gray, white for 1.
+        legend: List the classes that occur below the coloured photograph; --no-legend leaves all frames of a video at
+            one size.
         out: Folder for the results; by default each lies beside its photograph.
     """
     devices.choose_device(device)
@@ -78,7 +81,7 @@ def predict(
         size=size,
         scale=scale,
     )
-    if colour(plan, compute, classes) or problems:
+    if colour(plan, compute, classes, legend=legend) or problems:
         raise SystemExit(2)
 
 

@@ -43,8 +43,8 @@ ARGUMENTS = {
     "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--trust", "--device"],
     "export": ["WEIGHTS", "--onnx", "--opset", "--trust"],
     "predict": [
-        *("IMAGE|DIR...", "--weights", "--dataset", "--size", "--scale", "--labels", "--confidence", "--out"),
-        *("--trust", "--device"),
+        *("IMAGE|DIR...", "--weights", "--dataset", "--size", "--scale", "--labels", "--confidence", "--no-legend"),
+        *("--out", "--trust", "--device"),
     ],
 }
 

@@ -64,11 +64,11 @@ def test_a_file_system_that_takes_two_names_for_one(lix, here, student, monkeypa
     photo(here / "a.png"), photo(here / "A.png", (30, 20))
     drawn = []
 
-    def draw(*words):
+    def draw(*words, **options):
         drawn.append(words)
         if len(drawn) == 2:
             os.link("a_labels.png", "A_labels.png")
-        return draw_labels(*words)
+        return draw_labels(*words, **options)
 
     monkeypatch.setattr(lixlib.cli.photographs, "draw_labels", draw)
     outcome = lix("predict", "a.png", "A.png", "--weights", student)

@@ -25,7 +25,7 @@ Side = Annotated[int, Field(ge=1, le=2**16)]
 
 
 class Description(BaseModel):
-    """What a weights file must say of its network; anything else that it says is kept."""
+    """The fields of a recipe in a weights file, checked when it is read; unknown fields are kept."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -56,7 +56,7 @@ def shipped(name: str) -> Path:
 
 
 def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) -> None:
-    """Save a network's weights and what one must know to use them.
+    """Save a network's weights together with the recipe that is needed to use them.
 
     Args:
         recipe: at least `network`, `num_classes`, `x_channels`, `options` (of `nets.build`), `classes` and `size`.
@@ -70,7 +70,7 @@ def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in plain_state(net).items()}
     if half:
         state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    # as bytes: safetensors' own file would have temporary names and permissions of its own
+    # as bytes, because safetensors' save_file would use other permissions and temporary names
     content = safetensors.torch.save(state, {"recipe": json.dumps(recipe, allow_nan=False)})
     write_atomically(Path(path), lambda temporary: temporary.write_bytes(content))
 
@@ -109,7 +109,7 @@ def check_description(recipe: object, where: str) -> None:
 
 
 def hub_config(recipe: dict) -> dict:
-    """What config.json of a network on the Hugging Face hub must say, for `load` and for the network's from_pretrained.
+    """The config.json of a network on the Hugging Face hub, as `load` and the network's from_pretrained need it.
 
     net, recipe = load("weights.safetensors"); net.push_to_hub("me/name", config=hub_config(recipe))
     """
@@ -149,7 +149,7 @@ def load(source: Path | str, *, trust: bool = False) -> tuple[nn.Module, dict]:
         raise ValueError(f"{path} is no safetensors file ({error})") from error
     try:
         nets.check_options(recipe["network"], recipe["options"])
-        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read a file, or the network, that it names
+        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read another file or download one
             raise ValueError("its encoders start from other weights, and all are needed here")
         net = nets.build(
             recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
@@ -200,7 +200,7 @@ def _is_own_run(path: Path) -> bool:
 
 
 def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give a network all its weights, each of its kind and finite."""
+    """Load all weights into a network, after checking their kind of number and that they are finite."""
     own = net.state_dict()
     for name, tensor in state.items():
         if name in own and tensor.is_floating_point() != own[name].is_floating_point():
@@ -209,12 +209,12 @@ def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
             raise ValueError(f"{name} holds numbers that are not finite: the training failed, or the file is damaged")
     try:
         net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
-    except RuntimeError as error:  # which names all that differ
+    except RuntimeError as error:  # its message is long: a shorter one follows
         raise ValueError(f"it {mismatch(own, state)}") from error
 
 
 def _find(source: Path | str) -> tuple[Path, Path | None]:
-    """The file of tensors, and the config.json beside it where it is one of the hub."""
+    """The file with the weights, and the config.json beside it if it has the layout of the Hugging Face hub."""
     if not str(source):
         raise ValueError("the name of the weights is empty: give a file, a folder, or a name of the Hugging Face hub")
     path = at_home(source)
@@ -235,7 +235,7 @@ def _find(source: Path | str) -> tuple[Path, Path | None]:
         raise FileNotFoundError(f"no weights file {source}")
     log = logging.getLogger("huggingface_hub")
     before = log.level
-    log.setLevel(logging.ERROR)  # else every repeated try is told
+    log.setLevel(logging.ERROR)  # else it logs every retry
     try:
         tensors, config = (Path(hf_hub_download(path.as_posix(), name)) for name in names)
     except (OSError, HFValidationError, EntryNotFoundError) as error:

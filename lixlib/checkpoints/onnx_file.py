@@ -1,4 +1,4 @@
-"""Files of `lix export` as networks: onnxruntime computes them, and their metadata say what one must know of them."""
+"""Load ONNX files of `lix export`: onnxruntime computes the network, and the metadata hold its recipe."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Check = Callable[[object, str], None]  # raises a ValueError unless the first is
 
 
 class OnnxNetwork(nn.Module):
-    """A network in an ONNX file: onnxruntime computes it on the CPU. It has logits alone, and no parameters or taps.
+    """A network in an ONNX file, computed by onnxruntime on the CPU. It has no parameters, and its output has no taps.
 
     **Shapes**: rgb (B, 3, H, W), x (B, x_channels, H, W) or None -> `Output` with logits (B, C, H, W).
     """
@@ -29,7 +29,7 @@ class OnnxNetwork(nn.Module):
         given = {"rgb": rgb} if x is None else {"rgb": rgb, "x": x}
         try:
             (logits,) = self.session.run(["logits"], {name: image.cpu().numpy() for name, image in given.items()})
-        except Exception as error:  # onnxruntime's own kinds, which share no other parent
+        except Exception as error:  # onnxruntime's exceptions have no other common base class
             size = " x ".join(map(str, rgb.shape[-2:]))
             raise ValueError(f"{self.path} cannot be computed at {size}: {_first_line(error)}") from error
         return Output(torch.from_numpy(logits).to(rgb.device), {})
@@ -66,7 +66,7 @@ def _session(path: Path) -> Any:
         raise ValueError(f"{path} needs the package onnxruntime: pip install -e '.[export]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # errors alone
+    options.log_severity_level = 3  # only errors
     try:
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except OSError:

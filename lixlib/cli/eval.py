@@ -49,7 +49,9 @@ def evaluate_weights(
     net, recipe = checkpoints.load(weights_file, trust=trust)
     trained = recipe.get("recipe", {})
     options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
-    if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read
+    if (
+        trained.get("dataset") != dataset
+    ):  # other options belong to that data set, but the network still needs the X that it was trained with
         check_choice("data set", dataset, data.DATASETS)
         options = data.DATASETS[dataset].options | {name: value for name, value in options.items() if name == "x"}
     data.check_options(dataset, options)

@@ -19,8 +19,8 @@ from lixlib.cli.photographs import class_table, multiple_of, say
 from lixlib.cli.which_weights import Trust
 from lixlib.core.files import write_atomically
 
-SIZES = ((64, 96), (96, 64), (77, 131))  # where both are compared; the last needs padding, if a network takes it
-TOLERANCE = 1e-4  # of the largest logit
+SIZES = ((64, 96), (96, 64), (77, 131))  # at which both are compared; the last is no multiple of a stride
+TOLERANCE = 1e-4  # relative to the largest logit
 
 
 @app.command
@@ -30,18 +30,18 @@ def export(
     opset: int = 17,
     trust: Trust = False,
 ) -> None:
-    """Write a network as ONNX, and compare it at three sizes with what onnxruntime computes from the file.
+    """Write a network as ONNX, and compare the outputs of onnxruntime and of the network at three sizes.
 
-    Batch, height and width are free. The inputs are rgb, and x of a teacher, in [0, 1]; the output is logits. The
-    metadata hold, as JSON, the names and colours of the classes, the size and the data set of the training, and all
-    that `lix predict` and `lix eval` need to run the file.
+    Batch size, height and width are dynamic. The inputs are rgb, and x of a teacher, in [0, 1]; the output is logits.
+    The metadata hold, as JSON, the names and colours of the classes, the size and the data set of the training, and
+    all that `lix predict` and `lix eval` need to run the file.
 
     Example: lix export student.safetensors --onnx student.onnx
 
     Args:
         weights_file: Weights of a student or teacher: a file, a folder of its save_pretrained, or its name on the
             Hugging Face hub.
-        onnx_file: File to write; it is written only if the network there computes the same.
+        onnx_file: File to write; it is written only if both outputs agree.
         opset: Version of the ONNX operators.
     """
     if importlib.util.find_spec("onnx") is None:
@@ -58,7 +58,7 @@ def export(
 
 
 class Logits(nn.Module):
-    """A network that gives its logits alone, as a file of ONNX holds it."""
+    """A network that returns only its logits, as the ONNX file does."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def _write(net: nn.Module, path: Path, about: dict, opset: int, multiple: int) -
     names = ["rgb", "x"][: len(images)]
     free = {name: {0: "batch", 2: "height", 3: "width"} for name in [*names, "logits"]}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracing: that sizes are free is compared below
+        warnings.simplefilter("ignore")  # of the tracing: that sizes are dynamic is tested below
         torch.onnx.export(
             module,
             images,
@@ -107,8 +107,8 @@ def _check_sizes(net: nn.Module, sizes: list[tuple[int, int]]) -> None:
         except Exception as error:  # whatever the code of others raises
             reason = str(error).partition("\n")[0]
             raise ValueError(
-                f"the network fails on an image of {height} x {width} ({reason}): height and width are free in an ONNX "
-                "file of `lix export`, and it needs a network that takes any"
+                f"the network fails on an image of {height} x {width} ({reason}): `lix export` writes files with "
+                "dynamic height and width, so the network must accept images of any size"
             ) from error
 
 

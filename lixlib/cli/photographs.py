@@ -1,4 +1,4 @@
-"""Photographs coloured by class, in little memory; no file but results of earlier calls is ever replaced."""
+"""Segment photographs in little memory, and write the results; only results of earlier calls are replaced."""
 
 import math
 import os
@@ -23,26 +23,26 @@ from lixlib.data.images import PHOTOS, choose_images, open_photo
 from lixlib.nets import OURS, call, inputs
 
 OPACITY = 0.6  # of the colours over the photograph
-STRIP = 2**15  # pixels that are worked on at once: what they need stays in a processor's cache
-FEW = 4  # photographs without a progress bar
+STRIP = 2**15  # pixels that are processed at once, so that their data stay in the processor's cache
+FEW = 4  # up to so many photographs have no progress bar
 SUFFIXES = (*PHOTOS, ".bmp", ".tif", ".tiff", ".webp")  # of the photographs in a folder
-SOFTWARE = "lix predict"  # in the PNG files that are written: by it they are known again
+SOFTWARE = "lix predict"  # entry in the metadata of results, by which later calls recognise them
 
-
-Plan = list[tuple[Path, dict[str, Path]]]  # every photograph, and the files of its results by their kind
+Plan = list[tuple[Path, dict[str, Path]]]  # photographs, and for each the paths of its results by kind
 
 
 def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classes, *, legend: bool = True) -> int:
     """Colour photographs by class, and print the name of every result; one that fails does not stop the others.
 
-    A terminal shows the progress of more than a few.
+    A terminal shows a progress bar for more than a few photographs.
 
     Args:
-        plan: every photograph and its results, as `pair` gives them.
-        compute: gives the logits of a photograph, as `logits_of` does.
+        plan: the photographs and the paths of their results, from `pair`.
+        compute: returns the logits of a photograph, e.g. `logits_of` with a network.
+        legend: list the classes that occur below the photograph.
 
     Returns:
-        How many failed; why is printed to stderr.
+        The number of photographs that failed; the reasons are printed to stderr.
     """
     failures, written = 0, set()
     silent = len(plan) <= FEW or sys.stderr is None or not sys.stderr.isatty()
@@ -61,13 +61,14 @@ def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classe
                     say(str(target), sys.stdout)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:  # torch lacks memory with a RuntimeError
             failures += 1
+            reason = "; ".join((str(error) or "too little memory").splitlines())
             with tqdm.external_write_mode():
-                say(f"lix: {'; '.join((str(error) or f'{image}: too little memory').splitlines())}", sys.stderr)
+                say(f"lix: {reason}" if str(image) in reason else f"lix: {image}: {reason}", sys.stderr)
     return failures
 
 
 def expand(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """The photographs that are named, and those in folders that are, by name but for results; and what is wrong."""
+    """Replace folders by the photographs in them, sorted by name and without earlier results; list what is wrong."""
     photos, problems = [], []
     for image in images:
         if not image.is_dir():
@@ -85,9 +86,9 @@ def expand(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
 
 
 def pair(images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labels",)) -> tuple[Plan, list[Path]]:
-    """Every photograph with the paths of its results, NAME_KIND.png in `out` or beside it; and the results among them.
+    """Pair photographs with the paths of their results, NAME_KIND.png in `out` or beside the photograph.
 
-    Results of earlier calls are no photographs; they may be replaced, and nothing else.
+    Results of earlier calls are not photographs: they are returned apart. They may be replaced, and no other file.
 
     Raises:
         ValueError: two results would be one file, or would replace a photograph or a file that is no result.
@@ -125,7 +126,7 @@ def pair(images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labe
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a picture that `colour` has written."""
+    """Whether `colour` wrote this file."""
     with suppress(OSError, ValueError):
         if path.is_file():  # a pipe would wait for ever
             with path.open("rb") as file:
@@ -135,10 +136,10 @@ def is_result(path: Path) -> bool:
 
 
 def class_table(recipe: dict) -> Classes:
-    """The classes of weights, with the colours that the weights hold, or else those of the data set with these classes.
+    """The classes in a recipe, with its colours, or else those of the library's data set that has the same classes.
 
     Raises:
-        ValueError: the weights hold no colours, and no data set has these classes.
+        ValueError: the recipe has no colours, and no data set has these classes.
     """
     names, colours = tuple(recipe["classes"]), recipe.get("colours")
     if colours is not None:
@@ -159,18 +160,18 @@ def logits_of(
     size: tuple[int, int] | None = None,
     scale: float | None = None,
 ) -> Tensor:
-    """The logits of a photograph, computed at `size`, at `scale` of it, or else at as many pixels as in training.
+    """Compute the logits of a photograph at `size`, at `scale` times its own size, or at the training resolution.
 
     Args:
-        trained: (H, W) that the network was trained at. A photograph of that aspect is computed at that size, any other
-            one in its own aspect with the same area.
-        multiple: what both sides must be multiples of: its last row and column are repeated, and the logits cut off
-            again. `size` is taken as it is.
+        trained: (H, W) of the training images. By default a photograph is resized to the same area in its own aspect,
+            so that one of the training aspect is computed at exactly this size.
+        multiple: both sides are padded to multiples of it by repeating the last row and column, and the logits are
+            cropped again; not if `size` is given.
 
     **Shapes**: -> (1, C, h, w).
 
     Raises:
-        ValueError: more pixels than are ever trained on.
+        ValueError: the size has more pixels than images may have in training.
     """
     if size is None:
         scale = scale or math.sqrt(trained[0] * trained[1] / (photo.height * photo.width))
@@ -185,16 +186,16 @@ def logits_of(
 
 
 def multiple_of(recipe: dict) -> int:
-    """What the sides of an image must be multiples of: networks of the library pad images themselves.
+    """The number that both sides of an image are padded to a multiple of; 1 for the library's networks, which pad.
 
-    Another one is known to take multiples of the largest power of 2 that divides both sides of its training images; 32
-    is as much as encoders ask for.
+    For any other network it is the largest power of 2 that divides both sides of its training images: those sizes it
+    accepts. More than 32, the stride of most encoders, is not needed.
     """
     return 1 if recipe["network"] in OURS else math.gcd(*recipe["size"], 32)
 
 
 def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """The channel that is largest at every pixel after bilinear resizing, `F.interpolate(logits, size).argmax(1)[0]`.
+    """The class with the largest logit at every pixel, after bilinear resizing: `F.interpolate(...).argmax(1)[0]`.
 
     **Shapes**: logits (1, C, h, w), C <= 256 -> (*size) uint8.
     """
@@ -202,7 +203,7 @@ def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def confidence(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """The largest probability at every pixel after bilinear resizing of the logits, 255 for 1.
+    """The largest softmax probability at every pixel, after bilinear resizing of the logits; 255 stands for 1.
 
     **Shapes**: logits (1, C, h, w) -> (*size) uint8.
     """
@@ -210,10 +211,10 @@ def confidence(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _by_strips(logits: Tensor, size: tuple[int, int], reduce: Callable[[Tensor], Tensor]) -> Tensor:
-    """What `reduce` makes, in strips of rows, of logits that are resized bilinearly (align_corners False).
+    """Resize logits bilinearly (align_corners False) and reduce them over the classes, one strip of rows at a time.
 
-    So nothing needs C floats for every pixel: first all rows are resized across, then the two rows above and below
-    every new one are blended, as torch does it.
+    C floats for every pixel of a photograph would not fit into the memory. First the width is resized, then every new
+    row is interpolated between the two rows above and below it, as torch does it.
 
     **Shapes**: logits (1, C, h, w), reduce (C, rows, W) -> (rows, W); -> (*size) uint8.
     """
@@ -247,7 +248,7 @@ def _write(picture: Image.Image, target: Path) -> None:
 
 
 def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes, *, legend: bool = True) -> Image.Image:
-    """The photograph under the colours of its labels, and below it, if wanted, a legend of the classes that occur.
+    """Blend a photograph with the colours of its labels, and add a legend of the classes that occur below it.
 
     **Shapes**: labels (height, width) uint8.
     """
@@ -277,14 +278,14 @@ def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes, *, legend:
 
 
 def say(text: str, stream: TextIO | None) -> None:
-    """Print a line, whatever the stream takes: letters that it lacks are escaped, and nobody need read it."""
+    """Print a line to any stream: letters that its encoding lacks are escaped, and a broken pipe is no error."""
     if stream is None:
         return
     try:
         encoding = stream.encoding or "ascii"
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
-    except (OSError, ValueError):  # whoever read it has gone, or the disk is full, or the stream is closed
-        with suppress(OSError, ValueError):  # what is left in the stream's memory would fail again at the end
+    except (OSError, ValueError):  # a broken pipe, a full disk, or a closed stream
+        with suppress(OSError, ValueError):  # else the buffered text would fail again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -294,7 +295,7 @@ def _strips(height: int, width: int) -> list[slice]:
 
 
 def _marks(path: Path) -> set:
-    """What says that two paths are one file: where they lead, and on the disk its number."""
+    """Keys that two paths to one file share: the resolved path, and the device and inode of the file."""
     marks = {os.path.realpath(path)}
     with suppress(OSError, ValueError):
         found = path.stat()

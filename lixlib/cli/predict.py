@@ -32,10 +32,10 @@ def predict(
 ) -> None:
     """Colour photographs by class with a student network, which needs no X.
 
-    Every photograph gives NAME_labels.png: its classes as colours over the photograph, and a legend below. No
-    photograph is replaced, nor any file but results of earlier calls, which are skipped where they are named. The
-    network computes at as many pixels as it was trained with, in the photograph's own aspect, and the result has the
-    size of the photograph.
+    For every photograph NAME_labels.png is written: the photograph under the colours of its classes, with a legend
+    below. Only results of earlier calls are replaced, and they are skipped if they are among the images. By default
+    the network sees the photograph at as many pixels as the training images have, in its own aspect; the result has the
+    photograph's size.
 
     Example: lix predict street.jpg --out coloured
 

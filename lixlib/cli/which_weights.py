@@ -1,4 +1,4 @@
-"""Which weights a command takes: what is said of them, and those that suit a data set."""
+"""Describe the weights that `lix predict` takes, and find weights that fit a data set."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +10,8 @@ from lixlib.core.files import read_json_lines
 from lixlib.lab.run import runs_folder
 
 DEFAULT = "toydrive-mfnet-lix"  # of `lix predict`
-DRAWN = "toydrive"  # the data set whose images are drawings
-MOST = 3  # runs that are listed
+RENDERED = "toydrive"  # its images are rendered, not photographed
+MOST = 3  # runs that are listed as alternatives
 
 Trust = Annotated[
     tyro.conf.FlagCreatePairsOff[bool],
@@ -23,7 +23,7 @@ Trust = Annotated[
 
 
 def students_of(dataset: str) -> list[Path]:
-    """Weights of students that were trained on a data set: those of the library first, then runs, the newest first."""
+    """Weights of students that were trained on a data set: first those of the library, then runs, newest first."""
     shipped = sorted(checkpoints.CHECKPOINTS.glob(f"{dataset}-*.safetensors"))  # "lix" comes before "student"
     runs = sorted(
         (runs_folder() / dataset).glob("*/*/weights.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True
@@ -32,10 +32,10 @@ def students_of(dataset: str) -> list[Path]:
 
 
 def choose(dataset: str) -> tuple[Path, list[str]]:
-    """The weights for photographs of a data set, and lines that tell of others.
+    """Choose weights for photographs of a data set; also return lines that name the alternatives.
 
     Raises:
-        FileNotFoundError: no student was trained on it.
+        FileNotFoundError: there is no student that was trained on it.
     """
     found = students_of(dataset)
     if not found:
@@ -49,10 +49,10 @@ def choose(dataset: str) -> tuple[Path, list[str]]:
 
 
 def about(name: str, recipe: dict, dataset: str | None) -> list[str]:
-    """What one must know of the weights of a student, in lines.
+    """Describe the weights of a student in lines for the user: how they were trained, and whether they fit.
 
     Args:
-        dataset: where the photographs are from, if that is known.
+        dataset: the data set that the photographs are from; None if unknown.
     """
     trained = recipe.get("recipe", {})
     on, method = trained.get("dataset"), trained.get("method")
@@ -66,10 +66,10 @@ def about(name: str, recipe: dict, dataset: str | None) -> list[str]:
         better = students_of(dataset)
         advice = f"take --weights {_short(better[0])}" if better else f"there are none trained on {dataset}"
         lines.append(f"the photographs are from {dataset}, and these weights are not: {advice}")
-    elif on == DRAWN and dataset != DRAWN:
+    elif on == RENDERED and dataset != RENDERED:
         others = [file.stem for file in sorted(checkpoints.CHECKPOINTS.glob("*.safetensors")) if _sees_photos(file)]
         lines.append(
-            "they have seen drawn streets alone, and never a photograph: the result is a demonstration"
+            "they were trained on rendered streets and have never seen a photograph: the result is a demonstration"
             + (f"; for photographs of streets take --weights {others[0]}" if others else "")
         )
     return lines
@@ -78,12 +78,12 @@ def about(name: str, recipe: dict, dataset: str | None) -> list[str]:
 def _is_student(file: Path) -> bool:
     try:
         return checkpoints.describe(file)["x_channels"] is None
-    except (OSError, ValueError):  # damaged: no weights to recommend
+    except (OSError, ValueError):  # damaged files are not recommended
         return False
 
 
 def _sees_photos(file: Path) -> bool:
-    return not file.stem.startswith(f"{DRAWN}-") and _is_student(file)
+    return not file.stem.startswith(f"{RENDERED}-") and _is_student(file)
 
 
 def _short(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Where networks are found by name: those of the library, those registered, and any factory as module.path:factory."""
+"""Networks by name: those of the library, registered ones, and any factory given as module.path:factory."""
 
 import importlib
 import inspect
@@ -20,19 +20,19 @@ Factory = Callable[..., nn.Module]  # called as factory(num_classes, x_channels,
 
 NETWORKS: dict[str, Factory] = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
 OURS = tuple(NETWORKS)
-NAMED: set[str] = set()  # the names module.path:factory that were looked up in this process
+NAMED: set[str] = set()  # every module.path:factory that was looked up in this process
 NAME = re.compile(r"\w[\w.-]*")
 
 
 def register(name: str, factory: Factory) -> None:
-    """Give a network of your own a name, for `build`, recipes, weights files and the command line of this process.
+    """Register a network of your own under a name, for `build`, recipes, weights files and the command line.
 
     Args:
         factory: a class or a function, called as factory(num_classes, x_channels, **options); x_channels is None for
-            the student. By a name that is your own already it takes the place of the earlier one.
+            the student. A name that you registered before is replaced.
 
     Raises:
-        ValueError: a name that is no name of a folder, or one of the library's networks; or no factory.
+        ValueError: a name that cannot be a folder's name or belongs to the library, or a factory that cannot be called.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"the name of a network is made of letters, digits, '_', '-' and '.', found {shown(name)}")
@@ -80,19 +80,21 @@ def is_known(name: str) -> bool:
 
 def _imported(name: str, path: str) -> Any:
     here = os.getcwd()
-    if here not in sys.path:  # where a program is started by its name, Python does not look there
+    if here not in sys.path:  # an installed command does not search the working directory
         sys.path.append(here)
         importlib.invalidate_caches()
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{path}.".startswith(f"{error.name}."):  # another module that this one imports
+        if error.name is None or not f"{path}.".startswith(
+            f"{error.name}."
+        ):  # a module that this one imports is missing
             raise ValueError(f"network {name!r}: {path} cannot be imported: {error}") from error
         raise ValueError(
             f"network {name!r}: there is no module {error.name}: neither in {here} nor where Python looks "
             "(PYTHONPATH, installed packages)"
         ) from error
-    except Exception as error:  # whatever the code of others raises
+    except Exception as error:  # foreign code may raise anything
         raise ValueError(f"network {name!r}: {path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
@@ -104,7 +106,7 @@ def options_of(name: str, factory: Factory, given: dict) -> dict[str, Any]:
     """
     try:
         signature = inspect.signature(factory, eval_str=True)
-    except NameError:  # annotations of names that are there for type checkers alone
+    except NameError:  # names that are imported only for type checkers
         signature = inspect.signature(factory)
     parameters = list(signature.parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

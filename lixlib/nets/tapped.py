@@ -1,4 +1,4 @@
-"""Any network of PyTorch as a network of this library: its maps by forward hooks, its logits from what it returns."""
+"""Any PyTorch module as a network of this library: forward hooks give its taps, its result gives the logits."""
 
 import math
 import threading
@@ -14,7 +14,7 @@ from lixlib.core.options import shown
 from lixlib.core.output import Output
 from lixlib.nets import inputs
 
-MOST_PATHS = 12  # that a message lists
+MOST_PATHS = 12  # the most that an error message lists
 PREFIX = "module."  # of the wrapped module's parameters within `Tapped`; its state dict goes without
 
 
@@ -26,7 +26,7 @@ def tapped(
     x_channels: int | None = None,
     join: Callable[[Tensor, Tensor], Any] | None = None,
 ) -> "Tapped":
-    """Wrap an unchanged module, so that it returns `Output(logits, taps)` as every network of the library does.
+    """Wrap a module, without changing it, so that it returns `Output(logits, taps)` like the library's networks.
 
     tapped(unet, {"stage1": "encoder.layer1", "stage2": "encoder.layer2"})
 
@@ -34,38 +34,38 @@ def tapped(
         taps: the path of a submodule, as `module.named_modules()` tells it, for the name of each tap. A submodule that
             runs several times gives its last map; of a tuple or a list it gives the first item. The tokens (B, N, C) of
             a transformer, row by row over the image and with or without a class token before them, become a map.
-        logits: what makes logits of the module's result. None takes the result itself where it is a tensor, "logits"
-            or "out" of a mapping, the first item of a tuple or a list, or else the attribute `logits`. Logits of
-            another size than RGB are resized to it, bilinearly.
+        logits: a function that turns the module's result into logits. None takes the result itself if it is a tensor,
+            "logits" or "out" of a mapping, the first item of a tuple or a list, or else the attribute `logits`. Logits
+            of another size than RGB are resized to it, bilinearly.
         x_channels: the channels of X that the module reads as a teacher, called as module(rgb, x); None for a student.
         join: for a teacher that is called in another way: a function of (rgb, x) that returns the module's arguments,
             a mapping of them by name, a tuple of several, or one, e.g. `lambda rgb, x: torch.cat([rgb, x], 1)`.
 
     Raises:
-        ValueError: a path that the module lacks, X channels that are no number above 0, or `join` without them. When
-            it is called: inputs that do not fit, no logits (B, C, h, w), or a tap that is no map (B, C, h, w) or whose
-            submodule did not run.
+        ValueError: a path that the module lacks, an x_channels that is not a positive number, or `join` without
+            x_channels. When the network is called: inputs of wrong shapes, a result without logits (B, C, h, w), or a
+            tap that is neither a map nor tokens, or whose submodule did not run.
     """
     return Tapped(module, taps or {}, logits, x_channels, join)
 
 
 class _Maps(threading.local):
-    """What the hooks of one network have seen in the call that runs in this thread; None between calls."""
+    """The outputs that the hooks of one network collect during a call in this thread; None between calls."""
 
     seen: dict[str, Any] | None = None
 
     def __reduce__(self) -> tuple[type, tuple]:
-        return type(self), ()  # a copy of a network starts with none
+        return type(self), ()  # a copy of the network starts empty
 
 
 class _Hook:
-    """Keeps what a submodule returns, while the network that it belongs to is called."""
+    """A forward hook that stores the output of a submodule while the wrapper is being called."""
 
     def __init__(self, tap: str, maps: _Maps):
         self.tap, self.maps = tap, maps
 
     def __call__(self, module: nn.Module, arguments: tuple, result: Any) -> None:
-        if self.maps.seen is not None:  # else the module is called without the wrapper, or again for its gradient
+        if self.maps.seen is not None:  # None: called without the wrapper, or recomputed in the backward pass
             self.maps.seen[self.tap] = result
 
 
@@ -97,7 +97,7 @@ class Tapped(nn.Module):
                 raise ValueError(
                     f"tap {tap!r}: {type(module).__name__} has no submodule {path!r}: {_near(path, paths)}"
                 )
-        for tap, path in self.taps.items():  # once all are known to be there: the module stays as it was on an error
+        for tap, path in self.taps.items():  # after all checks, so that an error leaves the module unchanged
             paths[path].register_forward_hook(_Hook(tap, self._maps))
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
@@ -107,7 +107,7 @@ class Tapped(nn.Module):
             result = self._call(rgb, x)
             seen = self._maps.seen
         finally:
-            self._maps.seen = outer  # nothing is kept between calls
+            self._maps.seen = outer  # no maps are kept between calls
         taps = {tap: self._map(tap, seen, rgb.shape[-2:]) for tap in self.taps}
         logits = self._logits(result)
         if logits.shape[-2:] != rgb.shape[-2:]:
@@ -152,7 +152,7 @@ class Tapped(nn.Module):
             )
         return found
 
-    # The names of the module's own parameters, so that weights fit it with and without the wrapper.
+    # Parameters keep the names that they have in the module, so that weights fit it with and without the wrapper.
     def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         return self.module.state_dict(*arguments, **options)
 
@@ -196,7 +196,7 @@ def _described(value: Any) -> str:
 
 
 def _near(path: str, paths: Mapping[str, nn.Module]) -> str:
-    """The paths that are most like one that is not there; else the first ones."""
+    """A hint for a path that does not exist: the most similar ones, else the first ones."""
     names = [name for name in paths if name]
     near = get_close_matches(str(path), names, n=MOST_PATHS, cutoff=0.6)
     if near:

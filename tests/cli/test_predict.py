@@ -206,9 +206,9 @@ def test_which_weights_are_taken_is_told(lix, tmp_path):
     image = photo(tmp_path / "a.png", (16, 16))
     first, second = told(lix, "predict", image)
     assert first == "toydrive-mfnet-lix: mfnet, trained by lix on toydrive at 48 x 160, 13 classes"
-    assert second.startswith("they have seen drawn streets alone, and never a photograph")
+    assert second.startswith("they were trained on rendered streets and have never seen a photograph")
     assert second.endswith("take --weights camvid-mfnet-lix")
-    assert len(told(lix, "predict", image, "--dataset", "toydrive")) == 1, "it is none, then"
+    assert len(told(lix, "predict", image, "--dataset", "toydrive")) == 1, "where the images are rendered"
     (line,) = told(lix, "predict", image, "--weights", "camvid-mfnet-student")
     assert line.startswith("camvid-mfnet-student: mfnet, trained without a teacher on camvid at 96 x 128")
     file = save(tmp_path / "own.safetensors", CAMVID)

@@ -49,9 +49,7 @@ def evaluate_weights(
     net, recipe = checkpoints.load(weights_file, trust=trust)
     trained = recipe.get("recipe", {})
     options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
-    if (
-        trained.get("dataset") != dataset
-    ):  # other options belong to that data set, but the network still needs the X that it was trained with
+    if trained.get("dataset") != dataset:  # of the options only X stays: the network needs the one that it knows
         check_choice("data set", dataset, data.DATASETS)
         options = data.DATASETS[dataset].options | {name: value for name, value in options.items() if name == "x"}
     data.check_options(dataset, options)

@@ -9,7 +9,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab notebooks lock clean
+.PHONY: help demo test lab notebooks docs lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -17,8 +17,10 @@ help:  ## list the commands
 demo: .venv/.installed  ## install into .venv, train teacher, student and LIX student on ToyDrive, print their table
 	@$(BIN)/lix demo
 
-test: .venv/.installed  ## the same environment: style, unit tests, every notebook check
+test: .venv/.installed  ## the same environment: style, layers, types, unit tests, every notebook check
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(strip $(JOBS)) --dist worksteal
 
 lab: .venv/.installed  ## open JupyterLab at the first chapter
@@ -26,6 +28,10 @@ lab: .venv/.installed  ## open JupyterLab at the first chapter
 
 notebooks: .venv/.installed  ## run every notebook and write its outputs into it
 	@$(BIN)/python tools/dev/execute_notebooks.py
+
+docs: .venv/.installed  ## build the site into site/: open site/index.html, no server and no network are needed
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open site/index.html"
 
 # Use the oldest interpreter in use (Debian 12 has 3.11.2): some newest versions ask for a later patch release.
 # torch stays as it is pinned: results were computed with it, so change that line by hand.
@@ -38,7 +44,7 @@ lock:  ## pin the newest versions that pyproject.toml allows, torch as it is
 	@rm -rf .lock-venv
 
 clean:  ## remove the environment and the caches
-	rm -rf .venv .lock-venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .lock-venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build site *.egg-info
 	find lixlib tests tools -name __pycache__ -exec rm -rf {} +
 
 # A candidate counts only if it runs: a version manager's shim may exist for a Python that is not active.

@@ -3,7 +3,7 @@
     python data_scripts/camvid.py --root data/camvid
     python data_scripts/camvid.py --root data/camvid --depth-anything depth-anything/Depth-Anything-V2-Small-hf
 
-CamVid has no depth: the first command leaves X out, which is enough for students; the second makes it.
+CamVid has no depth. The first command leaves X out, which is enough for students; the second one makes X.
 """
 
 import re

@@ -3,8 +3,8 @@
     python data_scripts/cityscapes.py --root data/cityscapes --archives downloads
     python data_scripts/cityscapes.py --root data/cityscapes --depth-anything depth-anything/Depth-Anything-V2-Base-hf
 
-X is the official disparity with its cameras; or, with a model, a relative one: train with
---data '{"source": "depth-anything"}' then. The first command says what to fetch and where to put it. Licence:
+X is the official disparity with its cameras. With a model, X is a relative disparity instead; train on it with
+--data '{"source": "depth-anything"}'. The first command says what to fetch and where to put it. Licence:
 non-commercial, by registration.
 """
 
@@ -19,7 +19,7 @@ from lixlib.data.readers.cityscapes import DISPARITY, photographs
 
 SPLITS = {"train": 2975, "val": 500}
 PAGE = "www.cityscapes-dataset.com/downloads"
-# The checksums as that page gives them; without one, a zip archive has its own for every file.
+# The checksums are those of that page. Where it gives none, the checksums within the zip archive remain.
 ARCHIVES = {
     kind: common.Archive(f"{kind}_trainvaltest.zip", size=size, source=PAGE, md5=md5)
     for kind, size, md5 in (
@@ -55,7 +55,7 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
         match = MEMBER.fullmatch(name)
         if not match or SUFFIXES.get(match["kind"]) != match["suffix"]:
             return None
-        if match["kind"] != "leftImg8bit":  # the first archive has said which frames are wanted
+        if match["kind"] != "leftImg8bit":  # the photographs, which come first, determine the frames
             return name if path(root, "leftImg8bit", match["frame"]).is_file() else None
         extracted[match["split"]] += 1
         return name if extracted[match["split"]] <= expected[match["split"]] else None
@@ -71,12 +71,12 @@ def main(options: common.Arguments, model: depth_anything.Option = None) -> int:
 
 
 def there(root: Path, split: str) -> list[str]:
-    """The photographs of a split that are there, such as train/aachen/aachen_000000_000019."""
+    """Return the names of a split's photographs that exist, such as train/aachen/aachen_000000_000019."""
     return [f"{split}/{name}" for name in photographs(root / "leftImg8bit" / split)]
 
 
 def path(root: Path, kind: str, frame: str) -> Path:
-    """The file of a frame from one of the archives."""
+    """Return the path of a frame's file from one of the archives."""
     return root / kind / f"{frame}{SUFFIXES[kind]}"
 
 

@@ -1,7 +1,7 @@
-"""What every data script does: fetch archives, extract them safely, read every file and say what is missing.
+"""What all data scripts share: fetch archives, extract them safely, read every file and report what is missing.
 
-A script has the exit code 0 where its data set can be used, 1 where something is missing or broken (all of it is
-listed), 2 for bad arguments. The same command goes on with what was interrupted, and does nothing twice.
+The exit code of a script is 0 if its data set can be used, 1 if something is missing or broken (everything is listed),
+and 2 for bad arguments. After an interruption the same command continues, and it does nothing twice.
 """
 
 import os
@@ -28,7 +28,7 @@ from lixlib import data
 from lixlib.core.files import write_atomically
 from lixlib.data import splits
 
-THUMBNAIL = (48, 160)  # every file is decoded and checked at its own size; this much of it is kept
+THUMBNAIL = (48, 160)  # the size that is kept of every file, after it was decoded and checked at full size
 Place = Callable[[str], str | None]
 T = TypeVar("T")
 
@@ -56,14 +56,14 @@ Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 @dataclass(frozen=True)
 class Options:
-    """What every data script is told.
+    """The options of every data script.
 
     Args:
         root: Folder of the data set.
-        archives: Folder where its archives lie, or are downloaded to; where not given, archives/ in the root. They may
-            be deleted afterwards.
-        limit: Only the first N frames of every split, for a quick look.
-        dry_run: Say what would be done, and do nothing.
+        archives: Folder of its archives, where downloads are saved, too; by default archives/ in the root. They may be
+            deleted afterwards.
+        limit: Take only the first N frames of every split, for a quick look.
+        dry_run: Only say what would be done.
     """
 
     root: Folder
@@ -76,7 +76,7 @@ class Options:
         return self.archives or self.root / "archives"
 
     def at_most(self, count: int) -> int:
-        """How many of `count` frames the limit leaves."""
+        """The number of frames that the limit leaves of `count`."""
         return min(count, self.limit or count)
 
 
@@ -87,8 +87,12 @@ Arguments = Annotated[Options, tyro.conf.arg(name="")]
 class Archive:
     """An archive of a data set.
 
-    name: its file name; size: of the download, for people; url: its public address, None where one must log in;
-    source: the page where one logs in; md5: its checksum, where the publisher gives one.
+    Args:
+        name: its file name.
+        size: size of the download in words.
+        url: its public address; None if it needs a login.
+        source: the page for the login.
+        md5: its checksum, if it is published.
     """
 
     name: str
@@ -99,7 +103,7 @@ class Archive:
 
 
 def cli(main: Callable[..., int], description: str | None) -> None:
-    """Run a script with the arguments of the command line and exit with its code; an error is one message."""
+    """Run a script with the arguments of the command line and exit with its code; an error prints one message."""
     try:
         code = tyro.cli(main, description=description)
     except (ValueError, OSError) as error:  # a network error of requests is an OSError
@@ -115,11 +119,11 @@ def cli(main: Callable[..., int], description: str | None) -> None:
 
 
 def prepare(options: Options, archives: Sequence[Archive], place: Place, complete: bool) -> None:
-    """Fetch and extract archives, in this order, unless what they hold is there; or say that it would be done.
+    """Fetch and extract archives in this order, unless their contents exist; a dry run only says so.
 
     Args:
-        place: the path below the root of a member, by its name in the archive; None for what is not needed.
-        complete: whether all that is needed is there.
+        place: a function from the name of a member to its path below the root, or to None if it is not needed.
+        complete: whether all required files exist.
     """
     if complete:
         print(f"{options.root}: nothing to fetch")
@@ -131,7 +135,7 @@ def prepare(options: Options, archives: Sequence[Archive], place: Place, complet
 
 
 def plan(archives: Sequence[Archive], options: Options) -> None:
-    """Say what `fetch` and `extract` would do."""
+    """Print what `fetch` and `extract` would do."""
     for archive in archives:
         path = options.archive_folder / archive.name
         if path.is_file():
@@ -143,12 +147,12 @@ def plan(archives: Sequence[Archive], options: Options) -> None:
 
 
 def fetch(archives: Sequence[Archive], options: Options) -> list[Path]:
-    """The archives' paths, downloaded where they are not there yet.
+    """Download the archives that do not exist yet, and return the paths of all.
 
     Raises:
-        FileNotFoundError: archives are missing that one must log in for; the message says which, whence and where to.
-        ValueError: a checksum is not the published one.
-        OSError: the download failed; what has arrived is kept, and the next call goes on from there.
+        FileNotFoundError: archives that need a login are missing; the message says where to get and where to put them.
+        ValueError: a checksum differs from the published one.
+        OSError: the download failed; the part that has arrived is kept, and the next call continues it.
     """
     folder = options.archive_folder
     by_hand = [archive for archive in archives if archive.url is None and not (folder / archive.name).is_file()]
@@ -159,7 +163,7 @@ def fetch(archives: Sequence[Archive], options: Options) -> list[Path]:
 
 
 def _fetch(archive: Archive, folder: Path) -> Path:
-    import pooch  # here alone: an optional dependency
+    import pooch  # imported here because it is an optional dependency
 
     path = folder / archive.name
     if not path.is_file():
@@ -179,24 +183,24 @@ def _fetch(archive: Archive, folder: Path) -> Path:
 
 
 def resume(part: Path, url: str, output: str, pooch: object) -> None:
-    """A downloader for pooch that goes on where an earlier one was interrupted (pooch's own starts again).
+    """A downloader for pooch that continues an interrupted download, which pooch's own would start again.
 
-    What has arrived lies in `part` until it is whole; then pooch compares the checksum of `output` and renames it.
+    The download is saved in `part` until it is complete. Then pooch compares the checksum of `output` and renames it.
     """
-    import requests  # here alone: comes with pooch
+    import requests  # imported here because it is an optional dependency
 
     there = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"}  # compressed on the way, the bytes could not be counted
+    headers = {"Accept-Encoding": "identity"}  # bytes could not be counted if they were compressed in transit
     if there:
         headers["Range"] = f"bytes={there}-"
     with requests.get(url, headers=headers, stream=True, timeout=60) as response:
-        if response.status_code != 416:  # 416: all of it is there
+        if response.status_code != 416:  # 416 means that the part is complete
             response.raise_for_status()
             if response.status_code != 206:  # the server sends the whole file
                 there = 0
             total = there + int(response.headers.get("Content-Length", 0)) or None
             bar = tqdm(initial=there, total=total, unit="B", unit_scale=True, unit_divisor=1024)
-            # unbuffered, so that a full disk is found at the chunk that does not fit, and not when the file is closed
+            # unbuffered, so that a full disk raises for the chunk that does not fit, and not when the file is closed
             with bar, part.open("ab" if there else "wb", buffering=0) as file:
                 for chunk in response.iter_content(1 << 16):
                     bar.update(append(file, chunk, part))
@@ -204,7 +208,11 @@ def resume(part: Path, url: str, output: str, pooch: object) -> None:
 
 
 def append(file: IO[bytes], chunk: bytes, path: Path) -> int:
-    """Write a piece of a download; return its length."""
+    """Write a chunk of a download, and return its length.
+
+    Raises:
+        OSError: the chunk cannot be written.
+    """
     try:
         written = 0
         while written < len(chunk):
@@ -216,12 +224,12 @@ def append(file: IO[bytes], chunk: bytes, path: Path) -> int:
 
 
 def extract(archive: Path, root: Path, place: Place) -> None:
-    """Extract what `place` wants of a zip or tar archive; files that are there with the right size stay as they are.
+    """Extract the members of a zip or tar archive that `place` selects; existing files of the right size are kept.
 
-    Every file is written under a temporary name and renamed, so that none is ever half there.
+    Every file is written under a temporary name and then renamed, so that no file is ever incomplete.
 
     Raises:
-        ValueError: the archive is truncated or broken, or it holds a link, a device or a path out of the root.
+        ValueError: the archive is truncated or broken, or holds a link, a device or a path outside the root.
     """
     written = 0
     try:
@@ -240,9 +248,9 @@ def extract(archive: Path, root: Path, place: Place) -> None:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
-    """Name, size and content of every file. Links are refused outright: no data set here has one.
+    """Iterate over name, size and content of every file; links are refused, because no data set here has any.
 
-    (tarfile's filter "data" would let links within the root through, and Debian 12's Python has none.)
+    (The filter "data" of tarfile allows links within the root, and the Python of Debian 12 does not have it.)
     """
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as file:
@@ -262,7 +270,11 @@ def _members(archive: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]
 
 
 def _below(root: Path, name: str, archive: Path) -> Path:
-    """The path of `name` below the root; a link in the root that leads out of it counts as outside."""
+    """Return the path of `name` below the root.
+
+    Raises:
+        ValueError: the path is outside the root, also by a link that exists in the root.
+    """
     path = (root / name).resolve()
     if not path.is_relative_to(root.resolve()):
         raise _unsafe(archive, name, f"would be written to {path}, outside {root.resolve()}")
@@ -279,13 +291,13 @@ def _copy(open_member: Callable[[], IO[bytes]], target: Path) -> None:
 
 
 def choose_frames(dataset: str, options: Options, drawn: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The frames that are wanted of every split, written to the list in the root from which the reader takes them.
+    """Choose the frames of every split, and write the list in the root from which the reader takes them.
 
-    They are the first ones, up to the limit, of the split that was drawn, or all those of a list that somebody put into
-    the root.
+    They are the first frames of the drawn split, up to the limit, or all frames of a list that a user has put into the
+    root.
 
     Raises:
-        ValueError: a limit, but somebody's own list is in the root.
+        ValueError: there is a limit, and the root holds a user's own list.
     """
     path = options.root / splits.LIST
     if path.is_file():
@@ -301,7 +313,7 @@ def choose_frames(dataset: str, options: Options, drawn: dict[str, list[str]]) -
 
 
 def first_of_each_folder(limit: int | None) -> Callable[[str], bool]:
-    """A test that the first `limit` files of every folder pass; all of them for None."""
+    """Return a test that is true for the first `limit` files of every folder, or for all files if it is None."""
     counts = Counter()
 
     def passes(name: str) -> bool:
@@ -315,15 +327,15 @@ def first_of_each_folder(limit: int | None) -> Callable[[str], bool]:
 def make_images(
     what: str, sources: Mapping[Path, T], load: Callable[[], Callable[[T], np.ndarray]], dry_run: bool
 ) -> int:
-    """Write every PNG file that is not there yet.
+    """Write the PNG files that do not exist yet.
 
     Args:
-        what: the files in words.
-        sources: what every file is made of.
-        load: gives the function that makes an image (H, W) of it; called only if there is something to make.
+        what: a name for these files in messages.
+        sources: for every file the source that it is made from.
+        load: returns the function that makes an image (H, W) or (H, W, 3) from a source; it is called only if needed.
 
     Returns:
-        How many could not be made; why is printed.
+        The number of files that could not be made; the reasons are printed.
     """
     left = {target: source for target, source in sources.items() if not target.is_file()}
     print(f"{what}: {len(left)} of {len(sources)} {'would be made' if dry_run else 'to make'}")
@@ -349,15 +361,15 @@ def verify(
     with_x: Callable[[str], bool] = lambda split: True,
     **reader,
 ) -> int:
-    """Read every file of a data set; print what every split holds, and everything that is missing or broken.
+    """Read every file of a data set; print the contents of every split, and all that is missing or broken.
 
     Args:
-        expected: how many frames of each split must be there.
-        with_x: whether a split is to have X; without, it is for students alone.
+        expected: the number of frames that each split must have.
+        with_x: whether a split must have X; without X it is for students only.
         reader: options of the reader.
 
     Returns:
-        0 if nothing is missing or broken, else 1.
+        0 if nothing is missing or broken, otherwise 1.
     """
     problems = 0
     for split, count in expected.items():

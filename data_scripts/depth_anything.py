@@ -1,9 +1,9 @@
-"""Relative inverse depth of photographs by Depth Anything (Yang et al., NeurIPS 2024): an X where none was measured.
+"""Relative inverse depth of photographs by Depth Anything (Yang et al., NeurIPS 2024), as X where none was measured.
 
     python data_scripts/depth_anything.py --images photographs --out disparity
 
-Every image becomes a 16-bit PNG of its name and size: 65535 is the nearest point, 1 the farthest; 0 would be invalid
-and does not occur. Images that have one are left alone, so the command goes on where it was interrupted.
+Every image gives a 16-bit PNG file of the same name and size: 65535 is the nearest point, 1 is the farthest, and 0,
+which means unknown, does not occur. Existing files are kept, so that the command continues after an interruption.
 """
 
 import itertools
@@ -43,10 +43,10 @@ def main(
 
     Args:
         images: Folder of .jpg, .jpeg and .png files.
-        out: Folder for the depth maps; subfolders stay as they are.
-        model: Depth Anything: a name on the Hugging Face hub, or a folder.
-        limit: Only the first N images.
-        dry_run: Say what would be done, and do nothing.
+        out: Folder for the depth maps, which get the same subfolders.
+        model: Depth Anything, as a name on the Hugging Face hub or as a folder.
+        limit: Take only the first N images.
+        dry_run: Only say what would be done.
     """
     photos = photographs(images, out)
     if not photos:
@@ -55,12 +55,12 @@ def main(
 
 
 def photographs(images: Path, out: Path) -> dict[Path, Path]:
-    """The images in a folder and below it, each by the PNG file in `out` that its depth goes to.
+    """Map the PNG file in `out` for every depth map to its photograph, for the images in a folder and below it.
 
-    What lies in hidden folders, and in `out` where that is one of those below, is no photograph.
+    Files in hidden folders are left out, and so are those in `out` if it lies below the folder.
 
     Raises:
-        ValueError: `out` is the folder itself, or two images differ in their suffix alone.
+        ValueError: `out` is the folder itself, or two images differ only in their suffix.
     """
     if out.resolve() == images.resolve():
         raise ValueError(f"{out} holds the photographs, which depth maps of their names would replace: choose another")
@@ -77,14 +77,14 @@ def photographs(images: Path, out: Path) -> dict[Path, Path]:
 
 
 def make(photos: Mapping[Path, Path], model: str, dry_run: bool) -> int:
-    """Write the depth of every photograph whose PNG file is not there; how many could not be made.
+    """Write the depth of every photograph whose PNG file does not exist; return how many could not be made.
 
     Raises:
-        OSError: no such model, or no network to fetch it.
+        OSError: there is no such model, or it cannot be fetched.
     """
 
     def load() -> Callable[[Path], np.ndarray]:
-        from transformers import AutoImageProcessor, AutoModelForDepthEstimation  # here alone: optional, slow to import
+        from transformers import AutoImageProcessor, AutoModelForDepthEstimation  # optional, and slow to import
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         processor = AutoImageProcessor.from_pretrained(model, backend="pil")  # the other backend needs torchvision
@@ -96,7 +96,9 @@ def make(photos: Mapping[Path, Path], model: str, dry_run: bool) -> int:
 
 @torch.inference_mode()
 def estimate(network: torch.nn.Module, processor: object, image: Image.Image) -> np.ndarray:
-    """Relative inverse depth of an image, (H, W) uint16 from 1 (farthest) to 65535 (nearest).
+    """Estimate the relative inverse depth of an image, from 1 (farthest) to 65535 (nearest).
+
+    **Shapes**: -> (H, W) uint16.
 
     Raises:
         ValueError: the network gives numbers that are not finite.

@@ -3,9 +3,9 @@
     python data_scripts/kitti.py --root data/kitti
     python data_scripts/kitti.py --root data/kitti --onnx crestereo_combined_iter10_720x1280.onnx
 
-KITTI's own disparity comes from a laser scanner and is sparse. By default OpenCV's semi-global matching makes a dense
-one from the two cameras, offline. The paper used CREStereo: with --onnx an exported one does it, such as those of
-github.com/nburrus/stereodemo (release v0.1-crestereo); train with --data '{"source": "crestereo"}' then.
+KITTI's own disparity comes from a laser scanner and is sparse. By default, OpenCV's semi-global matching computes a
+dense one from the two cameras. The paper used CREStereo. With --onnx, an exported CREStereo is used, such as those of
+github.com/nburrus/stereodemo (release v0.1-crestereo); then train with --data '{"source": "crestereo"}'.
 Licence: CC BY-NC-SA 3.0.
 """
 
@@ -40,7 +40,7 @@ def main(
     """Fetch KITTI Semantics and the second camera, make dense disparity and read every file.
 
     Args:
-        onnx: CREStereo as an ONNX file, in place of semi-global matching.
+        onnx: ONNX file of CREStereo, to be used instead of semi-global matching.
     """
     root, source = options.root, "crestereo" if onnx else "sgbm"
     wanted = common.choose_frames("kitti", options, splits.draw(frames(), COUNTS))
@@ -68,7 +68,11 @@ def main(
 
 
 def encode(match: Match, pair: tuple[Path, Path]) -> np.ndarray:
-    """The disparity of two image files as KITTI stores it, * 256 in 16 bits; but 0, which is unknown, is nowhere.
+    """Compute the disparity of two image files in KITTI's format: 256 times the disparity, in 16 bits.
+
+    The value 0, which means unknown, does not occur.
+
+    **Shapes**: -> (H, W) uint16.
 
     Raises:
         ValueError: an image cannot be read, or the two differ in size.
@@ -80,46 +84,46 @@ def encode(match: Match, pair: tuple[Path, Path]) -> np.ndarray:
 
 
 def sgbm(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Dense disparity by semi-global matching (Hirschmueller, TPAMI 2008; OpenCV's StereoSGBM), holes filled.
+    """Dense disparity by semi-global matching (Hirschmueller, TPAMI 2008; OpenCV's StereoSGBM) with filled holes.
 
     **Shapes**: left, right (H, W, 3) uint8 RGB, rectified -> (H, W) float32, pixels.
 
     Raises:
-        ValueError: nothing in the two images matches.
+        ValueError: no pixel of the two images matches.
     """
-    import cv2  # here alone: an optional dependency
+    import cv2  # imported here because it is an optional dependency
 
-    reach = 16 * round(0.155 * left.shape[1] / 16) or 16  # the nearest: 192 of KITTI's 1242 columns, 2 m away
+    reach = 16 * round(0.155 * left.shape[1] / 16) or 16  # largest disparity: 192 of KITTI's 1242 columns, i.e. 2 m
     window = 5
     matcher = cv2.StereoSGBM_create(
         minDisparity=0,
         numDisparities=reach,
         blockSize=window,
-        P1=8 * 3 * window**2,  # a step of one pixel in disparity; OpenCV's suggestion for three channels
-        P2=32 * 3 * window**2,  # a larger step
+        P1=8 * 3 * window**2,  # penalty of a change by one pixel, as OpenCV suggests for three channels
+        P2=32 * 3 * window**2,  # penalty of a larger change
         disp12MaxDiff=1,  # left and right must agree
         preFilterCap=63,
-        uniquenessRatio=10,  # per cent by which the best match must be the best
-        speckleWindowSize=100,  # smaller islands are noise
+        uniquenessRatio=10,  # per cent by which the best match must beat the second
+        speckleWindowSize=100,  # smaller regions count as noise
         speckleRange=2,
         mode=cv2.STEREO_SGBM_MODE_HH,  # all eight directions
     )
-    # OpenCV leaves out the columns that might lie outside the right image: some more to the left, then all have a match
+    # OpenCV skips the columns that might match outside the right image; padding on the left keeps all of them
     left, right = (cv2.copyMakeBorder(image, 0, 0, reach, 0, cv2.BORDER_REPLICATE) for image in (left, right))
     disparity = matcher.compute(left, right)[:, reach:].astype(np.float32) / 16
     return fill(disparity)
 
 
 def fill(disparity: np.ndarray) -> np.ndarray:
-    """Fill the holes (0 or less) as KITTI's development kit does: by the farther of the two neighbours in the row.
+    """Fill holes (0 or less) like KITTI's development kit, with the farther of the two neighbours in the row.
 
-    A hole is mostly what only one camera sees, and that belongs to the background. A row that is all hole is filled
-    by the nearest row.
+    A hole is mostly a surface that only one camera sees, and this belongs to the background. A row without any value is
+    filled with the nearest row that has one.
 
     **Shapes**: (H, W) -> the same.
 
     Raises:
-        ValueError: there is nothing but holes.
+        ValueError: the disparity has no value at all.
     """
     known, columns = disparity > 0, np.arange(disparity.shape[1])
     before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
@@ -136,16 +140,17 @@ def fill(disparity: np.ndarray) -> np.ndarray:
 
 
 def crestereo(path: Path) -> Match:
-    """Disparity by CREStereo (Li et al., CVPR 2022) from an ONNX file of the public exports' form.
+    """Load CREStereo (Li et al., CVPR 2022) from an ONNX file in the form of the public exports.
 
-    Such a network has a fixed size and takes RGB from 0 to 255: left and right, or before them both at half the size
-    (init_left, init_right, next_left, next_right). Channel 0 of its first output is the disparity in its own pixels.
+    Such a network has a fixed size and takes RGB from 0 to 255: a left and a right image, which may be preceded by both
+    at half the size (init_left, init_right, next_left, next_right). Channel 0 of its first output is the disparity in
+    pixels of the network's size.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the network has other inputs.
     """
-    import cv2  # here alone: optional dependencies
+    import cv2  # imported here because these are optional dependencies
     import onnxruntime
 
     if not path.is_file():

@@ -1,11 +1,11 @@
-"""nuImages (Motional): unpacked from archives that need a login, verified; masks made of its tables, X by a network.
+"""nuImages (Motional): unpacked from archives that need a login, verified; masks from its tables, X from a network.
 
     python data_scripts/nuimages.py --root data/nuimages --archives downloads
     python data_scripts/nuimages.py --root data/nuimages --depth-anything depth-anything/Depth-Anything-V2-Base-hf
     python data_scripts/nuimages.py --root data/nuimages --mini
 
-Of the 83,724 annotated photographs the 800 of the split are extracted. The split is drawn from the tables and written
-to ROOT/lix_split.txt. nuImages has no depth: without a network X is left out, which is enough for students.
+Only the 800 photographs of the split are extracted, of 83,724 annotated ones. The split is drawn from the tables and
+written to ROOT/lix_split.txt. nuImages has no depth; without a network X is left out, which is enough for students.
 Licence: CC BY-NC-SA 4.0, with Motional's terms.
 """
 
@@ -29,7 +29,7 @@ SAMPLES = common.Archive("nuimages-v1.0-all-samples.tgz", size="15 GB", source=P
 MINI = common.Archive("nuimages-v1.0-mini.tgz", size="0.1 GB", source=PAGE)
 Photograph = tuple[str, tuple[int, int]]  # its token and its size (H, W)
 NEEDED = ("category", "sample_data", "object_ann", "surface_ann")
-# nuScenes' devkit numbers the categories; the reader numbers them without gaps.
+# The id of every class in nuScenes' devkit; the indices of the reader have no gaps.
 IDS = {NUIMAGES.names[index]: number for number, index in NUIMAGES_IDS.items()}
 
 
@@ -41,7 +41,7 @@ def main(
     """Unpack nuImages, draw the split, paint the masks, make X if a model is given, and read every file.
 
     Args:
-        mini: Only the 50 photographs of v1.0-mini, divided 7 : 3.
+        mini: Take only the 50 photographs of v1.0-mini, divided 7 : 3.
     """
     root = options.root
     versions = ("v1.0-mini",) if mini else ("v1.0-train", "v1.0-val")
@@ -70,7 +70,7 @@ def main(
 
 
 def annotated(root: Path, versions: Sequence[str]) -> dict[str, Photograph]:
-    """Token and size (H, W) of every annotated photograph, by its name: CAM_.../..., below samples/, without .jpg."""
+    """Map the name of every annotated photograph (CAM_.../NAME, below samples/) to its token and its size (H, W)."""
     return {
         row["filename"].removeprefix("samples/").removesuffix(".jpg"): (row["token"], (row["height"], row["width"]))
         for version in versions
@@ -80,7 +80,7 @@ def annotated(root: Path, versions: Sequence[str]) -> dict[str, Photograph]:
 
 
 def draw(names: list[str]) -> dict[str, list[str]]:
-    """The paper's 560 and 240 photographs, or 7 : 3 of fewer."""
+    """Draw 560 and 240 photographs as in the paper; of fewer photographs, draw all in the ratio 7 : 3."""
     total = min(len(names), sum(COUNTS.values()))
     train = total * COUNTS["train"] // sum(COUNTS.values())
     return splits.draw(names, {"train": train, "val": total - train})
@@ -89,9 +89,9 @@ def draw(names: list[str]) -> dict[str, list[str]]:
 def painter(
     root: Path, versions: Sequence[str], photographs: Iterable[Photograph]
 ) -> Callable[[Photograph], np.ndarray]:
-    """A function that paints the label (H, W) of one of these photographs, by the ids and rules of nuScenes' devkit.
+    """Return a function that draws the label (H, W) of a photograph with the ids and the rules of nuScenes' devkit.
 
-    First the surfaces, then the objects in the order of their tokens: what comes later covers what was there.
+    Surfaces are drawn first, then objects in the order of their tokens; later masks cover earlier ones.
     """
     annotations: dict[str, list[dict]] = {token: [] for token, _ in photographs}
     categories: dict[str, str] = {}
@@ -114,21 +114,27 @@ def painter(
 
 
 def decode(mask: dict) -> np.ndarray:
-    """A mask (H, W) bool from COCO's compressed run lengths in base64."""
-    from pycocotools.mask import decode as decode_runs  # here alone: an optional dependency
+    """Decode COCO's compressed run lengths in base64.
+
+    **Shapes**: -> (H, W) bool.
+    """
+    from pycocotools.mask import decode as decode_runs  # imported here because it is an optional dependency
 
     return decode_runs({"size": mask["size"], "counts": base64.b64decode(mask["counts"])}).astype(bool)
 
 
 def read(path: Path, only: Container[str] | None = None) -> list[dict]:
-    """The rows of a table; `only` those of these photographs.
+    """Read the rows of a table.
+
+    Args:
+        only: tokens of photographs; annotations of other photographs are left out.
 
     Raises:
         ValueError: the table is no JSON.
     """
 
     def keep(row: dict) -> dict | None:
-        # rows that nobody needs are let go at once: the tables are larger than a laptop's memory
+        # rows that are not needed are dropped at once, because the tables exceed the memory of a laptop
         return row if only is None or row.get("sample_data_token") in only or "counts" in row else None
 
     try:

@@ -2,7 +2,7 @@
 
     python data_scripts/potholes.py --root data/potholes
 
-The archive also holds point clouds and coloured disparities; what nobody reads is not extracted.
+The archive also holds point clouds and coloured disparities, which are not extracted.
 """
 
 import re
@@ -21,7 +21,7 @@ WANTED = re.compile(r"[^/]+/(dataset[123]/(rgb|disp_tg|label)/[^/]+\.png)")
 
 
 def main(options: common.Arguments) -> int:
-    """Fetch Potholes and read every file; the limit is one of frames in each of the three datasets."""
+    """Fetch Potholes and read every file; the limit applies to the frames of each of the three datasets."""
     root = options.root
     counts = {folder: options.at_most(count) for folder, count in COUNTS.items()}
     complete = all(

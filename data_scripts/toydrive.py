@@ -1,11 +1,11 @@
-"""ToyDrive on disk in Virtual KITTI 2's layout, so that other projects can read it: nothing is fetched.
+"""ToyDrive on disk in the layout of Virtual KITTI 2, so that other projects can read it; nothing is fetched.
 
     python data_scripts/toydrive.py --root data/toydrive --limit 20
 
-The splits become scenes: Scene01 is train, Scene02 val, Scene06 test; each has the variation clone and Camera_0 with
-rgb (JPEG), depth (16-bit PNG, centimetres, 65535 = sky) and classSegmentation (PNG). The colours are ToyDrive's own:
-colors.txt says them, intrinsic.txt the camera. At the default size a frame takes two seconds, and there are 640. The
-library itself needs none of it: it renders in memory.
+The splits become scenes: Scene01 is train, Scene02 is val, Scene06 is test. Each has the variation clone and Camera_0
+with rgb (JPEG), depth (16-bit PNG in centimetres, 65535 = sky) and classSegmentation (PNG). The colours are those of
+ToyDrive and are listed in colors.txt; the camera is in intrinsic.txt. At the default size each of the 640 frames takes
+two seconds. The library itself does not need these files, because it renders in memory.
 """
 
 from functools import partial
@@ -41,11 +41,11 @@ def main(
 
     Args:
         root: Folder of the files.
-        limit: Only the first N frames of every split; where not given, as many as the library has.
+        limit: Take only the first N frames of every split; by default, all frames that the library uses.
         size: Height and width of the pictures.
         seed: Seed of the scenes.
         difficulty: How ambiguous RGB is, from 0 to 1.
-        dry_run: Say what would be done, and do nothing.
+        dry_run: Only say what would be done.
     """
     made_by = f"renderer {RENDERER_VERSION}, seed {seed}, size {size}, difficulty {difficulty}\n"
     note = root / "toydrive.txt"
@@ -70,7 +70,7 @@ def main(
 
 
 def files(folder: Path, i: int) -> tuple[Path, Path, Path]:
-    """The picture, the depth and the label of a frame."""
+    """Return the paths of the picture, the depth and the label of a frame."""
     frames = folder / "frames"
     return (
         frames / "rgb" / "Camera_0" / f"rgb_{i:05d}.jpg",
@@ -105,7 +105,7 @@ def write_tables(folder: Path, count: int, size: tuple[int, int]) -> None:
 
 
 def check(folder: Path, i: int, size: tuple[int, int]) -> str | None:
-    """What is wrong with the files of a frame."""
+    """Return what is wrong with the files of a frame, or None."""
     for path in files(folder, i):
         try:
             pixels = np.asarray(open_image(path))

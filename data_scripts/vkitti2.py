@@ -3,8 +3,8 @@
     python data_scripts/vkitti2.py --root data/vkitti2
     python data_scripts/vkitti2.py --root data/vkitti2 --archives downloads --limit 20
 
-Of the 21,260 frames the 700 of the split are extracted, 2 GB. More: unpack the archives in the root by hand, and write
-the split into ROOT/lix_split.txt. Licence: CC BY-NC-SA 3.0.
+Only the 700 frames of the split are extracted (2 GB), of 21,260 frames. To use more, unpack the archives in the root by
+hand, and write the split into ROOT/lix_split.txt. Licence: CC BY-NC-SA 3.0.
 """
 
 import re
@@ -32,7 +32,7 @@ def main(options: common.Arguments) -> int:
     """Fetch Virtual KITTI 2, extract the frames of the split and read every file."""
     root = options.root
     wanted = common.choose_frames("vkitti2", options, splits.draw(frames(), COUNTS))
-    # by their names below the scenes: some unpack all archives into the root, some each into a folder of its own
+    # keyed by the name below the scenes, because archives may be unpacked in the root or each in its own folder
     targets = {
         name: (part(root, kind) / name).relative_to(root).as_posix()
         for names in wanted.values()
@@ -48,11 +48,11 @@ def main(options: common.Arguments) -> int:
     if options.dry_run:
         return 0
     expected = {split: len(names) for split, names in wanted.items()}
-    return common.verify("vkitti2", root, expected, x="normals")  # which need every file there is
+    return common.verify("vkitti2", root, expected, x="normals")  # which need all files
 
 
 def files(frame: str) -> dict[str, str]:
-    """The files of a frame, such as Scene01/clone/00012, by archive."""
+    """Return the file of a frame, such as Scene01/clone/00012, in every archive."""
     where, _, number = frame.rpartition("/")
     side = f"Camera_{CAMERA}"
     return {

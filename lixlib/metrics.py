@@ -1,12 +1,13 @@
 """The paper's four metrics, from one confusion matrix; and how far probabilities can be believed."""
 
 import math
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from lixlib.core.checks import check_classes, check_one_device, place, shape, whole
-from lixlib.core.sample import IGNORE
+from lixlib.core.constants import IGNORE
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:
@@ -31,7 +32,18 @@ def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ign
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def scores(confusion: Tensor) -> dict:
+class Scores(TypedDict):
+    """What a confusion matrix tells, in [0, 1]; NaN where there is nothing to tell."""
+
+    mIoU: float
+    fwIoU: float
+    mFsc: float
+    fwFsc: float
+    IoU: list[float]  # one a class, as F1
+    F1: list[float]
+
+
+def scores(confusion: Tensor) -> Scores:
     """mIoU, fwIoU, mFsc, fwFsc and the per-class IoU and F1 of a confusion matrix.
 
     IoU_c = TP / (TP + FP + FN), F_c = 2 TP / (2 TP + FP + FN). The means run over the classes that occur in the truth

@@ -34,7 +34,7 @@ def shared() -> Path:
     """The folder of public data: LIX_SHARED, or ../shared beside the repository."""
     folder = Path(os.environ.get("LIX_SHARED") or Path(__file__).resolve().parents[2] / "shared")
     if not folder.is_dir():
-        pytest.skip("no public data: README.md, section 'Real data', says how to get it and where tests look for it")
+        pytest.skip("no public data: docs/real_data.md says how to get it and where tests look for it")
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, jaccard_score
 
-from lixlib.lab.results import scored
+from lixlib.lab.record import scored
 from lixlib.metrics import calibration_error, confusion_matrix, reliability, scores
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lixlib import nets
 from lixlib.checkpoints import onnx_file
+from lixlib.core.constants import IGNORE
 from lixlib.core.files import at_home, write_atomically
 from lixlib.lab.line import Told
 from lixlib.nets.pretrained import mismatch
@@ -30,7 +31,7 @@ class Description(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     network: str
-    num_classes: Annotated[int, Field(ge=1, le=255)]  # 255 is the label of ignored pixels
+    num_classes: Annotated[int, Field(ge=1, le=IGNORE)]
     x_channels: Literal[1, 3] | None
     options: dict[str, Any]
     classes: list[str] | tuple[str, ...]
@@ -126,7 +127,7 @@ def load(source: Path | str, *, trust: bool = False) -> tuple[nn.Module, dict]:
             that come with the library, e.g. "camvid-mfnet-lix".
         trust: also build a network that the file names as module.path:factory. This imports that module on this
             machine and calls the factory, so do it only for files from people you trust. It is not needed for a name
-            that this process has used before (`nets.build`, a recipe), nor for weights below the runs folder.
+            that this process has used before, in `nets.build` or in a recipe.
 
     Raises:
         FileNotFoundError: no such file, folder or repository.
@@ -137,7 +138,7 @@ def load(source: Path | str, *, trust: bool = False) -> tuple[nn.Module, dict]:
     if path.suffix == ".onnx":
         return onnx_file.load(path, check_description)
     recipe = _description(path, config)
-    if not (trust or nets.is_known(recipe["network"]) or _is_own_run(path)):
+    if not (trust or nets.is_known(recipe["network"])):
         raise ValueError(
             f"{path} names the network {recipe['network']}, and building it runs that code on this machine: if you "
             "trust whoever made the file, allow it by --trust (in Python by trust=True)"
@@ -191,12 +192,6 @@ def _description(path: Path, config: Path | None) -> dict:
         advice = "with config=lixlib.checkpoints.hub_config(recipe)" if config else "with lixlib.checkpoints.save"
         raise ValueError(f"{error}: save it {advice}") from error
     return recipe
-
-
-def _is_own_run(path: Path) -> bool:
-    from lixlib.lab.run import runs_folder  # here, because that module imports this one
-
-    return path.resolve().is_relative_to(runs_folder().resolve())
 
 
 def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:

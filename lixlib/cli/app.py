@@ -18,13 +18,17 @@ import tyro
 from torch.distributed import is_torchelastic_launched
 from tqdm import tqdm
 
+from lixlib import data, nets
 from lixlib.cli.photographs import say
 from lixlib.core import devices
 from lixlib.core.files import at_home, told, without_folders
 from lixlib.core.options import shown
+from lixlib.core.plugins import import_plugins
 from lixlib.lab import results
 from lixlib.lab.grid import compare as compare_recipes
-from lixlib.lab.run import Recipe, Run, runs_folder
+from lixlib.lab.plan import runs_folder
+from lixlib.lab.recipe import Recipe, all_methods
+from lixlib.lab.run import Run
 from lixlib.training import TrainingFailed
 
 DESCRIPTION = (
@@ -36,16 +40,36 @@ Device = Annotated[devices.Device, tyro.conf.arg(help="Where to compute: auto ta
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 
 
+# Flags by their names of before, in commands of committed result lines.
+FORMER = {"--net": "--network-options", "--hyper": "--method-options", "--data": "--dataset-options"}
+FORMER["--batch"] = "--batch-size"
+
+
 class App(tyro.extras.SubcommandApp):
     """Gives the call that the command line asks for, to be made afterwards: what is said until then is a mistake."""
 
     def command(self, function: Callable | None = None, **options) -> Callable:
         def register(function: Callable) -> Callable:
             asked = functools.wraps(function)(lambda *args, **keywords: functools.partial(function, *args, **keywords))
+            self.documented.append((asked, asked.__doc__))
             super(App, self).command(asked, **options)
             return function
 
         return register if function is None else register(function)
+
+    def __init__(self):
+        super().__init__()
+        self.documented: list[tuple[Callable, str]] = []
+
+    def tell_names(self) -> None:
+        """Put into the help of every command the names that there are now, those of plugins among them."""
+        known = (
+            f"Data sets: {', '.join(data.DATASETS)}.\n"
+            f"    Networks: {', '.join(nets.NETWORKS)}; or your own, as module.path:factory.\n"
+            f"    Methods: {', '.join(all_methods())}."
+        )
+        for function, text in self.documented:
+            function.__doc__ = text.replace("{names}", known)
 
 
 registry = tyro.constructors.ConstructorRegistry()
@@ -110,6 +134,9 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            import_plugins()
+            app.tell_names()
+            sys.argv[1:] = [FORMER.get(flag, flag) + equals + value for flag, equals, value in _flags(sys.argv[1:])]
             _parse()()
     except OSError as error:
         _fail(told(error))
@@ -118,10 +145,14 @@ def main() -> None:
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
-        _fail("not enough memory: choose a smaller size or batch (--size, --batch)")
+        _fail("not enough memory: choose a smaller size or batch (--size, --batch-size)")
     except KeyboardInterrupt:
         say("lix: stopped; the same command goes on after the last finished epoch", sys.stderr)
         raise SystemExit(130) from None
+
+
+def _flags(words: list[str]) -> list[tuple[str, str, str]]:
+    return [word.partition("=") if word.startswith("--") else (word, "", "") for word in words]
 
 
 def _parse() -> Callable[[], None]:

@@ -8,28 +8,32 @@ import tyro
 from lixlib import data
 from lixlib.cli.app import Device, app, check_some, train_grid
 from lixlib.core import devices
-from lixlib.lab.grid import ALL_METHODS, grid
-from lixlib.lab.run import Recipe
+from lixlib.lab.grid import grid
+from lixlib.lab.recipe import Recipe, all_methods
+from lixlib.training import ClassWeighting
 
 
 @app.command
 def compare(
     datasets: tuple[str, ...] = ("toydrive",),
     networks: tuple[str, ...] = ("mfnet",),
-    net: dict = {},  # noqa: B006 (nobody changes it)
-    methods: tuple[str, ...] = ALL_METHODS,
+    network_options: dict = {},  # noqa: B006 (nobody changes it)
+    methods: tuple[str, ...] | None = None,
     seeds: tuple[int, ...] = (0,),
     root: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET=DIR...")] = (),
     size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
     epochs: int | None = None,
-    batch: int = Recipe.batch,
+    batch_size: int = Recipe.batch_size,
     lr: float = Recipe.lr,
     patience: int = Recipe.patience,
     precision: devices.Precision = Recipe.precision,
     splits: tuple[str, str | None, str] | None = None,
-    data: dict = {},  # noqa: B006 (nobody changes it)
+    dataset_options: dict = {},  # noqa: B006 (nobody changes it)
     teacher: dict = {},  # noqa: B006 (nobody changes it)
     unlabelled: int | None = None,
+    labelled: int | None = None,
+    class_weights: ClassWeighting = Recipe.class_weights,
+    ema: float = Recipe.ema,
     jobs: int | None = None,
     scheduler: str | None = None,
     device: Device = "auto",
@@ -41,51 +45,59 @@ def compare(
     same command is given again.
     A run that fails does not stop the others; it is listed at the end, and the exit code is then 1.
 
+    {names}
+
     Example: lix compare --seeds 0 1 2 --epochs 50 --teacher '{"epochs": 100}'
 
     Args:
-        datasets: Data sets: toydrive, potholes, camvid, nyuv2, folder, vkitti2, kitti, nuimages, cityscapes.
-        networks: Networks: mfnet, sne-roadseg, off-net; or your own, as module.path:factory.
-        net: Options of all these networks, e.g. {"encoder": "resnet18"} of sne-roadseg.
+        datasets: Names of data sets.
+        networks: Names of networks, or your own as module.path:factory.
+        network_options: Options of all these networks, e.g. {"encoder": "resnet18"} of sne-roadseg.
         methods: What to train; by default a teacher, a student alone, and a student by every method.
         seeds: Seeds; all methods are trained with the first before the next begins.
         root: Folder of each data set that is read from files, e.g. camvid=data/camvid potholes=data/potholes.
         size: Height and width of the images; by default the data set's own.
         epochs: Passes over the training images; by default the data set's own.
-        batch: Images in one update.
+        batch_size: Images in one update.
         lr: Initial learning rate; it falls to 0.
         patience: Epochs without a better validation mIoU after which to stop; 0 never stops early.
         precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
         splits: Training, validation (None: no validation) and test split; by default the data set's own.
-        data: Options of the data set that differ from its own.
+        dataset_options: Options of the data set that differ from its own.
         teacher: What the teachers have different, e.g. {"epochs": 100}.
         unlabelled: Images without labels for the distilled students; by default the data set's own number.
+        labelled: How many training images keep their labels; by default all.
+        class_weights: How the cross-entropy weighs the classes: none, sqrt, median or enet (`lix train --help`).
+        ema: Decay of the moving average of the weights that is kept; 0 for none.
         jobs: Runs at the same time, with one thread each if there are several; by default one for every core, or one
             alone on a GPU.
         scheduler: Address of a Dask scheduler, e.g. tcp://host:8786, whose workers shall do the runs.
         results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
     """
     devices.choose_device(device)
-    check_some(datasets=datasets, networks=networks, methods=methods, seeds=seeds)
+    check_some(datasets=datasets, networks=networks, methods=all_methods() if methods is None else methods, seeds=seeds)
     roots = _roots(root)
     _check_roots(roots, datasets)
     recipes = grid(
         datasets=datasets,
         networks=networks,
-        net=net,
+        network_options=network_options,
         methods=methods,
         seeds=seeds,
         roots=roots,
         size=size,
         epochs=epochs,
-        batch=batch,
+        batch_size=batch_size,
         lr=lr,
         patience=patience,
         precision=precision,
         splits=splits,
-        data=data,
+        dataset_options=dataset_options,
         teacher=teacher,
         unlabelled=unlabelled,
+        labelled=labelled,
+        class_weights=class_weights,
+        ema=ema,
     )
     train_grid(recipes, results_dir, jobs=jobs, scheduler=scheduler, device=device)
 

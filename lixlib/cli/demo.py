@@ -11,7 +11,9 @@ import tyro
 from lixlib.cli.app import app, command_line, origin
 from lixlib.cli.photographs import say
 from lixlib.lab import results
-from lixlib.lab.run import run, runs_folder, trio
+from lixlib.lab.plan import runs_folder
+from lixlib.lab.recipe import teacher_student_distilled
+from lixlib.lab.run import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = REPOSITORY / "notebooks" / "09_distillation_run.ipynb"
@@ -37,7 +39,7 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     parameters = _notebook_parameters(DEMO) | {"quick": quick}
     device = parameters.pop("device")
     # trained here, where the terminal shows the bars; the notebook finds the finished runs
-    runs = [run(recipe, device=device, command=command_line()) for recipe in trio(**parameters)]
+    runs = [run(recipe, device=device, command=command_line()) for recipe in teacher_student_distilled(**parameters)]
     teacher, student, distilled = runs
     say("\n".join(map(origin, runs)), sys.stdout)
     executed = _execute(DEMO, runs_folder().resolve() / "demo" / DEMO.name, quick=quick)

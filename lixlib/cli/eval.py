@@ -7,7 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from lixlib import checkpoints, data, nets
+from lixlib import data, nets
+from lixlib.cli import which_weights
 from lixlib.cli.app import Device, Folder, app, table
 from lixlib.cli.photographs import say
 from lixlib.cli.which_weights import Trust
@@ -15,6 +16,7 @@ from lixlib.core import devices
 from lixlib.core.checks import check_choice
 from lixlib.core.options import check_pixels
 from lixlib.lab import results
+from lixlib.lab.record import scored
 from lixlib.training import evaluate
 
 
@@ -33,20 +35,21 @@ def evaluate_weights(
 
     A student is scored on RGB alone, so that X need not exist.
 
+    {names}
+
     Example: lix eval --weights student.safetensors --dataset camvid --root data/camvid --split val
 
     Args:
         weights_file: Weights of the network: a file as `lix train` or `lix export` (NAME.onnx) writes them, a folder of
             its save_pretrained, its name on the Hugging Face hub, or the name of weights that come with the library.
-        dataset: Name of the data set: toydrive, potholes, camvid, nyuv2, folder, vkitti2, kitti, nuimages or
-            cityscapes.
+        dataset: Name of the data set.
         split: Split to score, e.g. test.
         root: Folder of the data set's files; toydrive renders its own.
         size: Height and width of the images; by default the size that the network was trained at.
         json_line: Print one line of JSON instead of the tables.
     """
     devices.choose_device(device)
-    net, recipe = checkpoints.load(weights_file, trust=trust)
+    net, recipe = which_weights.load(weights_file, trust)
     trained = recipe.get("recipe", {})
     options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
     if trained.get("dataset") != dataset:  # of the options only X stays: the network needs the one that it knows
@@ -62,11 +65,11 @@ def evaluate_weights(
             f"{weights_file} knows the classes {', '.join(recipe['classes'])}, "
             f"but {dataset} has {', '.join(names)}: choose the data set that it was trained on"
         )
-    scored = results.scored(evaluate(net, samples, device=devices.choose_device(device)), names)
+    entries = scored(evaluate(net, samples, device=devices.choose_device(device)), names)
     if json_line:
-        line = {"dataset": dataset, "split": split, "size": size, "images": len(samples), **scored}
+        line = {"dataset": dataset, "split": split, "size": size, "images": len(samples), **entries}
         say(json.dumps({**line, "weights": Path(weights_file).name}, allow_nan=False), sys.stdout)
         return
     say(f"{dataset} {split}, {len(samples)} images of {size[0]} x {size[1]}, in %", sys.stdout)
-    say(table(["", *results.METRICS], [["all classes", *scored["metrics"].values()]]), sys.stdout)
-    say(table(["", "IoU", "F1"], [[name, *values] for name, values in scored["per_class"].items()]), sys.stdout)
+    say(table(["", *results.METRICS], [["all classes", *entries["metrics"].values()]]), sys.stdout)
+    say(table(["", "IoU", "F1"], [[name, *values] for name, values in entries["per_class"].items()]), sys.stdout)

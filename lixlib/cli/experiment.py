@@ -8,7 +8,8 @@ import tyro
 from lixlib.cli.app import Device, app, check_some, train_grid
 from lixlib.core import devices
 from lixlib.lab import experiments
-from lixlib.lab.run import Recipe
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
 
 
 @app.command
@@ -46,5 +47,5 @@ def experiment(
     common = {name: value for name, value in given.items() if value is not None}
     asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
     grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]
-    recipes = {recipe.folder: recipe for grid in grids for recipe in grid}
+    recipes = {folder_of(recipe): recipe for grid in grids for recipe in grid}
     train_grid(list(recipes.values()), results_dir, jobs=jobs, scheduler=scheduler, device=device)

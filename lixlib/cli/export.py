@@ -12,8 +12,9 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from lixlib import checkpoints, nets
+from lixlib import nets
 from lixlib.checkpoints.onnx_file import OnnxNetwork
+from lixlib.cli import which_weights
 from lixlib.cli.app import app
 from lixlib.cli.photographs import class_table, multiple_of, say
 from lixlib.cli.which_weights import Trust
@@ -46,7 +47,7 @@ def export(
     """
     if importlib.util.find_spec("onnx") is None:
         raise ValueError("`lix export` needs the package onnx: pip install -e '.[export]'")
-    net, recipe = checkpoints.load(weights_file, trust=trust)
+    net, recipe = which_weights.load(weights_file, trust)
     if isinstance(net, OnnxNetwork):
         raise ValueError(f"{weights_file} is an ONNX file already: give the weights that it was made of")
     with suppress(ValueError):  # classes that no data set has, saved without colours

@@ -61,7 +61,7 @@ def predict(
     photos, problems = expand(images)
     plan, finished = pair(photos, out, ["labels", *["classes"] * labels, *["confidence"] * confidence])
     source, others = _weights(weights_file, dataset)
-    net, recipe = checkpoints.load(source, trust=trust)
+    net, recipe = which_weights.load(source, trust)
     if nets.x_channels(net) is not None:
         raise ValueError(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"

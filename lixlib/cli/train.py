@@ -12,7 +12,8 @@ from lixlib.cli.app import Device, app, command_line, metrics_table, origin
 from lixlib.cli.photographs import say
 from lixlib.core import devices
 from lixlib.lab import results
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 
 
 @app.command
@@ -26,10 +27,12 @@ def train(
     A finished run is loaded, an interrupted one goes on; other data make another run. Runs are kept in runs/ of the
     clone, or in the folder that the environment variable LIX_RUNS names.
 
+    {names}
+
     Example: lix train --method student --seed 1
 
     With options of the method, and a line added to results/camvid/mfnet.jsonl:
-    lix train --dataset camvid --root data/camvid --method lix --hyper '{"lambda_l": 0.5}' --results results
+    lix train --dataset camvid --root data/camvid --method lix --method-options '{"lambda_l": 0.5}' --results results
 
     In two processes, on two GPUs where there are some:
     torchrun --nproc_per_node=2 -m lixlib.cli train --method lix

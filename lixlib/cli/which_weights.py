@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from torch import nn
 
 from lixlib import checkpoints
-from lixlib.core.files import read_json_lines
-from lixlib.lab.run import runs_folder
+from lixlib.core.files import at_home, read_json_lines
+from lixlib.lab.plan import runs_folder
 
 DEFAULT = "toydrive-mfnet-lix"  # of `lix predict`
 RENDERED = "toydrive"  # its images are rendered, not photographed
@@ -20,6 +21,12 @@ Trust = Annotated[
         "from people you trust."
     ),
 ]
+
+
+def load(source: Path | str, trust: bool) -> tuple[nn.Module, dict]:
+    """`checkpoints.load`, with trust in everything below the runs folder: `lix train` has written it."""
+    own = at_home(source).resolve().is_relative_to(runs_folder().resolve())
+    return checkpoints.load(source, trust=trust or own)
 
 
 def students_of(dataset: str) -> list[Path]:

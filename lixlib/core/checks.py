@@ -1,20 +1,26 @@
 """What every loss does first: leave half precision, check shapes and labels, find the valid pixels."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lixlib.core.constants import IGNORE
 
-def full_precision(function: Callable) -> Callable:
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def full_precision(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Run a function of tensors outside autocast, half-precision tensors cast to float32, whole numbers to int64.
 
     Arrays of numpy are taken, too.
     """
 
-    def upcast(value):
+    def upcast(value: object) -> object:
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
         if not isinstance(value, Tensor):
@@ -24,12 +30,12 @@ def full_precision(function: Callable) -> Callable:
         return value.long() if is_whole(value) else value
 
     @functools.wraps(function)
-    def wrapper(*args, **kwargs):
-        args = [upcast(value) for value in args]
-        kwargs = {name: upcast(value) for name, value in kwargs.items()}
-        device = next((v.device.type for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), "cpu")
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        values = [upcast(value) for value in args]
+        named = {name: upcast(value) for name, value in kwargs.items()}
+        device = next((v.device.type for v in (*values, *named.values()) if isinstance(v, Tensor)), "cpu")
         with torch.autocast(device, enabled=False):
-            return function(*args, **kwargs)
+            return function(*values, **named)  # type: ignore[arg-type]  # the same tensors in another precision
 
     return wrapper
 
@@ -48,7 +54,7 @@ def whole(values: Tensor, what: str = "label") -> Tensor:
 
 
 def check_classes(
-    values: Tensor, classes: int, ignore_index: int | None = 255, what: str = "label", *, waits: bool = False
+    values: Tensor, classes: int, ignore_index: int | None = IGNORE, what: str = "label", *, waits: bool = False
 ) -> None:
     """Raise a ValueError that names value and place if one is neither in 0..classes-1 nor `ignore_index`.
 
@@ -93,7 +99,7 @@ def check_one_device(**tensors: Tensor) -> None:
         raise ValueError(f"{found}: move them to one device")
 
 
-def check_choice(what: str, value: str, allowed) -> None:
+def check_choice(what: str, value: str, allowed: Collection[str]) -> None:
     """Raise a ValueError that lists the allowed names unless `value` is one of them."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(allowed)}")
@@ -105,7 +111,7 @@ def check_temperature(temperature: float) -> None:
         raise ValueError(f"temperature must be above 0, found {temperature}")
 
 
-def valid_pixels(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def valid_pixels(logits: Tensor, target: Tensor, ignore_index: int = IGNORE) -> Tensor:
     """The mask of the pixels that carry a label.
 
     **Shapes**: logits (B, C, H, W) or (N, C); target and the result (B, H, W) or (N,).

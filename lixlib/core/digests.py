@@ -6,9 +6,9 @@ import os
 import stat
 from pathlib import Path
 
-from torch.utils.data import Dataset
+from lixlib.core.protocols import Samples
 
-_files: dict[tuple, str] = {}
+_files: dict[tuple[str, int, int, int], str] = {}
 
 
 def digest(value: object) -> str:
@@ -16,9 +16,10 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def digest_of_samples(dataset: Dataset) -> str:
+def digest_of_samples(dataset: Samples) -> str:
     """The `digest` of a data set; of one that has none, that of all its samples, which are read for it every time."""
-    if known := getattr(dataset, "digest", None):
+    known: str | None = getattr(dataset, "digest", None)
+    if known:
         return known
     read = hashlib.sha256()
     for sample in (dataset[index] for index in range(len(dataset))):

@@ -6,21 +6,21 @@ import os
 import platform
 import re
 import shutil
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 LEFTOVER = re.compile(r"\..+\.(?P<host>[^.]+)\.(?P<pid>\d+)\.tmp", re.DOTALL)
 LONGEST = 120  # bytes of a file's name that its temporary name repeats: file systems allow 255 in all
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary name beside `path`, then rename: readers see the old file or the whole new one.
 
     The data are on the disk before the rename, so that a power cut leaves one of the two as well. Temporary files of
@@ -118,7 +118,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     Nobody waits where a folder cannot be locked: on Windows, and on many network file systems.
     """
     make_folder(folder)
-    if fcntl is None:
+    if sys.platform == "win32":
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -165,7 +165,7 @@ def without_folders(value: object) -> object:
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-def write_json_lines(path: Path, rows: Iterable[dict]) -> None:
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line.
 
     Raises:
@@ -179,7 +179,7 @@ def write_json_lines(path: Path, rows: Iterable[dict]) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def read_json_lines(path: Path) -> list[dict]:
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read one JSON object a line.
 
     Raises:

@@ -8,13 +8,16 @@ tuples, a list where a tuple is.
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import Field, dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from annotated_types import Interval, MinLen
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 LARGEST = 1e18  # of a number that the tensors of float32 and int64 take, squared as well
 Weight = Annotated[float, Interval(ge=0, le=LARGEST)]  # of a loss term
@@ -45,10 +48,10 @@ LONGEST = 60  # characters of a wrong value that a message repeats
 class OptionsOf:
     """Marks an annotation, as in Annotated[dict | None, OptionsOf(DWLD)]: a dict of options of something else."""
 
-    owner: Callable
+    owner: Callable[..., object]
 
 
-def check(owner: str, known: Mapping[str, Any], given: Mapping) -> dict:
+def check(owner: str, known: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
     """The given values, their lists as tuples, if each is an option of that name and of its type and range.
 
     Args:
@@ -67,9 +70,10 @@ def check(owner: str, known: Mapping[str, Any], given: Mapping) -> dict:
     return checked
 
 
-def of(function: Callable, *without: str) -> dict[str, Any]:
+def of(function: Callable[..., object], *without: str) -> dict[str, Any]:
     """The annotations of the keyword-only parameters of a function, or of a class's __init__, but for some."""
-    function = inspect.unwrap(function.__init__ if isinstance(function, type) else function)
+    initial = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]  # of a class itself
+    function = inspect.unwrap(initial)
     return {
         parameter.name: _resolved(parameter.annotation, function)
         for parameter in inspect.signature(function).parameters.values()
@@ -77,20 +81,26 @@ def of(function: Callable, *without: str) -> dict[str, Any]:
     }
 
 
-def checked(function: Callable) -> Callable:
+def checked(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Decorate a function, or a class's __init__: its keyword-only arguments are checked when it is called."""
     owner = function.__qualname__.removesuffix(".__init__")
     others = {p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY}
 
     @functools.wraps(function)
-    def wrapper(*arguments, **keywords):
+    def wrapper(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> Result:
         check(owner, of(function), {name: value for name, value in keywords.items() if name not in others})
         return function(*arguments, **keywords)
 
     return wrapper
 
 
-def check_fields(instance: object) -> None:
+class HasFields(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+def check_fields(instance: HasFields) -> None:
     """Check the fields of a dataclass in its __post_init__, and make tuples of those that are lists.
 
     Raises:
@@ -128,33 +138,35 @@ def _value(what: str, annotation: Any, value: object) -> object:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         at = [next((part for part in problem["loc"] if isinstance(part, int)), None) for problem in problems]
-        place, found = ("", given) if at[0] is None or at[0] >= len(value) else (f"[{at[0]}]", value[at[0]])
+        place, found = "", given
+        if at[0] is not None and isinstance(value, tuple) and at[0] < len(value):
+            place, found = f"[{at[0]}]", value[at[0]]
         expected = dict.fromkeys(_expected(p) for p, index in zip(problems, at, strict=True) if index == at[0])
         raise ValueError(f"{what}{place} must {' or '.join(expected)}, found {shown(found)}") from None
     for marker in getattr(annotation, "__metadata__", ()):
-        if isinstance(marker, OptionsOf) and value is not None:
+        if isinstance(marker, OptionsOf) and isinstance(value, Mapping):  # else None
             check(f"{what}, {marker.owner.__name__}", of(marker.owner), value)
     return value
 
 
-def _expected(problem: Mapping) -> str:
+def _expected(problem: Mapping[str, object]) -> str:
     """What pydantic says of one problem, after "must"."""
     if problem["type"] == "missing":
         return "have one more item"
-    message = problem["msg"].partition(" should ")[2].partition(" after validation")[0]
+    message = str(problem["msg"]).partition(" should ")[2].partition(" after validation")[0]
     for theirs, ours in WORDS.items():
         message = message.replace(theirs, ours)
     return message
 
 
-def _resolved(annotation: Any, function: Callable) -> Any:
+def _resolved(annotation: Any, function: Callable[..., object]) -> Any:
     if annotation is inspect.Parameter.empty:
         return Any
     return eval(annotation, function.__globals__) if isinstance(annotation, str) else annotation
 
 
 @functools.cache
-def _adapter(annotation: Any) -> "TypeAdapter":
+def _adapter(annotation: Any) -> "TypeAdapter[Any]":
     from pydantic import ConfigDict, TypeAdapter  # here, because most commands need no pydantic
 
     return TypeAdapter(annotation, config=ConfigDict(strict=True, allow_inf_nan=False))

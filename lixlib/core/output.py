@@ -35,7 +35,7 @@ def call(net: nn.Module, rgb: Tensor, x: Tensor | None = None) -> Output:
     channels = x_channels(net)
     if channels is not None and x is None:
         raise ValueError(f"{type(net).__name__} reads X in {channels} channels, and this batch has none")
-    output = net(rgb) if channels is None else net(rgb, x)
+    output: Output = net(rgb) if channels is None else net(rgb, x)
     problem = _problem(output, rgb)
     if problem:
         raise ValueError(f"{type(net).__name__} must return lixlib.nets.Output(logits, taps), found {problem}")

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from lixlib.core.checks import is_whole
-
-IGNORE = 255
+from lixlib.core.constants import IGNORE as IGNORE
 
 
 @dataclass
@@ -98,6 +97,6 @@ def collate(samples: Sequence[Sample]) -> Sample:
         raise ValueError(f"samples whose X differs in unit {sorted(units)} cannot form a batch: choose one x for all")
     return Sample(
         **{field: torch.stack([getattr(sample, field) for sample in samples]) for field in TENSORS},
-        name=tuple(sample.name for sample in samples),
+        name=tuple(str(sample.name) for sample in samples),
         unit=units.pop(),
     )

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from lixlib.core import names
 from lixlib.core.checks import check_choice
 from lixlib.core.files import at_home
-from lixlib.core.options import Size, check, of
+from lixlib.core.options import Size, check, of, shown
 from lixlib.core.sample import IGNORE, Sample, collate
 from lixlib.data.augment import Augment
 from lixlib.data.classes import Classes
 from lixlib.data.readers.camvid import read_camvid
 from lixlib.data.readers.cityscapes import read_cityscapes
-from lixlib.data.readers.folder import read_folder
+from lixlib.data.readers.folder import read_folder, splits_in
 from lixlib.data.readers.kitti import read_kitti
 from lixlib.data.readers.nuimages import read_nuimages
 from lixlib.data.readers.nyuv2 import read_nyuv2
@@ -25,17 +26,18 @@ from lixlib.data.toydrive import ToyDrive
 
 @dataclass(frozen=True)
 class Entry:
-    """All that the library knows of a data set.
+    """What the library knows about a data set.
 
     Args:
-        read: its reader, `read(root, split, *, size, with_x, **options)`; of a data set that makes its own images a
-            class, `make(split, *, size, count, **options)`.
-        size: height and width at which a recipe trains, where it says nothing else.
-        epochs: passes over its training images, likewise.
-        splits: training, validation (None: no validation) and test split, likewise.
-        unlabelled: images without labels that a distilled student sees, likewise.
-        options: its own options in a recipe, likewise.
-        full_size: the size of the paper or of its files; a run at a smaller one is `reduced`.
+        read: its reader, `read(root, split, *, size, with_x, **options)`. A data set that renders its own images has a
+            class instead, `make(split, *, size, count, **options)`.
+        size: default height and width of a recipe.
+        epochs: default number of passes over the training images.
+        splits: default training, validation (None: no validation) and test split.
+        unlabelled: default number of images without labels that a distilled student sees.
+        options: defaults of the data set's own options.
+        full_size: the size in the paper, or of the files; a run at a smaller size is marked `reduced`.
+        splits_in: a function that finds the splits in the data set's folder, where the folder decides them.
     """
 
     read: Callable[..., Dataset]
@@ -45,13 +47,15 @@ class Entry:
     unlabelled: int = 0
     options: dict = field(default_factory=dict)
     full_size: tuple[int, int] | None = None
+    splits_in: Callable[[Path], tuple[str, str | None, str] | None] | None = None
 
 
 VALIDATED, TESTED = ("train", None, "val"), ("train", None, "test")
 PAPER_EPOCHS = 500
-# To add a data set: one file in readers/, and its line here, or `register` from outside of the library.
-# The paper's own come with its schedule, for a GPU. Its sizes are not known: SNE-RoadSeg's for KITTI, what the same
-# group takes for images of 16:9 and of 2:1; elsewhere the data set's own.
+# To add a data set, write one file in readers/ and one line here, or call `register` from outside the library.
+# The paper's data sets have its schedule, which is meant for a GPU. The paper does not give its image sizes: KITTI has
+# the size of SNE-RoadSeg, images of 16:9 and 2:1 have sizes that the same group uses elsewhere, and the other data sets
+# have the size of their files.
 DATASETS: dict[str, Entry] = {
     "toydrive": Entry(
         *(ToyDrive, (48, 160), 100, ("train", "val", "test"), 240),
@@ -61,31 +65,50 @@ DATASETS: dict[str, Entry] = {
     "potholes": Entry(read_potholes, (96, 160), 60, TESTED, full_size=(1030, 1720)),
     "camvid": Entry(read_camvid, (96, 128), 15, VALIDATED, full_size=(360, 480)),
     "nyuv2": Entry(read_nyuv2, (96, 128), 16, TESTED, full_size=(480, 640)),
-    "folder": Entry(read_folder, (96, 128), 60, TESTED),
+    "folder": Entry(read_folder, (96, 128), 60, TESTED, splits_in=splits_in),
     "vkitti2": Entry(read_vkitti2, (384, 1248), PAPER_EPOCHS, VALIDATED, full_size=(384, 1248)),
     "kitti": Entry(read_kitti, (384, 1248), PAPER_EPOCHS, VALIDATED, full_size=(384, 1248)),
     "nuimages": Entry(read_nuimages, (352, 640), PAPER_EPOCHS, VALIDATED, full_size=(352, 640)),
     "cityscapes": Entry(read_cityscapes, (512, 1024), PAPER_EPOCHS, VALIDATED, full_size=(512, 1024)),
 }
+OURS = tuple(DATASETS)
 
 
 def from_files() -> list[str]:
-    """The data sets that are read from a folder."""
+    """Return the names of the data sets that are read from a folder."""
     return [name for name in DATASETS if name != "toydrive"]
 
 
 def register(name: str, entry: Entry) -> None:
-    """Add a data set under a name, for recipes and the command line.
+    """Give a data set of your own a name, for `load`, recipes and the command line of this process.
+
+    By a name that is your own already the data set takes the place of the earlier one.
 
     Raises:
-        ValueError: there is one of this name.
+        ValueError: a name that no folder can have, or one of the library's data sets; or no `Entry`.
     """
-    if name in DATASETS:
-        raise ValueError(f"there is a data set {name!r} already: choose another name")
+    names.check("data set", name, taken=OURS)
+    if not isinstance(entry, Entry):
+        raise ValueError(f"data set {name!r}: a lixlib.data.Entry is needed, found {shown(entry)}")
     DATASETS[name] = entry
 
 
-# What `load` is given apart from a data set's options, and where a recipe says it
+def splits_of(name: str, root: Path | str | None = None) -> tuple[str, str | None, str]:
+    """Return the default training, validation (None: no validation) and test split of a data set.
+
+    For a data set of your own they depend on the splits in its folder: with val and test, a network is validated on val
+    and scored on test; with val alone, it is scored on val.
+
+    Raises:
+        ValueError: there is no data set of this name.
+    """
+    check_choice("data set", name, DATASETS)
+    entry = DATASETS[name]
+    there = entry.splits_in(at_home(root)) if entry.splits_in and root is not None else None
+    return there or entry.splits
+
+
+# Arguments of `load` that are not options of a data set, and where a recipe sets them
 ELSEWHERE = {
     "split": "splits (--splits TRAIN VALIDATION TEST)",
     "root": "root (--root DIR)",
@@ -95,9 +118,10 @@ ELSEWHERE = {
 
 
 def check_options(name: str, options: dict) -> None:
-    """Raise a ValueError if there is no such data set, or one of these is no option of it, or of another type or range.
+    """Check the name and the options of a data set; ToyDrive takes two counts, see `load`.
 
-    ToyDrive takes two counts: see `load`.
+    Raises:
+        ValueError: there is no such data set, or an option is unknown or has a wrong type or range.
     """
     check_choice("data set", name, DATASETS)
     for option, place in ELSEWHERE.items():
@@ -110,12 +134,12 @@ def check_options(name: str, options: dict) -> None:
 
 
 def load(name: str, split: str, *, root: Path | str | None = None, size: Size | None, **options) -> Dataset:
-    """A split of a data set by name; ToyDrive renders itself, the others are read from `root`.
+    """Load a split of a data set by name: ToyDrive is rendered, the others are read from `root`.
 
     ToyDrive takes two counts: `count` frames in the split "train", `eval_count` in every other.
 
     Raises:
-        ValueError: an unknown name or option, or no root for a data set that is read from files.
+        ValueError: the name or an option is unknown, or a data set that is read from files has no root.
     """
     with_x = options.pop("with_x", True)
     check_options(name, options)
@@ -130,5 +154,5 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: Size | 
 
 
 __all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Entry", "Sample", "ToyDrive", "check_options", "collate"]
-__all__ += ["from_files", "load", "register"]
+__all__ += ["from_files", "load", "register", "splits_of"]
 __all__ += [DATASETS[name].read.__name__ for name in from_files()]

@@ -11,18 +11,18 @@ from lixlib.data.x.depth_encoding import UNITS
 
 
 class Augment(nn.Module):
-    """Augment a batch: one flip, rescale and crop for RGB, X, its mask and the label; colour jitter for RGB alone.
+    """Augment a batch: the same flip, scale and crop for RGB, X, its mask and the label; colour jitter for RGB alone.
 
-    RGB is resampled bilinearly; X, its mask and the label by nearest neighbour, so that no depth is invented between
-    an object and what lies behind it, and normals keep their length. In a mirrored image normals (unit "normal") are
-    mirrored too: n_x changes its sign. Randomness comes from torch's global generator.
+    RGB is resampled bilinearly. X, its mask and the label are resampled by nearest neighbour, so that no depth is
+    invented between an object and its background, and normals keep their length. When an image is mirrored, the sign of
+    n_x of its normals (unit "normal") changes. Randomness comes from torch's global generator.
 
-    **Shapes**: a batch in, a batch of the same size out.
+    **Shapes**: a batch -> a batch of the same size.
 
     Args:
         size: (H, W) of the batch.
-        scale: the share of the image's area that a crop keeps, lower and upper bound.
-        jitter: strength of brightness, contrast and saturation; the hue moves by a tenth of it.
+        scale: lower and upper bound of the share of the image's area that a crop keeps.
+        jitter: strength of the change of brightness, contrast and saturation; the hue changes by a tenth of it.
     """
 
     def __init__(self, size: tuple[int, int], *, scale: tuple[float, float] = (0.6, 1.0), jitter: float = 0.15):
@@ -37,7 +37,7 @@ class Augment(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: Sample) -> Sample:
-        # float32 holds the labels exactly; one map for all three keeps them aligned by construction
+        # float32 represents labels exactly, and one tensor for all three keeps them aligned
         maps = torch.cat([batch.x, batch.valid.float(), batch.label[:, None].float()], dim=1)
         rgb, maps = self.geometry(batch.rgb, maps)
         x, valid, label = maps.split([batch.x.shape[1], 1, 1], dim=1)

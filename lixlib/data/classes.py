@@ -1,15 +1,19 @@
-"""Class tables: the names of a data set's classes, the colours they are drawn in, and the ids in its label files."""
+"""Class tables: names and colours of each data set's classes, and the ids that its label files use for them."""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from lixlib.core.constants import IGNORE
 
 
 @dataclass(frozen=True, eq=False)
 class Classes:
     """Names and colours of the classes of a data set, in label order.
 
-    names: one name per class; colours: (C, 3) uint8 array, RGB.
+    Args:
+        names: one name per class.
+        colours: (C, 3) uint8 array of RGB.
     """
 
     names: tuple[str, ...]
@@ -20,7 +24,7 @@ class Classes:
 
 
 def palette(count: int) -> np.ndarray:
-    """Colours for classes that have none of their own, far from one another: PASCAL VOC's, but for its black.
+    """Return distinct colours for classes without colours of their own: the palette of PASCAL VOC without black.
 
     **Shapes**: -> (count, 3) uint8.
     """
@@ -37,7 +41,7 @@ def _table(*rows: tuple[str, tuple[int, int, int]]) -> Classes:
     return Classes(tuple(name for name, _ in rows), np.array([colour for _, colour in rows], dtype=np.uint8))
 
 
-# Cityscapes colours; Cityscapes has no lane mark, which takes the colour of its rail tracks.
+# The colours of Cityscapes. It has no lane marks, so they have the colour of its rail tracks.
 TOYDRIVE = _table(
     ("road", (128, 64, 128)),
     ("sidewalk", (244, 35, 232)),
@@ -68,10 +72,10 @@ CAMVID = _table(
     ("bicyclist", (255, 0, 0)),
 )
 
-# Cityscapes has no pothole: its colour is ours, light against the road's purple.
+# Cityscapes has no potholes. Their colour is our choice: light against the purple of the road.
 POTHOLES = _table(("road", (128, 64, 128)), ("pothole", (255, 200, 60)))
 
-# Virtual KITTI 2, in its files' colours; v1.3.1 had another GuardRail, and a colour for every single car.
+# Virtual KITTI 2 in the colours of its files. Version 1.3.1 had another GuardRail, and one colour for each car.
 VKITTI2 = _table(
     ("Undefined", (0, 0, 0)),
     ("Terrain", (210, 0, 200)),
@@ -89,9 +93,9 @@ VKITTI2 = _table(
     ("Car", (255, 127, 80)),
     ("Van", (0, 139, 139)),
 )
-VKITTI2_DEFINED = Classes(VKITTI2.names[1:], VKITTI2.colours[1:])  # where Undefined is ignored
+VKITTI2_DEFINED = Classes(VKITTI2.names[1:], VKITTI2.colours[1:])  # for runs that ignore Undefined
 
-# The labels of Cityscapes and KITTI in the order of their ids (0, 1, ...): name, colour, whether it is trained.
+# The labels of Cityscapes and KITTI in the order of their ids: name, colour, whether it is a class for training
 _CITYSCAPES = (
     ("unlabeled", (0, 0, 0), False),
     ("ego vehicle", (0, 0, 0), False),
@@ -129,13 +133,13 @@ _CITYSCAPES = (
     ("bicycle", (119, 11, 32), True),
 )
 CITYSCAPES = _table(*((name, colour) for name, colour, trained in _CITYSCAPES if trained))
-# trainIds by labelId; -1 (license plate) is 255 in eight bits
+# The trainId of every labelId. License plates have the labelId -1, which is 255 in eight bits.
 CITYSCAPES_IDS = {
-    **{i: CITYSCAPES.names.index(name) if trained else 255 for i, (name, _, trained) in enumerate(_CITYSCAPES)},
-    255: 255,
+    **{i: CITYSCAPES.names.index(name) if trained else IGNORE for i, (name, _, trained) in enumerate(_CITYSCAPES)},
+    255: IGNORE,
 }
 
-# nuImages by the ids of nuScenes' devkit, 0 to 24; its 31 (the own car) is 25 here, where no id is left out.
+# nuImages in the order of the ids 0 to 24 of nuScenes' devkit, followed by its id 31, the car that carries the cameras.
 NUIMAGES = _table(
     ("background", (0, 0, 0)),
     ("animal", (70, 130, 180)),
@@ -166,7 +170,7 @@ NUIMAGES = _table(
 )
 NUIMAGES_IDS = {**{i: i for i in range(25)}, 31: 25}
 
-# NYUv2 in 40 classes (Gupta et al.), by their numbers less one; "otherprop" is the last. Colours: PASCAL VOC's.
+# NYUv2 in the 40 classes of Gupta et al. (CVPR 2013); the index is their number minus one. The last is "otherprop".
 _NYUV2 = (
     *("wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter"),
     *(
@@ -194,7 +198,7 @@ NYUV2_13 = Classes(
     ),
     palette(13),
 )
-# Couprie et al.'s class, from 1, of each of the 40
+# For each of the 40 classes the number (from 1) of its class among the 13 of Couprie et al. (ICLR 2013)
 NYUV2_13_OF_40 = (
     *(12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5),
     *(7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7),

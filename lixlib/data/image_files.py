@@ -1,4 +1,4 @@
-"""RGB + X + label image files as a data set: resized once, and kept in memory as bytes as long as there is room."""
+"""A data set of RGB, X and label image files, which are resized once and then kept in memory up to a limit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,16 +18,17 @@ from lixlib.data.images import MAPS, finder, images_in, open_image, open_label, 
 from lixlib.data.x.depth_encoding import FARTHEST, NEAREST, RELATIVE, channels, encode_depth, unit_of
 from lixlib.data.x.normals import Intrinsics
 
-MEMORY = 4 * 2**30  # bytes of resized images that a data set keeps; what comes later is read from disk every time
+MEMORY = 4 * 2**30  # bytes of resized images that a data set keeps; further images are read from disk every time
 
 
 @dataclass(frozen=True)
 class Item:
-    """The name and the files of one sample; x is None where the data set is read for an RGB-only network.
+    """The name and the files of one sample.
 
-    label is None where an image has none: all its pixels are then ignored.
-
-    `camera` is the calibration file that decides X, too, where there is one.
+    Args:
+        x: None if the data set is read for a network that takes RGB alone.
+        label: None if the image has no label; all its pixels are then ignored.
+        camera: the calibration file from which X is computed, if there is one.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Measured:
-    """X that is neither depth nor disparity, e.g. a thermal image or a height: (x - low) / (high - low), in [0, 1]."""
+    """Scaling of X that is neither depth nor disparity, e.g. a thermal image, to [0, 1]: (x - low) / (high - low)."""
 
     low: float
     high: float
@@ -52,17 +53,18 @@ class Triplets(Dataset):
 
     Args:
         items: the files, in the order of the split.
-        size: (H, W) to resize to; None keeps each file's own.
-        read_label: array of the label file -> class indices, 255 = ignored.
-        read_depth: an item -> its depth (1, H, W) in metres, 0 where it is unknown, and its camera; None where the X
-            files carry no metres.
-        x: what depth becomes (`lixlib.data.x.depth_encoding`).
+        size: (H, W) to resize to; None keeps the size of each file.
+        read_label: a function from the array of a label file to class indices, where 255 is ignored.
+        read_depth: a function from an item to its depth (1, H, W) in metres, 0 where it is unknown, and its camera;
+            None if the X files do not hold metres.
+        x: the encoding of depth (`lixlib.data.x.depth_encoding`).
         nearest, farthest: metres at which a disparity and a depth are 1.
-        measured: what the numbers of the X files are, where they are neither depth nor relative.
+        measured: the scaling of X files that hold neither depth nor relative disparity.
+        described_by: files that say how all others are read, and so are part of the digest.
 
-    RGB is resized with antialiasing, the label by nearest neighbour. X from depth is computed at the files' own size
-    and then resized by nearest neighbour. X without metres is relative: 0 in the file is invalid; after resizing by the
-    mean of its valid pixels, in every image its 1st percentile becomes 0 and its 99th becomes 1.
+    RGB is resized with antialiasing, the label by nearest neighbour. X from depth is computed at the size of the files
+    and then resized by nearest neighbour. X without metres is relative: 0 in the file is invalid, the valid pixels are
+    averaged when the image is resized, and the 1st and 99th percentile of every image become 0 and 1.
     """
 
     def __init__(
@@ -79,20 +81,23 @@ class Triplets(Dataset):
         nearest: float = NEAREST,
         farthest: float = FARTHEST,
         measured: Measured | None = None,
+        described_by: Sequence[Path] = (),
     ):
         self.name, self.split, self.classes, self.size = name, split, classes, size
         self.items, self.read_label, self.read_depth, self.x = list(items), read_label, read_depth, x
         self.x_channels = measured.channels if measured else channels(x)
         self.range, self.measured = {"nearest": nearest, "farthest": farthest}, measured
+        self.described_by = tuple(described_by)
         self._cache: dict[int, Sample] = {}
         self._room = MEMORY
 
     @property
     def digest(self) -> str:
-        """What tells these samples from others: names and contents of all files that are read, in their order."""
+        """A digest of the names and the contents of all files that are read, in their order."""
         parts = ((item.rgb, item.label, item.x, item.camera) for item in self.items)
         contents = [[file and digest_of_file(file) for file in files] for files in parts]
-        return digest([[item.name for item in self.items], contents])
+        described = [digest_of_file(file) for file in self.described_by]
+        return digest([[item.name for item in self.items], contents, *([described] if described else [])])
 
     def __len__(self) -> int:
         return len(self.items)
@@ -109,7 +114,7 @@ class Triplets(Dataset):
         own = rgb.height, rgb.width
         height, width = self.size or own
         label = self._read_label(item, own, (height, width))
-        # bytes and halves: a quarter of the memory of what __getitem__ returns
+        # bytes and half precision take a quarter of the memory of what __getitem__ returns
         rgb = torch.from_numpy(np.array(rgb.resize((width, height), Image.Resampling.BILINEAR))).permute(2, 0, 1)
         x, valid = self._read_x(item, own, (height, width))
         unit = unit_of(self.x, **self.range) if self.read_depth else RELATIVE
@@ -126,7 +131,7 @@ class Triplets(Dataset):
             raise ValueError(f"{item.label}: {error}") from error
         if label.ndim != 2:
             raise ValueError(f"{item.label} is a colour image, and class numbers are needed: one channel")
-        check_label(label, len(self.classes), item.label)  # at full size: resizing drops pixels
+        check_label(label, len(self.classes), item.label)  # before resizing, which drops pixels
         return F.interpolate(label.byte()[None, None], size=size, mode="nearest-exact")[0, 0]
 
     def _read_x(self, item: Item, own: tuple[int, int], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -147,10 +152,12 @@ class Triplets(Dataset):
 
 
 def open_measured(path: Path, channels: int) -> Tensor:
-    """Open X of one number or of three numbers a pixel: (channels, H, W) float.
+    """Open X files with one or three numbers per pixel.
+
+    **Shapes**: -> (channels, H, W) float.
 
     Raises:
-        ValueError: the file has another number of channels; or as `open_map`.
+        ValueError: the file has another number of channels; further errors are those of `open_map`.
     """
     if channels == 1:
         return open_map(path)
@@ -161,7 +168,7 @@ def open_measured(path: Path, channels: int) -> Tensor:
 
 
 def relative(x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Resize X and bring it to [0, 1] by its own 1st and 99th percentile.
+    """Resize X and scale it to [0, 1] by its own 1st and 99th percentile.
 
     **Shapes**: x (1, H, W), 0 = invalid -> x (1, *size) in [0, 1], 0 where invalid, and its mask (1, *size) bool.
     """
@@ -181,13 +188,18 @@ def check_size(path: Path, size: tuple[int, int], other: Path, expected: tuple[i
 
 
 def list_items(rgb: Path, label: Path, x: Path | None, *, layout: str, prefix: str = "") -> list[Item]:
-    """The samples of three folders (x: None leaves X out), sorted by name; `prefix` makes their names unique.
+    """List the samples of three folders, sorted by name.
 
-    Photographs are .jpg, .jpeg or .png, labels and X .png or .tif, in whatever case.
+    Photographs are .jpg, .jpeg or .png files; labels and X are .png or .tif files. The case of suffixes is ignored.
+
+    Args:
+        rgb, label, x: the three folders; None leaves X out.
+        layout: the expected layout, for error messages.
+        prefix: put before every name, to make names unique.
 
     Raises:
         FileNotFoundError: the folder holds no image.
-        ValueError: two images of a folder differ in their suffix alone.
+        ValueError: two images of a folder differ only in their suffix.
     """
     photos, find = images_in(rgb, warn=True), finder()
     if not photos:
@@ -204,10 +216,10 @@ def list_items(rgb: Path, label: Path, x: Path | None, *, layout: str, prefix: s
 
 
 def require_folder(path: Path, layout: str, source: str) -> Path:
-    """Return the folder, or say what was expected there.
+    """Return the folder if it exists.
 
     Raises:
-        FileNotFoundError: names the path, the expected layout and the public source.
+        FileNotFoundError: there is no such folder; the message names it, the expected layout and the public source.
     """
     if not path.is_dir():
         raise FileNotFoundError(f"no folder {path}\n  expected layout: {layout}\n  public source: {source}")

@@ -1,4 +1,4 @@
-"""Image files: found whatever the case of their suffix, opened upright, with errors that say what a file is."""
+"""Find and open image files: the case of suffixes is ignored, images are turned upright, errors say what is wrong."""
 
 import logging
 import stat
@@ -15,11 +15,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 PHOTOS = (".jpg", ".jpeg", ".png")  # suffixes of photographs
-MAPS = (".png", ".tif", ".tiff")  # of labels and X, which a lossy format would spoil
-BESIDE = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders; hidden files are its like elsewhere
+MAPS = (".png", ".tif", ".tiff")  # suffixes of labels and X, which lossy compression would damage
+BESIDE = ("thumbs.db", "desktop.ini")  # files that Windows creates in folders; other systems create hidden files
 
-# What turns an image upright, by its EXIF orientation. ImageOps.exif_transpose also writes the EXIF data anew, and
-# fails on photographs whose camera made them slightly wrong.
+# The operation that turns an image upright, for every EXIF orientation. ImageOps.exif_transpose also rewrites the EXIF
+# data, and fails on photographs whose EXIF data are slightly wrong.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -29,26 +29,27 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes of one number a pixel
-LARGEST = 1e30  # of X: sums of larger numbers are infinite
+NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes with one number per pixel
+LARGEST = 1e30  # largest value of X: sums of larger ones would overflow
 WITHOUT_ALPHA = {"LA": "L", "PA": "P", "RGBA": "RGB"}
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else some of its errors are printed beside ours
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise Pillow prints some errors beside ours
 
 
 def open_image(path: Path | str) -> Image.Image:
-    """Open and decode an image, turned upright by its EXIF orientation; of several frames the first.
+    """Open and decode an image and turn it upright by its EXIF orientation; a file of several frames gives the first.
 
-    Labels and X are turned as photographs are: a file is taken as every viewer shows it. More than 178,956,970 pixels
-    (2 * Image.MAX_IMAGE_PIXELS) are refused, Pillow's guard against files that unpack to more than the memory.
+    Labels and X are turned like photographs, so that every file is read as viewers show it. Images of more than
+    178,956,970 pixels (2 * Image.MAX_IMAGE_PIXELS) are refused: this is Pillow's guard against files that need more
+    memory than there is.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the path is no image file (a folder, a text, an empty or a truncated file, ...), or is too large.
+        ValueError: the path is no image file (but a folder, a text, an empty or a truncated file, ...), or too large.
         OSError: the file cannot be read.
     """
     with _open(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's: they name no file, and what is wrong raises below
+        warnings.simplefilter("ignore")  # Pillow's warnings name no file, and real faults raise below
         try:
             image = Image.open(file)
             image.load()
@@ -61,7 +62,7 @@ def open_image(path: Path | str) -> Image.Image:
             raise ValueError(f"{path} is no readable image: {_what(file)}") from error
         except MemoryError as error:
             raise ValueError(f"{path} does not fit into the memory: make it smaller") from error
-        except Exception as error:  # Pillow's plug-ins raise whatever comes of a broken file
+        except Exception as error:  # Pillow's plug-ins raise exceptions of many types for broken files
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ValueError(
                 f"{path} is no readable image ({reason}): it is damaged, or of a kind that cannot be read here"
@@ -69,13 +70,13 @@ def open_image(path: Path | str) -> Image.Image:
 
 
 def open_photo(path: Path | str) -> Image.Image:
-    """Open a photograph of any mode as RGB with eight bits a channel, upright.
+    """Open a photograph of any mode as upright RGB with eight bits per channel.
 
-    Grey of 16 bits (or 12, in a TIFF file) is scaled by its bit depth. What is transparent lies on white.
+    Grey images of 16 bits (or 12, in a TIFF file) are scaled by their bit depth. Transparent pixels become white.
 
     Raises:
-        FileNotFoundError, ValueError, OSError: as `open_image`; or its mode says nothing of what is white (32-bit
-            integers, floats), and the message names it.
+        FileNotFoundError, ValueError, OSError: as `open_image`; a ValueError also if the mode (32-bit integers or
+            floats) does not define white.
     """
     image = open_image(path)
     grey = _grey_of_16_bits(image)
@@ -100,14 +101,16 @@ def open_photo(path: Path | str) -> Image.Image:
 
 
 def open_map(path: Path | str, *, bits: int | None = None) -> Tensor:
-    """Open an image of one number a pixel: (1, H, W) float.
+    """Open an image with one number per pixel.
+
+    **Shapes**: -> (1, H, W) float.
 
     Args:
-        bits: how many a number must have in the file, e.g. 16; None takes 8, 16 or 32, floats as well.
+        bits: the required number of bits in the file, e.g. 16; None accepts integers of 8, 16 or 32 bits and floats.
 
     Raises:
-        FileNotFoundError, ValueError, OSError: as `open_image`; or it is a colour image, one with a palette, or of one
-            bit a pixel; has other bits; or holds a number that is NaN, infinite or negative (unknown is 0).
+        FileNotFoundError, ValueError, OSError: as `open_image`; a ValueError also if the image has colours, a palette,
+            one bit per pixel or another number of bits, or holds a number that is NaN, infinite or negative.
     """
     image = _opaque(open_image(path), path)
     if image.mode not in NUMBERS:
@@ -128,10 +131,12 @@ def open_map(path: Path | str, *, bits: int | None = None) -> Tensor:
 
 
 def open_label(path: Path | str) -> np.ndarray:
-    """Open a label file: (H, W) whole numbers (of a palette its numbers, not its colours), or (H, W, 3) colours.
+    """Open a label file; of an image with a palette, the indices are read and not the colours.
+
+    **Shapes**: -> (H, W) integers, or (H, W, 3) colours.
 
     Raises:
-        FileNotFoundError, ValueError, OSError: as `open_image`; or of a mode that labels do not have.
+        FileNotFoundError, ValueError, OSError: as `open_image`; a ValueError also if labels cannot have this mode.
     """
     image = _opaque(open_image(path), path)
     if image.mode not in ("1", "P", "RGB", *NUMBERS) or image.mode == "F":
@@ -141,16 +146,17 @@ def open_label(path: Path | str) -> np.ndarray:
 
 
 def images_in(folder: Path, suffixes: Sequence[str] = PHOTOS, *, ending: str = "", warn: bool = False) -> list[Path]:
-    """The image files of a folder, sorted; [] where there is no folder.
+    """List the image files of a folder, sorted; the list is empty if there is no folder.
 
-    Hidden files (such as macOS's `._a.jpg`) and folders are left out.
+    Hidden files (such as `._a.jpg` of macOS) and folders are left out.
 
     Args:
-        ending: of the stems of those that are meant.
-        warn: name other files that are left out in a warning.
+        suffixes: the suffixes of image files, in lower case.
+        ending: only files whose stem ends with this.
+        warn: warn of other files, which are left out.
 
     Raises:
-        ValueError: two images differ in their suffix alone.
+        ValueError: two images differ only in their suffix.
     """
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     images, others = choose_images(paths, suffixes, ending)
@@ -161,7 +167,7 @@ def images_in(folder: Path, suffixes: Sequence[str] = PHOTOS, *, ending: str = "
 
 
 def choose_images(paths: Iterable[Path], suffixes: Sequence[str], ending: str = "") -> tuple[list[Path], list[Path]]:
-    """Of these paths the image files, and the other files; neither hidden ones nor folders."""
+    """Divide paths into image files and other files; hidden files and folders are in neither list."""
     images, others = [], []
     for path in paths:
         if not (path.name.startswith(".") or path.name.lower() in BESIDE or path.is_dir()):
@@ -171,7 +177,7 @@ def choose_images(paths: Iterable[Path], suffixes: Sequence[str], ending: str = 
 
 
 def warn_of(others: Sequence[Path], folder: Path, expected: Sequence[str]) -> None:
-    """Name the files that are left out of a folder in a warning, if there are some."""
+    """Warn of files in a folder that are left out, if there are any."""
     if others:
         names = ", ".join(path.name for path in others[:5]) + (", ..." if len(others) > 5 else "")
         what = f"{len(others)} file{'s that end' if len(others) > 1 else ' that ends'} in none of {', '.join(expected)}"
@@ -179,7 +185,7 @@ def warn_of(others: Sequence[Path], folder: Path, expected: Sequence[str]) -> No
 
 
 def check_twins(paths: Iterable[Path], name: Callable[[Path], object]) -> None:
-    """Raise a ValueError that names two paths of one name."""
+    """Raise a ValueError that names both paths if two of them have the same name."""
     seen: dict[object, Path] = {}
     for path in paths:
         twin = seen.setdefault(name(path), path)
@@ -188,10 +194,10 @@ def check_twins(paths: Iterable[Path], name: Callable[[Path], object]) -> None:
 
 
 def finder() -> Callable[[Path, Sequence[str]], Path]:
-    """A function that finds an image by the path that a layout gives it, though its suffix may be written otherwise.
+    """Return a function that finds the file that a layout names, although its suffix may differ.
 
-    It takes that path and the suffixes that count, and returns the file of that folder and stem, or the path itself
-    where there is none; two of them are a ValueError that names both. It reads every folder once.
+    The function takes the path of the layout and the accepted suffixes. It returns the file of the same folder and
+    stem, or the path itself if there is none. Two such files are a ValueError. Every folder is read once.
     """
 
     @cache
@@ -210,27 +216,27 @@ def finder() -> Callable[[Path, Sequence[str]], Path]:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns an image upright; None where it is so, or where nobody can read its EXIF data."""
+    """The operation that turns an image upright; None if it is upright, or if its EXIF data cannot be read."""
     with suppress(Exception):
         return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
     return None
 
 
 def _grey_of_16_bits(image: Image.Image) -> Image.Image | None:
-    """The same with eight bits; None where it is something else."""
-    is_netpbm = image.mode == "I" and image.format == "PPM"  # whose plug-in scales to 16 bits, in 32
+    """A grey image of 16 bits converted to eight bits; None for other images."""
+    is_netpbm = image.mode == "I" and image.format == "PPM"  # its plug-in stores 16 bits in 32
     if not (image.mode.startswith("I;16") or is_netpbm):
         return None
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(ExifTags.Base.BitsPerSample, (16,))[0]
-    grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)  # as Pillow does it with colours of 16 bits
+    grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)  # like Pillow for colours of 16 bits
     if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # 0 is white
         grey = 255 - grey
     return Image.fromarray(grey)
 
 
 def _opaque(image: Image.Image, path: Path | str) -> Image.Image:
-    """Without its alpha channel, which must say that nothing is transparent."""
+    """The image without its alpha channel, which must be opaque everywhere."""
     if image.mode not in WITHOUT_ALPHA:
         return image
     if image.getchannel("A").getextrema() != (255, 255):
@@ -239,7 +245,7 @@ def _opaque(image: Image.Image, path: Path | str) -> Image.Image:
 
 
 def _open(path: Path | str) -> BinaryIO:
-    """Open a file, and neither a folder nor a pipe, which would wait for ever."""
+    """Open a regular file; a pipe, from which reading might never return, is refused."""
     path = Path(path)
     try:
         kind = path.stat().st_mode
@@ -249,14 +255,14 @@ def _open(path: Path | str) -> BinaryIO:
         raise FileNotFoundError(f"no image {path}: fetch it, or correct the path") from error
     except OSError as error:
         raise OSError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:  # a zero byte
+    except ValueError as error:  # the path holds a zero byte
         raise ValueError(f"{str(path)!r} is no path of an image ({error}): correct it") from error
     what = "a folder: name the files in it" if stat.S_ISDIR(kind) else "a device or a pipe: name a file"
     raise ValueError(f"{path} is no image but {what}")
 
 
 def _what(file: BinaryIO) -> str:
-    """What a file is that Pillow does not know, in words."""
+    """Describe in words a file that Pillow does not recognise."""
     file.seek(0)
     head = file.read(200)
     if not head:

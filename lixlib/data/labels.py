@@ -1,4 +1,4 @@
-"""Class indices from what label files hold: numbers (ids) or colours."""
+"""Convert the ids or colours of label files to class indices."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from lixlib.core.sample import IGNORE
 
 
 def from_ids(label: np.ndarray, indices: dict[int, int]) -> np.ndarray:
-    """Class indices of an image of ids.
+    """Convert an image of ids to class indices.
 
-    **Shapes**: (H, W) of any integer type, or bool -> (H, W) uint8.
+    **Shapes**: (H, W) of any integer type or bool -> (H, W) uint8.
 
     Args:
-        indices: the class index of every id that may occur; 255 = ignored.
+        indices: the class index of every id that may occur; 255 means ignored.
 
     Raises:
-        ValueError: another id, then the message names the pixel and the id; or a type that is not integer.
+        ValueError: an id that may not occur (the message names it and the pixel), or no integer type.
     """
     _check_type(label, "biu")
     if label.ndim != 2:
         raise ValueError("this is a colour image, and ids are needed: one channel")
-    known = np.zeros(max(indices) + 2, dtype=bool)  # the last entry stands for all ids beyond
+    known = np.zeros(max(indices) + 2, dtype=bool)  # the last entry stands for all unknown ids
     table = np.full(known.size, IGNORE, dtype=np.uint8)
     known[list(indices)], table[list(indices)] = True, list(indices.values())
     places = label.astype(np.int64)
@@ -29,12 +29,12 @@ def from_ids(label: np.ndarray, indices: dict[int, int]) -> np.ndarray:
 
 
 def from_colours(label: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Class indices of a colour-coded image.
+    """Convert a colour-coded image to class indices.
 
     **Shapes**: label (H, W, 3) of any integer type, colours (C, 3) uint8 -> (H, W) uint8.
 
     Raises:
-        ValueError: another colour, then the message names the pixel and the colour; or a type that is not integer.
+        ValueError: a colour of no class (the message names it and the pixel), or no integer type.
     """
     _check_type(label, "iu")
     if label.ndim != 3 or label.shape[2] != 3:
@@ -48,7 +48,7 @@ def from_colours(label: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 
 def _code(colours: np.ndarray) -> np.ndarray:
-    """One number a colour."""
+    """Encode every colour as one number."""
     red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue
 

@@ -1,6 +1,6 @@
-"""Which image is in which split: drawn by a seed and kept in lists, so that two people train on the same images.
+"""Splits that are drawn with a seed and stored as lists, so that everybody trains on the same images.
 
-A list has a line an image: its split and its name, e.g. `train Scene01/clone/00012`.
+A list has one line per image with its split and its name, e.g. `train Scene01/clone/00012`.
 """
 
 import hashlib
@@ -13,16 +13,16 @@ from lixlib.core.files import write_atomically
 from lixlib.data.text import read_text
 
 SHIPPED = Path(__file__).parent / "splits"
-LIST = "lix_split.txt"  # in a data set's folder; it comes before the list that ships with the library
+LIST = "lix_split.txt"  # in a data set's folder; it has priority over the list that ships with the library
 
 
 def draw(names: Iterable[str], counts: dict[str, int], *, seed: int = 0) -> dict[str, list[str]]:
-    """Draw as many names for each split as `counts` says; no two splits share one.
+    """Draw the number of names that `counts` gives for each split, without overlap.
 
-    The draw depends on the names and the seed alone: it is by SHA-256, and no library's random numbers change it.
+    The draw uses SHA-256 and depends only on the names and the seed, not on the random numbers of a library.
 
     Raises:
-        ValueError: there are fewer names than the splits need.
+        ValueError: the splits need more names than there are.
     """
     names = set(names)
     if len(names) < sum(counts.values()):
@@ -33,17 +33,17 @@ def draw(names: Iterable[str], counts: dict[str, int], *, seed: int = 0) -> dict
 
 
 def write_list(path: Path, splits: dict[str, list[str]]) -> None:
-    """Write a list."""
+    """Write the list of all splits."""
     text = "".join(f"{split} {name}\n" for split, names in splits.items() for name in names)
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_list(dataset: str, root: Path, split: str) -> list[str]:
-    """The names of a split: of the list in the data set's folder, else of the one that ships with the library.
+    """Read the names of a split from the list in the data set's folder, or else from the one in the library.
 
     Raises:
-        FileNotFoundError: neither is there.
-        ValueError: the list has no such split, a line that is no split and a name, or a name twice in the split.
+        FileNotFoundError: there is no list.
+        ValueError: the list lacks the split, has a line without a split and a name, or names an image twice.
     """
     path = root / LIST
     if not path.is_file():

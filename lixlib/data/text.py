@@ -1,4 +1,4 @@
-"""Text files and the cameras in them, read whatever program has saved them."""
+"""Read text files of any program, and check the cameras that they hold."""
 
 import math
 from pathlib import Path
@@ -7,10 +7,10 @@ from lixlib.data.x.normals import Intrinsics
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, without the mark that Windows puts before it.
+    """Read a file in UTF-8, without the byte order mark that Windows adds.
 
     Raises:
-        ValueError: the file is no such text; the message names it.
+        ValueError: the file is not UTF-8; the message names it.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -19,7 +19,11 @@ def read_text(path: Path) -> str:
 
 
 def check_camera(path: Path, camera: Intrinsics, baseline: float | None = None) -> None:
-    """Raise a ValueError that names the file unless it holds a camera, and the distance to one on its right."""
+    """Check a camera that was read from a file, and its distance in metres to the camera on its right, if given.
+
+    Raises:
+        ValueError: a number is not finite, or a focal length or the distance is not positive.
+    """
     lengths = {"fx": camera.fx, "fy": camera.fy} | ({} if baseline is None else {"baseline": baseline})
     for name, value in {**lengths, "u0": camera.u0, "v0": camera.v0}.items():
         if not math.isfinite(value) or (name in lengths and value <= 0):

@@ -1,4 +1,4 @@
-"""Labelled images together with unlabelled ones, of which only a teacher can say something."""
+"""Labelled images together with unlabelled ones, for which only a teacher gives targets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from lixlib.data.splits import draw
 
 
 class Unlabelled(Dataset):
-    """A data set with its labels taken away: every pixel is 255."""
+    """A data set whose labels are removed: every pixel is 255."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -30,7 +30,7 @@ class Unlabelled(Dataset):
 
 
 class Part(Dataset):
-    """Some images of a data set, in this order."""
+    """Images of a data set in the order of `indices`."""
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]):
         self.dataset, self.indices = dataset, list(indices)
@@ -49,10 +49,12 @@ class Part(Dataset):
 
 
 def divide(count: int, kept: int, *, seed: int) -> tuple[list[int], list[int]]:
-    """The indices of the images that keep their labels, and of the others; the draw depends on these numbers alone.
+    """Draw which images keep their labels; return their indices and those of the others.
+
+    The draw depends only on the arguments.
 
     Raises:
-        ValueError: there are fewer images than shall keep their labels.
+        ValueError: `kept` is larger than `count`.
     """
     if kept > count:
         raise ValueError(f"labelled is {kept}, and the training split has {count} images: ask for fewer")
@@ -61,11 +63,11 @@ def divide(count: int, kept: int, *, seed: int) -> tuple[list[int], list[int]]:
 
 
 class WithUnlabelled(Dataset):
-    """A labelled data set, and for every image of it one that is drawn from an unlabelled data set.
+    """A labelled data set and, for each of its images, one drawn at random from an unlabelled data set.
 
-    Twice as long as the labelled one: with batches twice as large, a pass over it makes as many updates as one without
-    unlabelled images, and shows every labelled image once; a batch is half and half on average. The draw is by torch's
-    global generator.
+    It is twice as long as the labelled data set. With batches twice as large, an epoch therefore has as many updates as
+    without unlabelled images and shows every labelled image once; on average half of a batch is labelled. The images
+    are drawn with torch's global generator.
     """
 
     def __init__(self, labelled: Dataset, unlabelled: Dataset):

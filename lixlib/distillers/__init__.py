@@ -6,7 +6,7 @@ from lixlib.distillers.at import AT
 from lixlib.distillers.cwkd import CWKD
 from lixlib.distillers.diffkd import DiffKD
 from lixlib.distillers.dist import DIST
-from lixlib.distillers.distiller import METHODS, Distiller, build
+from lixlib.distillers.distiller import Distiller
 from lixlib.distillers.dkd import DKD
 from lixlib.distillers.dwld import DWLD, DynamicWeightController
 from lixlib.distillers.fitnet import FitNet
@@ -18,6 +18,7 @@ from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
 from lixlib.distillers.predict_x import PredictX, XHead
+from lixlib.distillers.registry import METHODS, Method, build, register
 from lixlib.distillers.rkd import RKD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.stage import Stage, TwoStage
@@ -47,10 +48,12 @@ __all__ = [
     "DynamicWeightController",
     "FitNet",
     "MasKD",
+    "Method",
     "NoDistillation",
     "PredictX",
     "Stage",
     "TwoStage",
     "XHead",
     "build",
+    "register",
 ]

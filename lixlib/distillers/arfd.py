@@ -95,10 +95,11 @@ class ARFD(nn.Module):
         pairs = tap_pairs(student, teacher, self.taps).values()
         of_teacher = self.teacher_adapters or [nn.Identity()] * len(pairs)
         with torch.autocast(student.logits.device.type, enabled=False):
-            return [
-                tuple(self._recalibrate(f) for f in self._align(s, adapt(t.float()), adapter))
+            aligned = [
+                self._align(s, adapt(t.float()), adapter)
                 for (s, t), adapter, adapt in zip(pairs, self.adapters, of_teacher, strict=True)
             ]
+            return [(self._recalibrate(s), self._recalibrate(t)) for s, t in aligned]
 
     def _size(self, s: Tensor, t: Tensor) -> tuple[int, int]:
         """The common size of a pair: the smaller of both, shrunk to at most `max_positions`."""

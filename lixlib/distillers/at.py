@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lixlib.core.options import Names, Weight, checked
 from lixlib.core.output import Output
-from lixlib.distillers.common import encoder_pairs
+from lixlib.distillers.common import encoder_pairs, total
 from lixlib.functional import attention_transfer_loss
 
 
@@ -36,4 +36,4 @@ class AT(nn.Module):
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         pairs = encoder_pairs(student, teacher, self.taps).values()
-        return {"at": self.weight * sum(attention_transfer_loss(s, t, p=self.p) for s, t in pairs)}
+        return {"at": self.weight * total(attention_transfer_loss(s, t, p=self.p) for s, t in pairs)}

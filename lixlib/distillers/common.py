@@ -1,22 +1,24 @@
 """What the methods share: option names, the taps of a teacher-student pair, what they see and aim at."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lixlib.core import options
 from lixlib.core.checks import shape, whole
+from lixlib.core.constants import IGNORE
 from lixlib.core.output import Output
 
 
-def check_options(method: type, given: dict) -> None:
+def check_options(method: Callable[..., object], given: Mapping[str, object]) -> None:
     """Raise a ValueError if one of these is no option of the method, or of another type or range than it says."""
     options.check(method.__name__, options.of(method), given)
 
 
-def default_options(method: type) -> dict:
+def default_options(method: Callable[..., object]) -> dict[str, Any]:
     """The options of a method that have a value when none is given, e.g. its weight."""
     parameters = inspect.signature(method).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not None}
@@ -69,10 +71,16 @@ def check_batch_norm(method: nn.Module, tap: str, f: Tensor) -> None:
         )
 
 
+def total(losses: Iterable[Tensor]) -> Tensor:
+    """The sum of one loss or more, added in their order."""
+    first, *others = losses
+    return sum(others, start=first)
+
+
 def targets(label: Tensor, teacher: Output | None) -> Tensor:
     """The labels, or the teacher's classes in an image that has no label at all. **Shapes**: twice (B, H, W)."""
     label = whole(label)
     if teacher is None:
         return label
-    unlabelled = (label == 255).flatten(1).all(1)
+    unlabelled = (label == IGNORE).flatten(1).all(1)
     return torch.where(unlabelled[:, None, None], teacher.logits.argmax(1), label)

@@ -38,7 +38,8 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        result: Tensor = x + self.body(x)
+        return result
 
 
 class NoiseAdapter(nn.Module):
@@ -50,7 +51,8 @@ class NoiseAdapter(nn.Module):
         self.head = nn.Linear(channels, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x).mean((2, 3))).softmax(1)[:, 0].view(-1, 1, 1, 1)
+        share: Tensor = self.head(self.body(x).mean((2, 3))).softmax(1)[:, 0]
+        return share.view(-1, 1, 1, 1)
 
 
 class NoisePredictor(nn.Module):
@@ -67,7 +69,8 @@ class NoisePredictor(nn.Module):
         )
 
     def forward(self, noisy: Tensor, times: Tensor) -> Tensor:
-        return self.body(noisy + self.time(times)[:, :, None, None])
+        noise: Tensor = self.body(noisy + self.time(times)[:, :, None, None])
+        return noise
 
 
 class DiffKD(nn.Module):
@@ -91,6 +94,8 @@ class DiffKD(nn.Module):
     Raises:
         ValueError: in training, a single position in a batch of a single image, of which batch norm can make nothing.
     """
+
+    kept: Tensor
 
     @checked
     def __init__(
@@ -136,7 +141,8 @@ class DiffKD(nn.Module):
         for time in self.times:
             noise = self.predictor(x, torch.full((len(x),), time, device=x.device))
             x = ddim_step(x, noise, self.levels[time], self.levels[time - self.stride] if time else 1.0)
-        return self.head(x).float()
+        latent: Tensor = self.head(x)
+        return latent.float()
 
     def _noise_loss(self, latent: Tensor) -> Tensor:
         times = torch.randint(TIMES, (len(latent),), device=latent.device)

@@ -23,7 +23,10 @@ class DIST(nn.Module):
     ):
         super().__init__()
         self.weight = weight
-        self.options = {"beta": beta, "gamma": gamma, "temperature": temperature}
+        self.beta, self.gamma, self.temperature = beta, gamma, temperature
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
-        return {"dist": self.weight * dist_loss(student.logits, teacher.logits, target, **self.options)}
+        loss = dist_loss(
+            student.logits, teacher.logits, target, beta=self.beta, gamma=self.gamma, temperature=self.temperature
+        )
+        return {"dist": self.weight * loss}

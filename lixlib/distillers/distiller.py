@@ -2,79 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lixlib.core import options
-from lixlib.core.checks import check_choice, valid_pixels, whole
+from lixlib.core.checks import full_precision, shape, valid_pixels, whole
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import Weight
 from lixlib.core.output import Output, call
-from lixlib.distillers.afdcd import AfDCD
-from lixlib.distillers.arfd import ARFD
-from lixlib.distillers.at import AT
-from lixlib.distillers.common import check_options, targets
-from lixlib.distillers.cwkd import CWKD
-from lixlib.distillers.diffkd import DiffKD
-from lixlib.distillers.dist import DIST
-from lixlib.distillers.dkd import DKD
-from lixlib.distillers.dwld import DWLD
-from lixlib.distillers.fitnet import FitNet
-from lixlib.distillers.ft import FT
-from lixlib.distillers.kd import KD
-from lixlib.distillers.lix import LIX
-from lixlib.distillers.maskd import MasKD
-from lixlib.distillers.none import NoDistillation
-from lixlib.distillers.nst import NST
-from lixlib.distillers.pad import PAD
+from lixlib.distillers.common import targets
 from lixlib.distillers.predict_x import XHead
-from lixlib.distillers.rkd import RKD
-from lixlib.distillers.sp import SP
-from lixlib.distillers.vid import VID
-from lixlib.distillers.wsld import WSLD
+from lixlib.distillers.registry import build, maker
 from lixlib.functional.softmax import softmax
 
 if TYPE_CHECKING:
     from lixlib.core.sample import Sample
-
-METHODS: dict[str, type[nn.Module]] = {
-    "none": NoDistillation,
-    "kd": KD,
-    "cwkd": CWKD,
-    "dkd": DKD,
-    "dist": DIST,
-    "wsld": WSLD,
-    "dwld": DWLD,
-    "at": AT,
-    "fitnet": FitNet,
-    "ft": FT,
-    "nst": NST,
-    "rkd": RKD,
-    "sp": SP,
-    "vid": VID,
-    "maskd": MasKD,
-    "diffkd": DiffKD,
-    "afdcd": AfDCD,
-    "pad": PAD,
-    "arfd": ARFD,
-    "lix": LIX,
-}
-
-
-def build(name: str, student: Output, teacher: Output | None, **hyper) -> nn.Module:
-    """A method by name, its adapters made to fit example outputs of the two networks.
-
-    The method is called as `method(student_output, teacher_output, target)` and returns its loss terms by name, each
-    already multiplied with its weight.
-
-    Raises:
-        ValueError: an unknown name or option; it lists those that exist.
-    """
-    check_choice("method", name, METHODS)
-    check_options(METHODS[name], hyper)
-    return METHODS[name](student, teacher, **hyper)
 
 
 class Distiller(nn.Module):
@@ -90,10 +35,13 @@ class Distiller(nn.Module):
     Args:
         example: one batch, or its (rgb, x), from which the methods read the sizes of the taps.
         auxiliary: weight of the term "x", for which the student predicts X as a second task (`XHead`); 0 for none.
-        hyper: the options of the method.
+        class_weights: (C,) weight of every class in the cross-entropy (`lixlib.training.class_weights`); None: all 1.
+            No part of the state dict.
+        method_options: the options of the method.
 
     Raises:
-        ValueError: an unknown method or option, a method without a teacher, or a batch without the X a network needs.
+        ValueError: an unknown method or option, a method without a teacher, a batch without the X a network needs, or
+            class weights that are not (C,) numbers from 0 on, one of them above 0.
     """
 
     def __init__(
@@ -104,14 +52,15 @@ class Distiller(nn.Module):
         *,
         example: Sample | tuple[Tensor, Tensor | None] | None = None,
         auxiliary: Weight = 0.0,
-        **hyper,
+        class_weights: Tensor | None = None,
+        **method_options: Any,
     ):
         super().__init__()
-        check_choice("method", method, METHODS)
+        maker(method)  # which knows it, or says what there is
         options.check("Distiller", {"auxiliary": Weight}, {"auxiliary": auxiliary})
         self.student = student
         self.teacher = None if method == "none" else teacher
-        outputs = None, None
+        outputs: tuple[Output, Output] | tuple[None, None] = None, None
         if method != "none":
             if teacher is None or example is None:
                 raise ValueError(f"method {method!r} needs a teacher and an example batch")
@@ -119,11 +68,19 @@ class Distiller(nn.Module):
                 raise ValueError("student and teacher are one network, which would be frozen: build a second one")
             teacher.requires_grad_(False).eval()
             outputs = _probe(student, example), _probe(teacher, example)
-        self.method = build(method, *outputs, **hyper)
+        self.method = build(method, *outputs, **method_options)
         self.auxiliary, self.x_head = auxiliary, None
         if auxiliary:
+            if example is None:
+                raise ValueError("the term 'x' needs an example batch, which says how many channels X has")
             _, x = example if isinstance(example, tuple) else (example.rgb, example.x)
+            if x is None:
+                raise ValueError("the term 'x' needs X, and the example has none")
             self.x_head = XHead(outputs[0] or _probe(student, example), x.shape[1])
+        if class_weights is not None:
+            _check_class_weights(class_weights)
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
 
     def train(self, mode: bool = True) -> Distiller:
         super().train(mode)
@@ -134,23 +91,47 @@ class Distiller(nn.Module):
     def forward(self, batch: Sample) -> dict[str, Tensor]:
         """The loss terms by name, "ce" first; the loss is their sum. Each is a mean over valid pixels, label != 255.
 
+        With class weights w and labels y, "ce" is the weighted mean sum w_y (-log p_y) / sum w_y, that of
+        `torch.nn.functional.cross_entropy`: of a magnitude that does not depend on the scale of the weights, so that
+        the weights of the other terms keep their meaning.
+
         In an image with no label at all, the method takes the class that the teacher sees for the target.
 
         Raises:
-            ValueError: labels that do not fit the logits, are not of an integer type, or are no class and not 255.
+            ValueError: labels that do not fit the logits, are not of an integer type, or are no class and not 255; or
+                class weights for another number of classes.
         """
         label = whole(batch.label)
         student, teacher = call(self.student, batch.rgb, batch.x), None
-        valid = valid_pixels(student.logits, label)
-        log_p = softmax(student.logits.float(), valid, log=True)
-        total = F.nll_loss(log_p, label, ignore_index=255, reduction="sum")
+        ce = self._cross_entropy(student.logits, label)
         if self.teacher is not None:
             with torch.no_grad():
                 teacher = call(self.teacher, batch.rgb, batch.x)
-        terms = {"ce": total / valid.sum().clamp(min=1)}
+        terms = {"ce": ce}
         if self.x_head is not None:
             terms["x"] = self.auxiliary * self.x_head(student, batch)
         return {**terms, **self.method(student, teacher, targets(label, teacher))}
+
+    @full_precision
+    def _cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
+        """0, attached to the graph, where no pixel is valid. **Shapes**: (B, C, H, W), (B, H, W) -> ()."""
+        valid, weights = valid_pixels(logits, label), self.class_weights
+        log_p = softmax(logits, valid, log=True)
+        if weights is None:
+            return F.nll_loss(log_p, label, ignore_index=IGNORE, reduction="sum") / valid.sum().clamp(min=1)
+        if len(weights) != logits.shape[1]:
+            raise ValueError(f"{len(weights)} class weights do not fit logits {shape(logits)}: give one a class")
+        weights = weights.to(log_p.dtype)
+        total = F.nll_loss(log_p, label, weights, ignore_index=IGNORE, reduction="sum")
+        mass = weights[label.where(valid, 0)].where(valid, 0).sum()
+        return total / mass.clamp(min=torch.finfo(log_p.dtype).tiny)
+
+
+def _check_class_weights(weights: Tensor) -> None:
+    if weights.dim() != 1 or not weights.is_floating_point():
+        raise ValueError(f"class weights must be (C,) of a float type, found {shape(weights)} of {weights.dtype}")
+    if not (weights.isfinite() & (weights >= 0)).all() or not weights.any():
+        raise ValueError(f"class weights must be finite, at least 0 and not all 0, found {weights.tolist()}")
 
 
 @torch.no_grad()

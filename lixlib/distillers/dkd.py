@@ -23,7 +23,10 @@ class DKD(nn.Module):
     ):
         super().__init__()
         self.weight = weight
-        self.options = {"alpha": alpha, "beta": beta, "temperature": temperature}
+        self.alpha, self.beta, self.temperature = alpha, beta, temperature
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
-        return {"dkd": self.weight * dkd_loss(student.logits, teacher.logits, target, **self.options)}
+        loss = dkd_loss(
+            student.logits, teacher.logits, target, alpha=self.alpha, beta=self.beta, temperature=self.temperature
+        )
+        return {"dkd": self.weight * loss}

@@ -7,9 +7,11 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from lixlib.core.checks import shape
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import Count, Positive, Weight, checked
 from lixlib.core.output import Output
 from lixlib.functional import confidence, decouple, dwld_loss
+from lixlib.functional.softmax import Context
 
 Weighting = Literal["joint", "closed-form", "reversed", "normalised", "confidence-gap", "focal"]
 WEIGHTINGS = get_args(Weighting)
@@ -60,11 +62,12 @@ class DynamicWeightController(nn.Module):
         self.mlp = nn.Sequential(*layers)
 
     def forward(self, logits: Tensor) -> Tensor:
-        logits = logits.detach().to(self.mlp[0].weight.dtype)
+        logits = logits.detach().to(next(self.mlp.parameters()).dtype)
         h = logits if self.features == "logits" else logits.softmax(1)
         if self.with_confidence:
             h = torch.cat([h, confidence(logits, kind=self.kind).unsqueeze(1)], dim=1)
-        return self.beta_min + (self.beta_max - self.beta_min) * self.mlp(h).sigmoid()
+        share: Tensor = self.mlp(h).sigmoid()
+        return self.beta_min + (self.beta_max - self.beta_min) * share
 
 
 class DWLD(nn.Module):
@@ -153,22 +156,27 @@ class DWLD(nn.Module):
             ValueError: what has to be read is None.
         """
         if self.weighting == "confidence-gap":
-            _need(self.weighting, teacher=teacher)
+            if teacher is None:
+                raise _missing(self.weighting, teacher=teacher)
             sure_s, sure_t = (confidence(output.logits.detach(), kind=self.kind) for output in (student, teacher))
             return self._spread((sure_t - sure_s).clamp(min=0), student.logits)
         if self.weighting == "focal":
-            _need(self.weighting, teacher=teacher, target=target)
+            if teacher is None or target is None:
+                raise _missing(self.weighting, teacher=teacher, target=target)
             logits = student.logits.detach()
             _, ncld, _ = decouple(logits, teacher.logits, target, temperature=self.temperature)
             return self._spread(1 - (-ncld).exp(), logits)
+        read = student
         if self.input == "teacher":
-            _need('input "teacher"', teacher=teacher)
-        logits = {"student": student, "teacher": teacher}[self.input].logits.detach()
-        if self.weighting == "closed-form":
+            if teacher is None:
+                raise _missing('input "teacher"', teacher=teacher)
+            read = teacher
+        logits = read.logits.detach()
+        if self.controller is None:  # "closed-form"
             return self._spread(1 - confidence(logits, kind=self.kind), logits)
         if target is not None:  # no NaN of an ignored pixel may reach the controller's gradient
-            logits = logits.where((target != 255).unsqueeze(1), 0)
-        weights = self.controller(logits).float()
+            logits = logits.where((target != IGNORE).unsqueeze(1), 0)
+        weights: Tensor = self.controller(logits).float()
         if self.weighting == "normalised":
             # The target class has no say: its entry is not used by the loss, so a controller could hide weight there.
             used = torch.ones_like(weights) if target is None else _non_target(weights, target)
@@ -181,13 +189,13 @@ class DWLD(nn.Module):
         return (self.beta_min + (self.beta_max - self.beta_min) * share.unsqueeze(1)).expand(shape(logits))
 
 
-def _need(what: str, **given: object) -> None:
+def _missing(what: str, **given: object) -> ValueError:
+    """An error that names what of this is None."""
     missing = [name for name, value in given.items() if value is None]
-    if missing:
-        raise ValueError(f"{what} reads the {' and the '.join(missing)}: pass it to weights() too")
+    return ValueError(f"{what} reads the {' and the '.join(missing)}: pass it to weights() too")
 
 
-def _non_target(weights: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def _non_target(weights: Tensor, target: Tensor, ignore_index: int = IGNORE) -> Tensor:
     """1 at the non-target classes of the valid pixels, else 0. **Shapes**: (B, C, H, W), (B, H, W) -> (B, C, H, W)."""
     valid = (target != ignore_index).unsqueeze(1)
     index = target.unsqueeze(1).where(valid, 0)
@@ -198,9 +206,9 @@ class _ReverseGradient(torch.autograd.Function):
     """The identity, with the gradient's sign turned (Ganin and Lempitsky, ICML 2015)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor) -> Tensor:
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Context, gradient: Tensor) -> Tensor:
         return -gradient

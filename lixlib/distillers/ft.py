@@ -35,7 +35,8 @@ class Paraphraser(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decoder(self.encoder(x))
+        rebuilt: Tensor = self.decoder(self.encoder(x))
+        return rebuilt
 
 
 class FT(TwoStage):
@@ -56,6 +57,8 @@ class FT(TwoStage):
     """
 
     STAGE_OPTIONS = ("rate", "tap", "stage_epochs", "stage_lr")
+
+    stage: Paraphraser
 
     @checked
     def __init__(

@@ -1,6 +1,6 @@
 """LIX: dynamically weighted logits and recalibrated features together (Eq. (18))."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
@@ -27,8 +27,8 @@ class LIX(nn.Module):
         *,
         lambda_l: Weight = 1.0,
         lambda_f: Weight = 1.0,
-        logit: Annotated[dict | None, OptionsOf(DWLD)] = None,
-        feature: Annotated[dict | None, OptionsOf(ARFD)] = None,
+        logit: Annotated[dict[str, Any] | None, OptionsOf(DWLD)] = None,
+        feature: Annotated[dict[str, Any] | None, OptionsOf(ARFD)] = None,
     ):
         super().__init__()
         logit, feature = {"weight": lambda_l, **(logit or {})}, {"weight": lambda_f, **(feature or {})}

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lixlib.core.checks import mean_over, valid_pixels
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import Count, Epochs, Positive, Weight, checked
 from lixlib.core.output import Output
 from lixlib.distillers.stage import TwoStage
@@ -34,6 +35,8 @@ class MasKD(TwoStage):
 
     STAGE_OPTIONS = ("tokens", "stage_epochs", "stage_lr")
 
+    stage: Tokens
+
     @checked
     def __init__(
         self,
@@ -52,7 +55,7 @@ class MasKD(TwoStage):
         logits = teacher.logits.float()
         masks = maskd_masks(logits, self.stage.vectors)
         valid = valid_pixels(logits, target)
-        loss = F.cross_entropy(logits * masks.sum(1, keepdim=True), target, ignore_index=255, reduction="none")
+        loss = F.cross_entropy(logits * masks.sum(1, keepdim=True), target, ignore_index=IGNORE, reduction="none")
         return {"ce": mean_over(loss, valid), "diversity": maskd_diversity(logits, self.stage.vectors)}
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from lixlib.core.options import Names, Weight, checked
 from lixlib.core.output import Output
-from lixlib.distillers.common import encoder_pairs
+from lixlib.distillers.common import encoder_pairs, total
 from lixlib.functional import nst_loss
 
 
@@ -24,4 +24,4 @@ class NST(nn.Module):
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         pairs = encoder_pairs(student, teacher, self.taps).values()
-        return {"nst": self.weight * sum(nst_loss(s, t) for s, t in pairs)}
+        return {"nst": self.weight * total(nst_loss(s, t) for s, t in pairs)}

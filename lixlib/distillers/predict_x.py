@@ -23,7 +23,8 @@ class XHead(nn.Module):
     def __init__(self, student: Output, x_channels: int):
         super().__init__()
         pixels = {name: tap[0, 0].numel() for name, tap in student.taps.items()}
-        self.tap = max(reversed(pixels), key=pixels.get)  # of an encoder and a decoder map of one size, the decoder's
+        # of an encoder and a decoder map of one size, the decoder's
+        self.tap = max(reversed(pixels), key=lambda name: pixels[name])
         self.head = nn.Conv2d(student.taps[self.tap].shape[1], x_channels, 1)
 
     def forward(self, student: Output, batch: Sample) -> Tensor:

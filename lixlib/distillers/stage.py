@@ -25,6 +25,8 @@ class TwoStage(nn.Module):
 
     STAGE_OPTIONS: tuple[str, ...]  # the names of the options that decide what the stage becomes
 
+    stage: nn.Module
+
     def __init__(self, stage: nn.Module, *, epochs: int, lr: float):
         super().__init__()
         self.stage = stage.requires_grad_(False).eval()

@@ -35,7 +35,8 @@ def mix_noise(signal: Tensor, noise: Tensor, share: Tensor | float) -> Tensor:
 @full_precision
 def remove_noise(noisy: Tensor, noise: Tensor, kept: float) -> Tensor:
     """The clean signal that `add_noise` made `noisy`. **Shapes**: noisy and noise the same -> the same."""
-    return (noisy - (1 - kept) ** 0.5 * noise) / kept**0.5
+    clean: Tensor = (noisy - (1 - kept) ** 0.5 * noise) / kept**0.5
+    return clean
 
 
 @full_precision

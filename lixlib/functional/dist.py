@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.core.constants import IGNORE
 from lixlib.functional.softmax import soften, softmax
 
 CONSTANT = 1e-5  # of the probabilities: a smaller relative deviation from their mean counts as none
@@ -17,7 +18,7 @@ def dist_loss(
     beta: float = 1.0,
     gamma: float = 1.0,
     temperature: float = 1.0,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
 ) -> Tensor:
     """T^2 (beta inter + gamma intra): 1 - Pearson's correlation of the softmax at temperature T.
 
@@ -57,7 +58,9 @@ def _centre(p: Tensor, dim: tuple[int, ...], valid: Tensor | None) -> tuple[Tens
     return (p - mean) * valid.unsqueeze(1).to(p.dtype), mean.detach().flatten().square() * count
 
 
-def _correlation(a: tuple[Tensor, Tensor | float], b: tuple[Tensor, Tensor | float], dim) -> Tensor:
+def _correlation(
+    a: tuple[Tensor, Tensor | float], b: tuple[Tensor, Tensor | float], dim: int | tuple[int, ...]
+) -> Tensor:
     """Pearson's, of values that are centred and the sum of the squares that this took from them."""
     # sums: vector_norm takes three times as long
     squares = [(x * x).sum(dim) for x, _ in (a, b)]

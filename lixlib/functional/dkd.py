@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.autograd import Function
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, shape, valid_pixels
+from lixlib.core.constants import IGNORE
 from lixlib.functional.kd import pixel_divergence
-from lixlib.functional.softmax import BACKWARD, blank_, divergence_terms, kl_divergence, soften
+from lixlib.functional.softmax import BACKWARD, Context, blank_, divergence_terms, kl_divergence, soften
 
 
 class Split(NamedTuple):
@@ -24,7 +25,7 @@ class Split(NamedTuple):
 
 @full_precision
 def decouple(
-    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 1.0, ignore_index: int = 255
+    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 1.0, ignore_index: int = IGNORE
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The maps TCLD, NCLD and KL of LIX Eq. (3), for which KL = TCLD + (1 - p_t^T) NCLD; no factor T^2.
 
@@ -41,7 +42,8 @@ def decouple(
         kl_divergence(s.log_q, t.log_q),
         pixel_divergence(student, teacher, temperature, valid),
     )
-    return tuple(values.where(valid, 0) for values in maps)
+    tcld, ncld, kl = (values.where(valid, 0) for values in maps)
+    return tcld, ncld, kl
 
 
 @full_precision
@@ -53,7 +55,7 @@ def dkd_loss(
     alpha: float = 1.0,
     beta: float = 8.0,
     temperature: float = 1.0,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
 ) -> Tensor:
     """T^2 (alpha TCLD + beta NCLD), mean over valid pixels: LIX Eq. (4).
 
@@ -95,7 +97,7 @@ class _Split(Function):
     """
 
     @staticmethod
-    def forward(ctx, logits: Tensor, index: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Context, logits: Tensor, index: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         # finite, so that it is left where all other classes are switched off
         lowest = torch.finfo(logits.dtype).min / 4
         others = logits.scatter(1, index, lowest)
@@ -106,10 +108,11 @@ class _Split(Function):
         return log_q, (logits.gather(1, index).squeeze(1) - log_sum).where(valid, 0)
 
     @staticmethod
-    def backward(ctx, of_log_q: Tensor, of_margin: Tensor):
+    def backward(ctx: Context, of_log_q: Tensor, of_margin: Tensor) -> tuple[Tensor, None, None]:
         log_q, index = ctx.saved_tensors
         gradient = of_log_q.scatter(1, index, of_margin.unsqueeze(1))
-        return BACKWARD[True](gradient, log_q, 1, log_q.dtype), None, None
+        of_logits: Tensor = BACKWARD[True](gradient, log_q, 1, log_q.dtype)
+        return of_logits, None, None
 
 
 def target_divergence(s: Split, t: Split) -> Tensor:

@@ -1,11 +1,14 @@
 """Dynamically weighted logit distillation (LIX Eqs. (6)-(11))."""
 
+from typing import NoReturn, Protocol
+
 import torch
 from torch import Tensor
 
 from lixlib.core.checks import check_choice, full_precision, mean_over, shape
+from lixlib.core.constants import IGNORE
 from lixlib.functional.dkd import non_target_terms, split, target_divergence
-from lixlib.functional.softmax import blank_
+from lixlib.functional.softmax import Context, blank_
 
 DIVERGENCES = ("kl", "bregman")
 
@@ -19,7 +22,7 @@ def dwld_loss(
     *,
     temperature: float = 1.0,
     divergence: str = "kl",
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
 ) -> Tensor:
     """T^2 (TCLD + sum over j != t of W_j D_j), mean over valid pixels: LIX Eq. (9).
 
@@ -43,7 +46,13 @@ def dwld_loss(
     # a number that knows where both come from, so that a second derivative is noticed without keeping either
     sources = (values for values in (student, ncld_weight) if values.requires_grad)
     origins = [values[(0,) * values.dim()] if values.numel() else values.sum() for values in sources]
-    return _DWLD.apply(student, ncld_weight, teacher, target, temperature, divergence, ignore_index, sum(origins))
+    settings = temperature, divergence, ignore_index, sum(origins)
+    loss: Tensor = _DWLD.apply(student, ncld_weight, teacher, target, *settings)
+    return loss
+
+
+class _WithOrigin(Context, Protocol):
+    origin: Tensor | int
 
 
 class _DWLD(torch.autograd.Function):
@@ -61,7 +70,17 @@ class _DWLD(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, student, weight, teacher, target, temperature, divergence, ignore_index, origin) -> Tensor:
+    def forward(
+        ctx: _WithOrigin,
+        student: Tensor,
+        weight: Tensor,
+        teacher: Tensor,
+        target: Tensor,
+        temperature: float,
+        divergence: str,
+        ignore_index: int,
+        origin: Tensor | int,
+    ) -> Tensor:
         valid, index, s, t = split(student, teacher, target, temperature, ignore_index)
         terms = non_target_terms(s, t)
         if divergence == "bregman":
@@ -78,18 +97,18 @@ class _DWLD(torch.autograd.Function):
                 push = weight * q_s
                 slope += push - q_s * push.sum(1, keepdim=True)
             slope = blank_(slope.scatter_(1, index, gap).mul_(temperature / count), valid)
+        of_weight = None
         if ctx.needs_input_grad[1]:  # the terms are 0 where a pixel is not valid
-            terms = terms * (temperature**2 / count)
-            terms = terms if weight.dim() else terms.sum()
-        else:
-            terms = None
-        ctx.save_for_backward(slope, terms)
+            of_weight = terms * (temperature**2 / count)
+            of_weight = of_weight if weight.dim() else of_weight.sum()
+        ctx.save_for_backward(slope, of_weight)
         ctx.origin = origin
         return temperature**2 * loss
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
-        found = (None if d is None else gradient * d for d in ctx.saved_tensors)
+    def backward(ctx: _WithOrigin, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        saved: tuple[Tensor | None, ...] = ctx.saved_tensors
+        found = (None if d is None else gradient * d for d in saved)
         if torch.is_grad_enabled():  # create_graph
             found = (None if d is None else _Once.apply(d, ctx.origin) for d in found)
         return *found, None, None, None, None, None, None
@@ -99,11 +118,11 @@ class _Once(torch.autograd.Function):
     """The identity, which refuses to be differentiated."""
 
     @staticmethod
-    def forward(ctx, gradient: Tensor, origin: Tensor) -> Tensor:
+    def forward(ctx: Context, gradient: Tensor, origin: Tensor | int) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Context, gradient: Tensor) -> NoReturn:
         raise RuntimeError(
             "dwld_loss (DWLD) has no second derivative: its gradient is a closed form. "
             "Build the loss from lixlib.functional.decouple, or take dkd_loss"

@@ -3,12 +3,18 @@
 from torch import Tensor
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.core.constants import IGNORE
 from lixlib.functional.softmax import kl_divergence, soften, softmax
 
 
 @full_precision
 def kd_loss(
-    student: Tensor, teacher: Tensor, target: Tensor | None = None, *, temperature: float = 1.0, ignore_index: int = 255
+    student: Tensor,
+    teacher: Tensor,
+    target: Tensor | None = None,
+    *,
+    temperature: float = 1.0,
+    ignore_index: int = IGNORE,
 ) -> Tensor:
     """T^2 KL(p^T || p^S) of the softmax at temperature T, mean over valid pixels: LIX Eq. (1).
 

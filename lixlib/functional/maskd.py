@@ -23,7 +23,7 @@ def maskd_loss(student: Tensor, teacher: Tensor, tokens: Tensor) -> Tensor:
     check_same_shape(student, teacher)
     teacher = teacher.detach()
     masks = maskd_masks(teacher, tokens.detach()).flatten(2)
-    masked = torch.einsum("bkn,bcn->bkc", masks.square(), (student - teacher).flatten(2).square())
+    masked: Tensor = torch.einsum("bkn,bcn->bkc", masks.square(), (student - teacher).flatten(2).square())
     return (masked / (masks.sum(2, keepdim=True) + 1e-5)).mean() / 2
 
 
@@ -58,4 +58,5 @@ def maskd_masks(teacher: Tensor, tokens: Tensor) -> Tensor:
     """
     if teacher.dim() != 4 or tokens.dim() != 2 or tokens.shape[1] != teacher.shape[1]:
         raise ValueError(f"tokens must be (K, C) for maps (B, C, H, W), found {shape(tokens)} and {shape(teacher)}")
-    return torch.einsum("kc,bchw->bkhw", tokens, teacher).sigmoid()
+    seen: Tensor = torch.einsum("kc,bchw->bkhw", tokens, teacher)
+    return seen.sigmoid()

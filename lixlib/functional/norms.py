@@ -17,7 +17,7 @@ def unit(x: Tensor, dim: int | tuple[int, ...], *, floor: float = FLOOR, uncentr
 
     **Shapes**: (...) -> the same.
     """
-    length = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
     if uncentred is not None:
         scale = torch.linalg.vector_norm(uncentred.detach(), dim=dim, keepdim=True)
         floor = ROUNDING * torch.finfo(x.dtype).eps * scale

@@ -18,5 +18,6 @@ def pool_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"student and teacher must be (B, C, H, W) with one B, found {shape(student)} and {shape(teacher)}"
         )
-    size = tuple(min(a, b) for a, b in zip(student.shape[2:], teacher.shape[2:], strict=True))
-    return tuple(f if f.shape[2:] == size else F.adaptive_avg_pool2d(f, size) for f in (student, teacher))
+    size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
+    s, t = (f if f.shape[2:] == size else F.adaptive_avg_pool2d(f, size) for f in (student, teacher))
+    return s, t

@@ -1,8 +1,8 @@
 """Every loss of lixlib.functional once more, written down from its definition the way one reads it: the long way.
 
 Pixels are permuted to a list of rows, every difference of every pair is a tensor, what is a sum over pairs is a loop.
-Nothing here is fast, small or safe at extreme inputs. tests/test_plain_losses.py holds the library's functions equal to
-these, and tools/benchmarks/losses.py measures what the library's way saves.
+Nothing here is fast, small or safe at extreme inputs. tests/functional/test_reference.py holds the library's functions
+equal to these, and tools/benchmarks/losses.py measures what the library's way saves.
 
 Names and arguments are those of lixlib.functional. The teacher is a constant; 255 is the ignored label, and at least
 one pixel has another.
@@ -14,17 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lixlib.core.constants import IGNORE
+
 # Logits (B, C, H, W) or (N, C), target (B, H, W) or (N,)
 
 
 def rows(values: Tensor, target: Tensor | None = None) -> Tensor:
     """The pixels of a map as rows; with a target, only those that have a label. **Shapes**: (B, C, ...) -> (N, C)."""
     values = values.movedim(1, -1).reshape(-1, values.shape[1])
-    return values if target is None else values[target.flatten() != 255]
+    return values if target is None else values[target.flatten() != IGNORE]
 
 
 def labels(target: Tensor) -> Tensor:
-    return target[target != 255]
+    return target[target != IGNORE]
 
 
 def kl(p: Tensor, q: Tensor) -> Tensor:
@@ -100,7 +102,8 @@ def dist_loss(
 def pearson(a: Tensor, b: Tensor) -> Tensor:
     """The correlation of every row of a with the same row of b. **Shapes**: (N, D), (N, D) -> (N,)."""
     a, b = (v - v.mean(1, keepdim=True) for v in (a, b))
-    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-8)
+    norms: Tensor = a.norm(dim=1) * b.norm(dim=1)
+    return (a * b).sum(1) / (norms + 1e-8)
 
 
 def wsld_loss(student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 2.0) -> Tensor:
@@ -127,7 +130,8 @@ def confidence(logits: Tensor, *, kind: str = "negentropy") -> Tensor:
 def one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Both maps average-pooled to the smaller height and the smaller width."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
-    return tuple(f if f.shape[2:] == size else F.adaptive_avg_pool2d(f, size) for f in (student, teacher))
+    s, t = (f if f.shape[2:] == size else F.adaptive_avg_pool2d(f, size) for f in (student, teacher))
+    return s, t
 
 
 def attention_transfer_loss(student: Tensor, teacher: Tensor, *, p: float = 2) -> Tensor:
@@ -163,7 +167,8 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance_weight: float = 25.0,
         distances.append(distance / (distance.sum() / (batch * (batch - 1))))
         direction = F.normalize(difference, dim=2)
         angles.append(torch.einsum("ijd,ikd->ijk", direction, direction))
-    return distance_weight * F.smooth_l1_loss(*distances) + angle_weight * F.smooth_l1_loss(*angles)
+    (d_s, d_t), (a_s, a_t) = distances, angles
+    return distance_weight * F.smooth_l1_loss(d_s, d_t) + angle_weight * F.smooth_l1_loss(a_s, a_t)
 
 
 def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -208,7 +213,7 @@ def omni_contrast_loss(
     student, teacher = (F.max_pool2d(f, pool) for f in (student, teacher))
     batch, channels, height, width = student.shape
     same_group = torch.eye(groups, dtype=torch.bool, device=student.device)[:, None]
-    total = 0
+    total = student.new_zeros(())
     for image in range(batch):
         for top in range(0, height, patch):
             for left in range(0, width, patch):

@@ -30,6 +30,6 @@ def _similarity(features: Tensor) -> Tensor:
     """G with rows of norm 1. **Shapes**: (B, ...) -> (B, B)."""
     f = features.flatten(1)
     g = f @ f.mT
-    norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(g, dim=1, keepdim=True)
     # an image without any feature: 0, as its gradient, which would be 1 / norm times the other images
     return g / norm.masked_fill(g.diagonal().unsqueeze(1) <= FLOOR**2, math.inf)

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
+from lixlib.core.constants import IGNORE
 from lixlib.functional.softmax import blank_, cross_entropy, soften, softmax
 
 
 @full_precision
 def wsld_loss(
-    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 2.0, ignore_index: int = 255
+    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float = 2.0, ignore_index: int = IGNORE
 ) -> Tensor:
     """T^2 w (-sum_c p_c^T log p_c^S), mean over valid pixels: a cross-entropy, more than 0 where student is teacher.
 

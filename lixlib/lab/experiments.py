@@ -11,15 +11,16 @@ from pathlib import Path
 from lixlib.core.checks import check_choice
 from lixlib.data.x.faults import FAULTS
 from lixlib.lab.grid import lines_of
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
 from lixlib.lab.results import there
-from lixlib.lab.run import Recipe
 
 SCHEDULE = {
     "size": (32, 96),
-    "batch": 4,
+    "batch_size": 4,
     "epochs": 60,
-    "net": {"width": 0.5},
-    "data": {"count": 16},
+    "network_options": {"width": 0.5},
+    "dataset_options": {"count": 16},
     "splits": ("train", None, "test"),
     "teacher": {"epochs": 100},
 }
@@ -33,24 +34,24 @@ PRETRAIN = 30  # epochs
 TUNING = (10, 11, 12)  # seeds of "tuning", which no other experiment has
 
 
-def _dkd(**hyper) -> dict:
-    return {"method": "dkd", "hyper": {**DWLD, **hyper}}
+def _dkd(**options) -> dict:
+    return {"method": "dkd", "method_options": {**DWLD, **options}}
 
 
-def _dwld(**hyper) -> dict:
-    return {"method": "dwld", "hyper": {**DWLD, **hyper}}
+def _dwld(**options) -> dict:
+    return {"method": "dwld", "method_options": {**DWLD, **options}}
 
 
-def _arfd(**hyper) -> dict:
-    return {"method": "arfd", "hyper": {**ARFD, "samples": "positions", "max_positions": 64, **hyper}}
+def _arfd(**options) -> dict:
+    return {"method": "arfd", "method_options": {**ARFD, "samples": "positions", "max_positions": 64, **options}}
 
 
 def _taught_by(count: int, epochs: int) -> dict:
-    return {} if count == 16 else {"data": {"count": count}, "epochs": epochs}
+    return {} if count == 16 else {"dataset_options": {"count": count}, "epochs": epochs}
 
 
 def _kd(**changes) -> dict:
-    return {"method": "kd", "hyper": {"weight": 1.0}, **changes}
+    return {"method": "kd", "method_options": {"weight": 1.0}, **changes}
 
 
 # by experiment, by variant: what its recipe has different from the schedule; paper-literal DWLD is the method's default
@@ -112,7 +113,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
     # chapter 13: a teacher that was trained with clean X reads a faulty one while it teaches
     "faults": {
         "clean": _kd(),
-        **{fault: _kd(data={"fault": fault}, teacher={"data": {}}) for fault in FAULTS},
+        **{fault: _kd(dataset_options={"fault": fault}, teacher={"dataset_options": {}}) for fault in FAULTS},
     },
     # chapter 14
     "methods": {
@@ -122,14 +123,18 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "LIX, ours": {"method": "lix"},
     },
     "x": {
-        f"{name}, {x}": {**recipe, **({"data": {"x": x}} if x != "disparity" else {})}
+        f"{name}, {x}": {**recipe, **({"dataset_options": {"x": x}} if x != "disparity" else {})}
         for x in ("disparity", "normals", "thermal")
         for name, recipe in (("teacher", {"method": "teacher"}), ("KD", _kd()))
     },
     "small-student": {
         f"{name}, {half}": {
             **recipe,
-            **({"net": {"width": 0.25}, "teacher": {"net": {"width": 0.5}}} if half == "1/2" else {}),
+            **(
+                {"network_options": {"width": 0.25}, "teacher": {"network_options": {"width": 0.5}}}
+                if half == "1/2"
+                else {}
+            ),
         }
         for half in ("1", "1/2")
         for name, recipe in (("student", {"method": "student"}), ("KD", _kd()))
@@ -157,7 +162,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         name: {**recipe, "splits": ("train", None, "val")}
         for name, recipe in {
             "student": {"method": "student"},
-            **{f"KD, weight {w:g}": {"method": "kd", "hyper": {"weight": w}} for w in (0.25, 0.5, 1.0, 2.0)},
+            **{f"KD, weight {w:g}": {"method": "kd", "method_options": {"weight": w}} for w in (0.25, 0.5, 1.0, 2.0)},
             **{f"predicts X, weight {w:g}": {"method": "student", "auxiliary": w} for w in (0.03, 0.1, 0.3, 1.0)},
             **{f"pretrained on X, {n} epochs": {"method": "student", "pretrain": n} for n in (15, 30, 60, 120)},
         }.items()
@@ -183,16 +188,16 @@ def recipes(experiment: str, seeds: Iterable[int] = (0,), *, quick: bool = False
 
 def _recipe(changes: dict, seed: int, quick: bool, common: dict) -> Recipe:
     settings = {**SCHEDULE, **common}
-    shared, taught = settings.pop("data"), settings.pop("teacher")
-    settings |= {**changes, "seed": seed, "data": {**shared, **changes.get("data", {})}}
+    shared, taught = settings.pop("dataset_options"), settings.pop("teacher")
+    settings |= {**changes, "seed": seed, "dataset_options": {**shared, **changes.get("dataset_options", {})}}
     teacher = {**taught, **changes.get("teacher", {})}
-    if "data" in teacher:
-        teacher["data"] = {**shared, **teacher["data"]}
+    if "dataset_options" in teacher:
+        teacher["dataset_options"] = {**shared, **teacher["dataset_options"]}
     if quick:
         for part in (settings, teacher):
             part["epochs"] = 2
-            if "data" in part:
-                part["data"] = {**part["data"], **FEW}
+            if "dataset_options" in part:
+                part["dataset_options"] = {**part["dataset_options"], **FEW}
         settings["unlabelled"] = min(8, settings.get("unlabelled", 8))
         settings["pretrain"] = min(2, settings.get("pretrain", 0))
     settings["teacher"] = teacher
@@ -215,6 +220,6 @@ def read(experiment: str, folder: Path | str, seeds: Sequence[int] = (0, 1, 2), 
     there(Path(folder), f"lix experiment {experiment} --results {folder}")
     found = lines_of([recipe for by_seed in asked.values() for recipe in by_seed.values()], folder)
     return {
-        name: {seed: found[recipe.folder] for seed, recipe in by_seed.items() if recipe.folder in found}
+        name: {seed: found[folder_of(recipe)] for seed, recipe in by_seed.items() if folder_of(recipe) in found}
         for name, by_seed in asked.items()
     }

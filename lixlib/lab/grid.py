@@ -11,15 +11,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lixlib.core.files import as_name
-from lixlib.distillers import METHODS
-from lixlib.lab import results
-from lixlib.lab.run import LOG, Recipe, finished_line, line_of, runs_folder
+from lixlib.lab import inputs, results
+from lixlib.lab.plan import folder_of, plan, runs_folder
+from lixlib.lab.recipe import Recipe, all_methods
+from lixlib.lab.record import identity, result_header
+from lixlib.lab.run import LOG, finished_line
 from lixlib.lab.workers import _Cluster, _one_line, _Processes
 
-ALL_METHODS = ("teacher", "student", *(name for name in METHODS if name != "none"))
 POLL = 0.2  # seconds between two looks at the runs
-# A line is the line of a recipe if these agree and, but for `hyper`, which the entry above holds in full, the recipe.
-TOLD_APART = ("dataset", "network", "method", "seed", "split", "size", "batch", "hyper")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def grid(
     *,
     datasets: Iterable[str] = ("toydrive",),
     networks: Iterable[str] = ("mfnet",),
-    methods: Iterable[str] = ALL_METHODS,
+    methods: Iterable[str] | None = None,
     seeds: Iterable[int] = (0,),
     roots: dict[str, str] | None = None,
     **common,
@@ -54,6 +53,7 @@ def grid(
     """The recipes of every combination, all methods of a seed before the next seed; a shared teacher is there once.
 
     Args:
+        methods: what to train; None: a teacher, a student alone, and a student by every method there is.
         roots: folder of each data set that is read from files.
         common: what all recipes have in common, e.g. epochs or precision; `teacher` is what a teacher has different.
 
@@ -61,7 +61,9 @@ def grid(
         ValueError: an unknown name, or an option that does not fit.
     """
     recipes = {}
-    for seed, dataset, network, method in product(seeds, datasets, networks, methods):
+    for seed, dataset, network, method in product(
+        seeds, datasets, networks, all_methods() if methods is None else methods
+    ):
         shared = {"dataset": dataset, "root": (roots or {}).get(dataset), "network": network, "seed": seed, **common}
         if method == "teacher":
             recipe = Recipe(**shared, method="student").of_teacher()
@@ -96,9 +98,9 @@ def compare(
     Raises:
         ValueError: no job, or a scheduler without Dask.
     """
-    asked, results_dir = {recipe.folder: recipe for recipe in recipes}, Path(results_dir)
+    asked, results_dir = {folder_of(recipe): recipe for recipe in recipes}, Path(results_dir)
     lines = dict.fromkeys(asked) | lines_of(asked.values(), results_dir)
-    for dataset, network in {(recipe.dataset, recipe.network) for recipe in asked.values() if not lines[recipe.folder]}:
+    for dataset, network in {(recipe.dataset, recipe.network) for folder, recipe in asked.items() if not lines[folder]}:
         results.check_folder(results_dir, dataset, network)
     report = Report(written=sum(line is not None for line in lines.values()))
     for folder, recipe in asked.items():
@@ -106,7 +108,7 @@ def compare(
             lines[folder] = line
             report.loaded += 1
             results.append(line, results_dir)
-    todo = _with_teachers({folder: recipe for folder, recipe in asked.items() if lines[folder] is None})
+    todo = _needed({folder: recipe for folder, recipe in asked.items() if lines[folder] is None})
     if todo:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
             for folder, line, trained in _train_all(todo, workers, report):
@@ -119,11 +121,6 @@ def compare(
     return report
 
 
-def _key(line: dict) -> str:
-    recipe = {name: value for name, value in line.get("recipe", {}).items() if name not in ("hyper", "root")}
-    return json.dumps([*(line.get(name) for name in TOLD_APART), recipe, results.data_digest(line)], sort_keys=True)
-
-
 def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, dict]:
     """The result lines that are there already, by the folder of their recipe.
 
@@ -133,26 +130,26 @@ def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> 
     recipes = list(recipes)
     names = {(recipe.dataset, recipe.network) for recipe in recipes}
     paths = (Path(results_dir) / dataset / f"{as_name(network)}.jsonl" for dataset, network in names)
-    written = {_key(line): line for path in paths if path.exists() for line in results.read_lines(path)}
+    written = {identity(line): line for path in paths if path.exists() for line in results.read_lines(path)}
     found = {}
     for recipe in recipes if written else ():
         with suppress(OSError, ValueError):  # of data that cannot be read there is no line, and the run says why
-            found[recipe.folder] = written.get(_key(line_of(recipe)))
+            found[folder_of(recipe)] = written.get(identity(result_header(recipe)))
     return {folder: line for folder, line in found.items() if line}
 
 
-def _teacher_of(recipe: Recipe) -> Recipe | None:
-    return None if recipe.method in ("teacher", "student") else recipe.of_teacher()
+def _needed(recipes: dict[Path, Recipe]) -> dict[Path, Recipe]:
+    """The runs of all plans that are to be trained, by their folder, each after its teacher, a shared one once.
 
-
-def _with_teachers(recipes: dict[Path, Recipe]) -> dict[Path, Recipe]:
-    """The recipes by their folder, each after its teacher, also where only the teacher's line is there and no run."""
+    A teacher is needed where its run is not finished, also where its result line is there.
+    """
     todo = {}
-    for folder, recipe in recipes.items():
-        teacher = _teacher_of(recipe)
-        if teacher and not finished_line(teacher):
-            todo.setdefault(teacher.folder, teacher)
-        todo.setdefault(folder, recipe)
+    for recipe in recipes.values():
+        *before, last = (step for step in plan(recipe) if step.kind == "run")
+        for step in before:
+            if not finished_line(step.recipe):
+                todo.setdefault(step.folder, step.recipe)
+        todo.setdefault(last.folder, recipe)
     return todo
 
 
@@ -163,7 +160,7 @@ def _train_all(
     waiting, running, failed = dict(todo), {}, {}
     updates = _updates(todo)
     before = sum(_progress(folder, todo[folder]) * count for folder, count in updates.items())
-    teachers = {folder: teacher.folder for folder, recipe in todo.items() if (teacher := _teacher_of(recipe))}
+    teachers = {folder: folder_of(recipe.of_teacher()) for folder, recipe in todo.items() if recipe.distils}
     # the mean rate since the start: runs end their epochs at odd moments
     bar = tqdm(total=sum(updates.values()), initial=round(before), unit="update", smoothing=0, mininterval=1)
 
@@ -214,7 +211,7 @@ def _updates(todo: dict[Path, Recipe]) -> dict[Path, int]:
     per_epoch: dict[str, int] = {}
     updates = {}
     for folder, recipe in todo.items():
-        deciding = ("dataset", "root", "size", "batch", "splits", "data", "unlabelled", "labelled")
+        deciding = ("dataset", "root", "size", "batch_size", "splits", "dataset_options", "unlabelled", "labelled")
         seen = str([getattr(recipe, name) for name in deciding])
         if seen not in per_epoch:
             per_epoch[seen] = _updates_an_epoch(recipe)
@@ -229,10 +226,11 @@ def _updates_an_epoch(recipe: Recipe) -> int:
     """
     try:
         for split in filter(None, recipe.splits[1:]):
-            recipe.load(split, with_x=False)
+            inputs.load(recipe, split, with_x=False)
         if recipe.unlabelled:
-            recipe.load_unlabelled()
-        return (recipe.labelled or len(recipe.load(recipe.splits[0], with_x=False))) // recipe.batch
+            inputs.load_unlabelled(recipe)
+        labelled = recipe.labelled or len(inputs.load(recipe, recipe.splits[0], with_x=False))
+        return labelled // recipe.batch_size
     except (ValueError, OSError):
         return 1
 

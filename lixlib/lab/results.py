@@ -2,103 +2,36 @@
 
 import json
 import math
-import platform
-import subprocess
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
-from lixlib import data
 from lixlib.core.files import as_name, make_folder, one_at_a_time, read_json_lines, write_json_lines
+from lixlib.distillers import METHODS
+from lixlib.lab.record import METRICS as METRICS
+from lixlib.lab.record import identity, is_reduced
 
-METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
-# what makes two lines the same run: a new line replaces the old one
-IDENTITY = (
-    *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "recipe"),
-    "data_digest",
-)
-# the digest of lines of before it was told; of images from files nobody knows which they were
-RENDERED_BEFORE = "renderer 5"
-BEFORE = {"toydrive": RENDERED_BEFORE}
-# How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
-PAPER_BATCH = {"sne-roadseg": 3}
 # what two students share whose scores may stand in one table
 SCHEDULE = ("split", "size", "epochs", "updates", "batch")
-# the methods of the paper's Tables I-III, in their order, by what they distil, and how one writes them
+# The methods of the paper's Tables I-III, in their order, by what they distil, and how one writes them
 FAMILIES = {
     "baseline": {"teacher": "teacher", "student": "student"},
-    "logit": {"kd": "KD", "cwkd": "CWKD", "dkd": "DKD", "dist": "DIST", "wsld": "WSLD", "dwld": "DWLD"},
-    "feature": {
-        **{"at": "AT", "fitnet": "FitNet", "ft": "FT", "nst": "NST", "rkd": "RKD", "sp": "SP", "vid": "VID"},
-        **{"maskd": "MasKD", "diffkd": "DiffKD", "afdcd": "Af-DCD", "pad": "PAD", "arfd": "ARFD"},
+    **{
+        family: {name: method.title for name, method in METHODS.items() if method.family == family}
+        for family in ("logit", "feature", "both")
     },
-    "both": {"lix": "LIX"},
-}
-# what the paper says of its own two terms; a run with anything else in their place is ours
-PUBLISHED = {
-    "dwld": {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0},
-    "arfd": {"samples": "positions"},
 }
 
 
 class _Names(dict):
-    """A method of one's own is written as it is called."""
+    """A method that was registered later has the title of its entry; an unknown one is written as it is called."""
 
     def __missing__(self, method: str) -> str:
-        return method
+        return METHODS[method].title if method in METHODS else method
 
 
 NAMES = _Names({method: name for family in FAMILIES.values() for method, name in family.items()})
 
 Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
-
-
-def scored(scores: dict, names: tuple[str, ...]) -> dict:
-    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null for what cannot be scored."""
-    pairs = zip(names, scores["IoU"], scores["F1"], strict=True)
-    return {
-        "metrics": {name: _number(scores[name]) for name in METRICS},
-        "per_class": {name: [_number(value) for value in values] for name, *values in pairs},
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def provenance(device: torch.device) -> dict:
-    """Hardware, versions and commit of this process."""
-    return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),  # others round differently: ATEN_CPU_CAPABILITY
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("torch", "numpy", "kornia")},
-        },
-        "commit": _commit(),
-    }
-
-
-def is_reduced(line: dict) -> bool:
-    """Whether a run had smaller images, smaller batches or fewer epochs than the paper's; stopping early is no cut."""
-    batch = 8 if line["dataset"] == "nuimages" else PAPER_BATCH.get(line["network"], 8)
-    epochs = (line.get("recipe") or {}).get("epochs") or line["epochs"]
-    known = data.DATASETS.get(line["dataset"])
-    full = known and known.full_size or (0, 0)
-    smaller = any(side < most for side, most in zip(line["size"], full, strict=True))
-    return epochs < data.PAPER_EPOCHS or line["batch"] < batch or smaller
-
-
-def data_digest(line: dict) -> str | None:
-    """The digest of a line's data; None where the line is older than digests and its data can have been any."""
-    return line.get("data_digest") or BEFORE.get(line["dataset"])
-
-
-def identity(line: dict) -> str:
-    """What two lines have in common if and only if they are the same run."""
-    return _key({**line, "data_digest": data_digest(line)}, *IDENTITY)
 
 
 def append(line: dict, root: Path | str = "results") -> Path:
@@ -232,12 +165,13 @@ def title(line: dict) -> str:
     method, options = line["method"], line["hyper"]
     if method == "lix":
         parts = {"dwld": options.get("logit") or {}, "arfd": options.get("feature") or {}}
-    elif method in PUBLISHED:
-        parts = {method: options}
     else:
-        return NAMES.get(method, method)
-    told = {part: {**PUBLISHED[part], **used} for part, used in parts.items()}
-    published = all(told[part][name] == value for part in told for name, value in PUBLISHED[part].items())
+        parts = {method: options}
+    said = {part: METHODS[part].published for part in parts if part in METHODS}
+    if not said or not all(said.values()):
+        return NAMES[method]
+    told = {part: {**said[part], **used} for part, used in parts.items()}
+    published = all(told[part][name] == value for part in told for name, value in said[part].items())
     return f"{NAMES[method]}, {'as published' if published else 'ours'}"
 
 
@@ -248,18 +182,3 @@ def _epochs_of_teacher(line: dict) -> int:
 def _key(line: dict, *names: str) -> str:
     # as it reads in the file, where a tuple is a list
     return json.dumps([line.get(name) for name in names], sort_keys=True)
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.processor()}, {torch.get_num_threads()} threads"
-
-
-def _commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

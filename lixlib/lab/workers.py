@@ -15,7 +15,10 @@ import torch
 
 from lixlib.core.devices import choose_device
 from lixlib.core.files import at_home
-from lixlib.lab.run import Recipe, run, runs_folder
+from lixlib.core.plugins import import_plugins
+from lixlib.lab.plan import folder_of, runs_folder
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.training import TrainingFailed
 
 if TYPE_CHECKING:
@@ -38,12 +41,10 @@ def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = No
         if option.name == "root":
             words += ["--root", root] if recipe.root else []
         elif value != default[option.name]:
+            flag = option.name.replace("_", "-")
             values = value if isinstance(value, tuple | list) else [value]
-            words += (
-                ["--no-" + option.name]
-                if value is False
-                else [f"--{option.name}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
-            )
+            given = [f"--{flag}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
+            words += [f"--no-{flag}"] if value is False else given
     words += [] if device == "auto" else ["--device", device]
     return (f"OMP_NUM_THREADS={threads} " if threads else "") + shlex.join(words)
 
@@ -57,6 +58,7 @@ def _one_line(error: Exception) -> str:
 def _work(recipe: Recipe, runs: str, device: str, command: str) -> tuple[dict, bool]:
     """One run, wherever that is; its result line, and whether it was trained."""
     with _alone:
+        import_plugins()  # a process that has just started knows nothing of them
         os.environ["LIX_RUNS"] = runs
         finished = run(recipe, device=device, command=command, progress=False)
         return finished.line, finished.trained
@@ -85,7 +87,7 @@ class _Cluster:
 
     def start(self, recipe: Recipe) -> "Future":
         # no retries: Dask repeats what a dead worker did without, and an error of ours would come back
-        future = self.client.submit(_work, *_work_of(recipe, self), key=str(recipe.folder), pure=False)
+        future = self.client.submit(_work, *_work_of(recipe, self), key=str(folder_of(recipe)), pure=False)
         self.futures.append(future)
         return future
 

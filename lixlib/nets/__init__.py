@@ -1,11 +1,12 @@
 """The networks that are distilled: each returns its logits and its named taps."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Interval, MinLen
 from torch import nn
 
 from lixlib.core import output
+from lixlib.core.constants import IGNORE
 from lixlib.core.options import check, of, shown
 from lixlib.core.output import Output, call, x_channels
 from lixlib.nets.mfnet import MFNet
@@ -15,7 +16,7 @@ from lixlib.nets.sne_roadseg import SNERoadSeg
 from lixlib.nets.tapped import tapped
 
 
-def check_options(name: str, options: dict) -> None:
+def check_options(name: str, options: dict[str, Any]) -> None:
     """Raise a ValueError if there is no such network, or one of these is no option of it, or of another type or range.
 
     "pretrained" and "partial" are options of the networks that can start from published weights.
@@ -30,11 +31,11 @@ def check_options(name: str, options: dict) -> None:
 def build(
     name: str,
     *,
-    num_classes: Annotated[int, Interval(ge=1, le=255)],
+    num_classes: Annotated[int, Interval(ge=1, le=IGNORE)],
     x_channels: int | None = None,
     pretrained: Annotated[str, MinLen(1)] | None = None,
     partial: bool = False,
-    **options,
+    **options: Any,
 ) -> nn.Module:
     """Build a network by name: the duplex-encoder teacher with `x_channels` = 1 or 3, the RGB student with None.
 
@@ -50,7 +51,7 @@ def build(
             there or do not fit.
         ConnectionError: published weights cannot be downloaded; the message says where to put them by hand.
     """
-    given = {} if pretrained is None else {"pretrained": pretrained}
+    given: dict[str, Any] = {} if pretrained is None else {"pretrained": pretrained}
     given |= {} if partial is False else {"partial": partial}
     check_options(name, {**options, **given})
     check(f"network {name!r}", of(build), {"num_classes": num_classes, "x_channels": x_channels})
@@ -67,7 +68,7 @@ def build(
             f"x_channels={output.x_channels(net)}: set this attribute, or give it to lixlib.nets.tapped"
         )
     if ours and pretrained is not None:
-        net.load_pretrained(pretrained, partial=partial)
+        net.load_pretrained(pretrained, partial=partial)  # type: ignore[operator]  # its factory has it
     return net
 
 

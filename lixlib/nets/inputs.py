@@ -1,5 +1,7 @@
 """What all networks do with their inputs: check them, pad them to a whole number of strides, crop the logits."""
 
+from typing import Any, overload
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,7 +42,10 @@ class Normalise(nn.Module):
     **Shapes**: (B, 3, H, W) -> the same.
     """
 
-    def __init__(self):
+    mean: Tensor | None
+    deviation: Tensor | None
+
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", None)
         self.register_buffer("deviation", None)
@@ -50,14 +55,20 @@ class Normalise(nn.Module):
         self.mean, self.deviation = (torch.tensor(values).view(-1, 1, 1) for values in (mean, deviation))
 
     def forward(self, rgb: Tensor) -> Tensor:
-        return rgb if self.mean is None else (rgb - self.mean) / self.deviation
+        if self.mean is None or self.deviation is None:
+            return rgb
+        return (rgb - self.mean) / self.deviation
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
         if f"{prefix}mean" in state_dict and self.mean is None:
             self.set((0.0,) * 3, (1.0,) * 3)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
+@overload
+def pad(image: Tensor, stride: int) -> Tensor: ...
+@overload
+def pad(image: None, stride: int) -> None: ...
 def pad(image: Tensor | None, stride: int) -> Tensor | None:
     """Repeat the last row and column until both sides are multiples of the stride.
 
@@ -71,6 +82,6 @@ def pad(image: Tensor | None, stride: int) -> Tensor | None:
     return F.pad(image, (0, right, 0, below), mode="replicate") if right or below else image
 
 
-def crop(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def crop(logits: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """Cut off what `pad` added. **Shapes**: (B, C, H', W') -> (B, C, *size)."""
     return logits[..., : size[0], : size[1]]

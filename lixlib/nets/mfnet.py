@@ -46,7 +46,9 @@ class MiniInception(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        for plain, dilated in self.rounds:
+        for pair in self.rounds:
+            assert isinstance(pair, nn.ModuleList)
+            plain, dilated = pair
             x = torch.cat([plain(x), dilated(x)], dim=1)
         return x
 
@@ -57,7 +59,7 @@ class MFNetEncoder(nn.Module):
     **Shapes**: (B, in, H, W) -> {"conv2": /2, "conv3": /4, "conv4": /8, "conv5": /16}.
     """
 
-    def __init__(self, in_channels: int, widths: tuple[int, int, int, int, int]):
+    def __init__(self, in_channels: int, widths: tuple[int, ...]):
         super().__init__()
         w1, w2, w3, w4, w5 = widths
         self.conv1 = ConvBlock(in_channels, w1)

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,6 +11,7 @@ DEPTHS = (3, 4, 6, 3)
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
 DROP_PATH = 0.1
+Size = torch.Size | tuple[int, int]  # height, width
 
 
 class PatchEmbed(nn.Module):
@@ -44,14 +46,17 @@ class Attention(nn.Module):
             self.sr = nn.Conv2d(width, width, reduction, reduction)
             self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size: Size) -> Tensor:
         reduced = self.norm(tokens(self.sr(maps(x, size)))) if self.reduction > 1 else x
         queries = self._by_head(self.q(x))
         keys, values = (self._by_head(half) for half in self.kv(reduced).chunk(2, dim=-1))
-        return self.proj(F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
+        result: Tensor = self.proj(attended)
+        return result
 
     def _by_head(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2)
 
 
 class DepthwiseConv(nn.Module):
@@ -64,7 +69,7 @@ class DepthwiseConv(nn.Module):
         super().__init__()
         self.dwconv = nn.Conv2d(width, width, 3, padding=1, groups=width)
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size: Size) -> Tensor:
         return tokens(self.dwconv(maps(x, size)))
 
 
@@ -80,8 +85,9 @@ class MixFFN(nn.Module):
         self.dwconv = DepthwiseConv(4 * width)
         self.fc2 = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.fc2(F.gelu(self.dwconv(self.fc1(x), size)))
+    def forward(self, x: Tensor, size: Size) -> Tensor:
+        result: Tensor = self.fc2(F.gelu(self.dwconv(self.fc1(x), size)))
+        return result
 
 
 class MiTBlock(nn.Module):
@@ -98,7 +104,7 @@ class MiTBlock(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = MixFFN(width)
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size: Size) -> Tensor:
         x = x + self._dropped(self.attn(self.norm1(x), size))
         return x + self._dropped(self.mlp(self.norm2(x), size))
 
@@ -117,7 +123,7 @@ class MiT(nn.Module):
 
     widths = WIDTHS
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         rates = iter(DROP_PATH * i / (sum(DEPTHS) - 1) for i in range(sum(DEPTHS)))
         inputs = (3, *WIDTHS[:-1])
@@ -150,7 +156,7 @@ def tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
-def maps(x: Tensor, size: tuple[int, int]) -> Tensor:
+def maps(x: Tensor, size: Size) -> Tensor:
     """**Shapes**: (B, H W, C) -> (B, C, H, W)."""
     return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], *size)  # unflatten would fix the size in ONNX
 

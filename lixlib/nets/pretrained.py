@@ -111,7 +111,8 @@ def _load(path: Path) -> State:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        return state
     except OSError:
         raise
     except Exception as error:  # torch, pickle and zipfile know a dozen

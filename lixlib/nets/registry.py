@@ -1,17 +1,16 @@
 """Networks by name: those of the library, registered ones, and any factory given as module.path:factory."""
 
-import importlib
 import inspect
-import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
+from lixlib.core import names
 from lixlib.core.checks import check_choice
 from lixlib.core.options import shown
+from lixlib.core.plugins import imported
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
 from lixlib.nets.sne_roadseg import SNERoadSeg
@@ -21,7 +20,6 @@ Factory = Callable[..., nn.Module]  # called as factory(num_classes, x_channels,
 NETWORKS: dict[str, Factory] = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
 OURS = tuple(NETWORKS)
 NAMED: set[str] = set()  # every module.path:factory that was looked up in this process
-NAME = re.compile(r"\w[\w.-]*")
 
 
 def register(name: str, factory: Factory) -> None:
@@ -34,10 +32,7 @@ def register(name: str, factory: Factory) -> None:
     Raises:
         ValueError: a name that cannot be a folder's name or belongs to the library, or a factory that cannot be called.
     """
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"the name of a network is made of letters, digits, '_', '-' and '.', found {shown(name)}")
-    if name in OURS:
-        raise ValueError(f"{name!r} is a network of the library: choose another name")
+    names.check("network", name, taken=OURS)
     if not callable(factory):
         raise ValueError(f"network {name!r}: a class or a function is needed, found {shown(factory)}")
     NETWORKS[name] = factory
@@ -58,11 +53,11 @@ def find(name: str) -> Factory:
         raise ValueError(f"network {name!r} must be module.path:factory, e.g. my_nets:unet")
     if path.partition(".")[0] in sys.stdlib_module_names:  # a weights file could name anything there
         raise ValueError(f"network {name!r}: {path} is a module of Python itself, and holds no network")
-    module = _imported(name, path)
+    module = imported(f"network {name!r}", path)
     if not hasattr(module, attribute):
         own = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
         raise ValueError(f"network {name!r}: {path} ({module.__file__}) has no {attribute}: it has {_listed(own)}")
-    factory = getattr(module, attribute)
+    factory: Factory = getattr(module, attribute)
     if not callable(factory):
         raise ValueError(f"network {name!r} is {shown(factory)}: a class or a function that builds one is needed")
     NAMED.add(name)
@@ -78,27 +73,7 @@ def is_known(name: str) -> bool:
     return ":" not in name or name in NAMED
 
 
-def _imported(name: str, path: str) -> Any:
-    here = os.getcwd()
-    if here not in sys.path:  # an installed command does not search the working directory
-        sys.path.append(here)
-        importlib.invalidate_caches()
-    try:
-        return importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{path}.".startswith(
-            f"{error.name}."
-        ):  # a module that this one imports is missing
-            raise ValueError(f"network {name!r}: {path} cannot be imported: {error}") from error
-        raise ValueError(
-            f"network {name!r}: there is no module {error.name}: neither in {here} nor where Python looks "
-            "(PYTHONPATH, installed packages)"
-        ) from error
-    except Exception as error:  # foreign code may raise anything
-        raise ValueError(f"network {name!r}: {path} cannot be imported: {type(error).__name__}: {error}") from error
-
-
-def options_of(name: str, factory: Factory, given: dict) -> dict[str, Any]:
+def options_of(name: str, factory: Factory, given: Mapping[str, object]) -> dict[str, Any]:
     """The annotations of the options that a factory takes; one with **options takes all that are given.
 
     Raises:

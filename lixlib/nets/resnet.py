@@ -61,8 +61,9 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(convolution(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
 
 
+Block = type[BasicBlock] | type[Bottleneck]
 # block, and blocks in each of the layers 1 to 4
-LAYERS = {
+LAYERS: dict[str, tuple[Block, tuple[int, int, int, int]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
@@ -112,10 +113,11 @@ class ResNet(nn.Module):
             return F.relu(self.bn1(self.conv1(x)))
         if number == 2:
             x = F.max_pool2d(x, 3, 2, padding=1)
-        return getattr(self, f"layer{number - 1}")(x)
+        result: Tensor = getattr(self, f"layer{number - 1}")(x)
+        return result
 
 
-def layer(block: type[nn.Module], in_channels: int, width: int, count: int, stride: int) -> nn.Sequential:
+def layer(block: Block, in_channels: int, width: int, count: int, stride: int) -> nn.Sequential:
     """`count` blocks, of which the first divides the size by the stride."""
     out_channels = width * block.expansion
     return nn.Sequential(block(in_channels, width, stride), *(block(out_channels, width, 1) for _ in range(count - 1)))

@@ -74,6 +74,7 @@ class RoadSegDecoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1.0, 0.02)
@@ -92,13 +93,20 @@ class RoadSegDecoder(nn.Module):
 
     def _node(self, level: int, column: int, below: Tensor, *beside: Tensor) -> Tensor:
         up = getattr(self, f"up{level + 1}_{column - 1}")(below)
-        return getattr(self, f"conv{level}_{column}")(torch.cat([*beside, up], dim=1))
+        result: Tensor = getattr(self, f"conv{level}_{column}")(torch.cat([*beside, up], dim=1))
+        return result
 
-    def _call(self, function: Callable, *arguments) -> Tensor:
+    def _call(self, function: Callable[..., Tensor], *arguments: Tensor | int) -> Tensor:
         if not (self.checkpointing and torch.is_grad_enabled()):
             return function(*arguments)
-        contexts = {"context_fn": lambda: (nullcontext(), _frozen_statistics(self))}
-        return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False, **contexts)
+        result: Tensor = checkpoint(
+            function,
+            *arguments,
+            use_reentrant=False,
+            preserve_rng_state=False,
+            context_fn=lambda: (nullcontext(), _frozen_statistics(self)),
+        )
+        return result
 
 
 @contextmanager

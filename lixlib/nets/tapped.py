@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class _Maps(threading.local):
 
     seen: dict[str, Any] | None = None
 
-    def __reduce__(self) -> tuple[type, tuple]:
+    def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(self), ()  # a copy of the network starts empty
 
 
@@ -64,7 +65,7 @@ class _Hook:
     def __init__(self, tap: str, maps: _Maps):
         self.tap, self.maps = tap, maps
 
-    def __call__(self, module: nn.Module, arguments: tuple, result: Any) -> None:
+    def __call__(self, module: nn.Module, arguments: tuple[Any, ...], result: Any) -> None:
         if self.maps.seen is not None:  # None: called without the wrapper, or recomputed in the backward pass
             self.maps.seen[self.tap] = result
 
@@ -124,7 +125,7 @@ class Tapped(nn.Module):
             return self.module(**arguments)
         return self.module(*arguments) if isinstance(arguments, tuple | list) else self.module(arguments)
 
-    def _map(self, tap: str, seen: dict[str, Any], size: tuple[int, int]) -> Tensor:
+    def _map(self, tap: str, seen: dict[str, Any], size: torch.Size) -> Tensor:
         path = self.taps[tap]
         if tap not in seen:
             raise ValueError(f"tap {tap!r}: the submodule {path!r} did not run: tap one that takes part in forward")
@@ -140,7 +141,7 @@ class Tapped(nn.Module):
 
     def _logits(self, result: Any) -> Tensor:
         if self.to_logits is not None:
-            found = self.to_logits(result)
+            found: Any = self.to_logits(result)
         elif isinstance(result, Mapping):
             found = next((result[key] for key in ("logits", "out") if key in result), result)
         else:
@@ -153,7 +154,7 @@ class Tapped(nn.Module):
         return found
 
     # Parameters keep the names that they have in the module, so that weights fit it with and without the wrapper.
-    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]  # any of torch's
         return self.module.state_dict(*arguments, **options)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
@@ -162,7 +163,7 @@ class Tapped(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
-def _map_of_tokens(tokens: Tensor, size: tuple[int, int]) -> Tensor:
+def _map_of_tokens(tokens: Tensor, size: torch.Size) -> Tensor:
     """Tokens as a map of an image's aspect, without a class token; as they are if their number fits no such map.
 
     A network may round H and W up to whole patches, so that the aspect of the map differs by less than a patch.
@@ -181,7 +182,8 @@ def _map_of_tokens(tokens: Tensor, size: tuple[int, int]) -> Tensor:
     if not fits:
         return tokens
     _, before, height, width = min(fits)
-    return tokens[:, before:].transpose(1, 2).unflatten(2, (height, width))
+    found: Tensor = tokens[:, before:].transpose(1, 2).unflatten(2, (height, width))
+    return found
 
 
 def _first(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What of a training must outlive a kill, and how it is read back: nothing in the file is trusted."""
+"""Checkpoints: the state from which an interrupted training continues. A file is validated before it is used."""
 
 import hashlib
 import math
@@ -14,37 +14,47 @@ from lixlib.core.files import read_json_lines, remove_leftovers, set_aside, writ
 from lixlib.nets.pretrained import mismatch
 
 if TYPE_CHECKING:
-    from lixlib.training import Schedule
+    from lixlib.training import MovingAverage, Schedule
 
-FREE = ("training", "stage_trained")  # attributes of modules that change while they are used
-FIXED = ("params", "momentum", "dampening", "weight_decay", "nesterov", "initial_lr")  # of SGD
+CHANGING = ("training", "stage_trained")  # attributes of modules that change during training
+FIXED = ("params", "momentum", "dampening", "weight_decay", "nesterov", "initial_lr")  # options of SGD that do not
 
 
 def what_is_trained(distiller: nn.Module, schedule: "Schedule", train: Dataset) -> dict:
-    """What tells one training from another, beside the names and shapes of its tensors."""
+    """The properties by which two trainings are told apart, besides the names and shapes of their tensors."""
+    weights = getattr(distiller, "class_weights", None)
     return {
         "module": type(distiller).__name__,
         **{name: type(module).__name__ for name, module in distiller.named_children()},
         **_options(distiller),
-        **asdict(schedule),
+        **_fields(schedule),
         "number of images": len(train),
         "data": getattr(train, "digest", None),
+        **({"class_weights": weights.tolist()} if isinstance(weights, Tensor) else {}),
     }
 
 
+def _fields(schedule: "Schedule") -> dict:
+    """The fields of a schedule; `ema` only where it is used, because older checkpoints lack it."""
+    return {name: value for name, value in asdict(schedule).items() if name != "ema" or value}
+
+
 def _options(distiller: nn.Module) -> dict:
-    """The plain attributes of our own modules, such as a loss's weight; those of torch's show in names and shapes."""
+    """The plain attributes of modules that are not torch's own, such as a loss weight.
+
+    Options of torch's modules need no entry: they show in the names and shapes of the tensors.
+    """
     return {
         f"{path}.{name}".strip("."): list(value) if isinstance(value, tuple) else value
         for path, module in distiller.named_modules()
         if not type(module).__module__.startswith("torch.") and path.partition(".")[0] != "teacher"
         for name, value in vars(module).items()
-        if isinstance(value, bool | int | float | str | tuple) and not name.startswith("_") and name not in FREE
+        if isinstance(value, bool | int | float | str | tuple) and not name.startswith("_") and name not in CHANGING
     }
 
 
 def digest_of_tensors(state: dict[str, Tensor]) -> str:
-    """64 bits, in hexadecimal, of names and values."""
+    """A hash of names and values: 64 bits in hexadecimal."""
     found = hashlib.sha256()
     for name, tensor in state.items():
         found.update(name.encode())
@@ -53,25 +63,39 @@ def digest_of_tensors(state: dict[str, Tensor]) -> str:
 
 
 class Damaged(Exception):
-    """A checkpoint that cannot be gone on from; the message says why."""
+    """A checkpoint from which training cannot continue; the message says why."""
 
 
 class Checkpoint:
-    """The trained weights, the optimiser, the log, and the best epoch so far, in `folder`/checkpoint.pt.
+    """The state of a training after its last finished epoch, in `folder`/checkpoint.pt.
 
-    A damaged file is set aside, and training starts again. The folder's log.jsonl is made of the log in the file.
+    It holds the trained weights, the optimiser, the log, the student of the best epoch and, if there is one, the moving
+    average. A damaged file is set aside, and training starts again. log.jsonl is a copy of the log in the checkpoint.
 
     Args:
-        about: `what_is_trained`.
-        steps: updates an epoch.
-        writes: whether this process writes; of several the first one does.
+        average: the moving average of the student's weights; None: there is none.
+        about: the result of `what_is_trained`.
+        steps: updates per epoch.
+        writes: whether this process writes the files; of several processes the first one does.
 
     Raises:
-        ValueError: the file is of another training; the message names what differs.
+        ValueError: the file belongs to another training; the message names what differs.
     """
 
-    def __init__(self, folder: Path, distiller: nn.Module, optimizer, decay, *, about: dict, steps: int, writes: bool):
+    def __init__(
+        self,
+        folder: Path,
+        distiller: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        decay: torch.optim.lr_scheduler.LRScheduler,
+        average: "MovingAverage | None",
+        *,
+        about: dict,
+        steps: int,
+        writes: bool,
+    ):
         self.folder, self.distiller, self.optimizer, self.decay = folder, distiller, optimizer, decay
+        self.average = average
         self.steps, self.writes = steps, writes
         teacher = getattr(distiller, "teacher", None)
         self.about, self.teacher = about, teacher and digest_of_tensors(teacher.state_dict())
@@ -97,11 +121,12 @@ class Checkpoint:
         return bool(patience) and self.epoch - self.best["epoch"] >= patience
 
     def save(self, row: dict) -> None:
-        """Add an epoch's row, and write."""
+        """Add the row of a finished epoch to the log, and write the files."""
         row = finite(row)
         self.log.append(row)
         if row.get("mIoU") is not None and row["mIoU"] > self.best["mIoU"]:
-            student = {name: tensor.clone() for name, tensor in self.distiller.student.state_dict().items()}
+            kept = self.average.state if self.average else self.distiller.student.state_dict()
+            student = {name: tensor.clone() for name, tensor in kept.items()}
             self.best = {"mIoU": row["mIoU"], "epoch": self.epoch, "student": student}
         if not self.writes:
             return
@@ -113,21 +138,22 @@ class Checkpoint:
             "decay": self.decay.state_dict(),
             "log": self.log,
             "best": self.best,
+            **({"average": self.average.state} if self.average else {}),
         }
         write_atomically(self.path, lambda path: torch.save(stored, path))
         write_json_lines(self.folder / "log.jsonl", self.log)
 
     def restore_best(self) -> None:
-        """Go back to the student of the best epoch; it stays as it is where no epoch could be scored."""
+        """Load the student of the best epoch; the student stays as it is if no epoch has a score."""
         if self.best["student"] is not None:
             self.distiller.student.load_state_dict(self.best["student"])
 
     def _trained(self) -> dict[str, Tensor]:
-        """The teacher does not change: it is not stored again."""
+        """The state without the teacher, which does not change."""
         return {n: tensor for n, tensor in self.distiller.state_dict().items() if not n.startswith("teacher.")}
 
     def _resume(self, stored: dict) -> None:
-        """Take what is stored over, all of it or nothing."""
+        """Load everything that is stored, or nothing if a part does not fit."""
         own = self._trained()
         differences = [
             f"{name} was {stored['about'].get(name)!r} and is {self.about.get(name)!r}"
@@ -149,9 +175,12 @@ class Checkpoint:
             {**self.decay.state_dict(), "last_epoch": done, "_step_count": done + 1, "_last_lr": [lr]}
         )
         self.distiller.load_state_dict(stored["weights"], strict=False)
+        if self.average:
+            self.average.load(stored["average"])
         self.log, self.best = stored["log"], stored["best"]
 
     def _check(self, stored: dict, own: dict[str, Tensor]) -> None:
+        """Raise `Damaged` if a stored part contradicts another or does not fit this training."""
         epochs, best = len(stored["log"]), stored["best"]
         (group,) = self.optimizer.state_dict()["param_groups"]
         (theirs,) = stored["optimizer"]["param_groups"]
@@ -163,7 +192,10 @@ class Checkpoint:
             raise Damaged(f"has {stored['decay']['last_epoch']} updates in {epochs} epochs of {self.steps}")
         if any(tensor.dtype != own[name].dtype for name, tensor in stored["weights"].items()):
             raise Damaged("has weights of another type")
-        weights = (*stored["weights"].values(), *(best["student"] or {}).values())
+        average, kept = stored["average"] or {}, self.average.state if self.average else {}
+        if mismatch(kept, average) or any(tensor.dtype != kept[name].dtype for name, tensor in average.items()):
+            raise Damaged("has no moving average of the student's weights, or that of another network")
+        weights = (*stored["weights"].values(), *(best["student"] or {}).values(), *average.values())
         if not all(tensor.isfinite().all() for tensor in weights):
             raise Damaged("has weights that are not finite")
         if finite(stored["log"]) != stored["log"]:
@@ -180,7 +212,7 @@ class Checkpoint:
             raise Damaged("has a best epoch that does not fit")
 
     def _mend_log(self) -> None:
-        """Write log.jsonl where it lacks what the checkpoint has: they are written one after the other."""
+        """Write log.jsonl again if it differs: a kill between the two writes leaves it without the last epoch."""
         path = self.folder / "log.jsonl"
         try:
             whole = read_json_lines(path) == self.log
@@ -191,7 +223,7 @@ class Checkpoint:
 
 
 def finite(value: Any) -> Any:
-    """The same with None for every number that JSON has no word for: NaN and the infinities."""
+    """Replace NaN and infinite numbers, which JSON cannot hold, by None."""
     if isinstance(value, dict):
         return {name: finite(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -200,29 +232,30 @@ def finite(value: Any) -> Any:
 
 
 def _read(path: Path) -> dict:
-    """A checkpoint whose parts have their types.
+    """Read a checkpoint and check the types of its parts.
 
     Raises:
-        Damaged: the file is none.
+        Damaged: the file is no checkpoint.
         OSError: the file cannot be opened.
     """
     if path.is_dir():
         raise Damaged("is a folder")
-    with path.open("rb"):  # what cannot be opened is not damaged
+    with path.open("rb"):  # raises OSError: a file that cannot be opened is not a damaged one
         pass
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle and zipfile know a dozen
+    except Exception as error:  # torch, pickle and zipfile raise a dozen types
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise Damaged(f"cannot be read safely ({reason:.200})") from error
     problem = _problem_of(stored)
     if problem:
         raise Damaged(f"is no checkpoint ({problem})")
-    return {"about": None, "teacher": None, **stored}  # which checkpoints of earlier versions lack
+    return {"about": None, "teacher": None, "average": None, **stored}  # a checkpoint of an earlier version lacks them
 
 
 def _problem_of(stored: object) -> str | None:
-    # here, because few trainings go on from a checkpoint
+    """What is wrong with the types of a checkpoint's parts; None if nothing is."""
+    # imported here, because few trainings continue from a checkpoint
     from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
     class Part(BaseModel):
@@ -258,6 +291,7 @@ def _problem_of(stored: object) -> str | None:
         best: Best
         about: dict[str, Any] | None = None
         teacher: str | None = None
+        average: dict[str, Tensor] | None = None
 
     try:
         Stored.model_validate(stored)

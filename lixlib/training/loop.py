@@ -1,8 +1,9 @@
-"""The training loop: SGD, polynomial decay, early stopping, and checkpoints from which a killed run goes on."""
+"""The training loop: SGD with polynomial decay, early stopping, and checkpoints from which a killed run continues."""
 
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from tqdm.auto import tqdm
 from lixlib.core.devices import Device, Precision, check_precision, choose_device
 from lixlib.core.sample import Sample, collate
 from lixlib.distillers import Distiller, Stage
+from lixlib.training.average import MovingAverage
 from lixlib.training.checkpoint import Checkpoint, what_is_trained
-from lixlib.training.evaluate import check_split, evaluate
+from lixlib.training.evaluation import check_split, evaluate
 from lixlib.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -29,18 +31,18 @@ class TrainingFailed(RuntimeError):
 
 
 def launch(device: Device = "auto", precision: Precision = "32-true") -> "Fabric":
-    """The device and number format of a training; where torchrun started this process, together with the others.
+    """Set up the device and the number format of a training; under torchrun, for all processes together.
 
     Args:
         device: see `lixlib.core.devices.choose_device`.
-        precision: 32-true; or bf16-mixed, and on a GPU 16-mixed, for automatic mixed precision.
+        precision: "32-true"; or automatic mixed precision, "bf16-mixed" and on a GPU "16-mixed".
 
     Raises:
-        ValueError: no such device, or a number format that it does not compute in.
+        ValueError: there is no such device, or it does not support this number format.
     """
     kind = choose_device(device)
     check_precision(precision, kind)
-    from lightning_fabric import Fabric  # here, because it takes longer to import than torch, and most only look
+    from lightning_fabric import Fabric  # imported here: it takes longer than torch, and only training needs it
 
     if not is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return Fabric(accelerator=kind.type, devices=1, precision=precision)
@@ -64,27 +66,35 @@ def fit(
     observe: Callable[[int, Distiller], dict] | None = None,
     progress: bool = True,
 ) -> list[dict]:
-    """Train the distiller's student by the sum of its loss terms; return the log, one row an epoch.
+    """Train the distiller's student on the sum of the loss terms; return the log, one row per epoch.
 
-    `folder` receives log.jsonl and checkpoint.pt, renamed into place after every epoch. If a checkpoint is there, the
-    run goes on after its last epoch; a damaged one is set aside (`lixlib.training.checkpoint`). Every epoch draws its
-    randomness from (seed, epoch) alone, so that on a CPU the result is bit-identical to that of a run that was never
-    killed.
+    log.jsonl and checkpoint.pt are written to `folder` after every epoch, atomically. If there is a checkpoint,
+    training continues after its last epoch; a damaged one is set aside (`lixlib.training.checkpoint`). The random
+    numbers of an epoch depend on (seed, epoch) alone, so that on a CPU a run that was killed and continued is
+    bit-identical to one that was not.
 
-    In N processes (`launch`) each takes its N-th part of every batch and the gradients are averaged. Three things
+    With `schedule.ema`, the moving average of the student's weights takes the place of the student in validation,
+    early stopping and `observe`, and is left in `distiller.student` at the end. The updates do not depend on it, and
+    the method's adapters are not averaged.
+
+    In N processes (`launch`) each takes its N-th part of every batch, and the gradients are averaged. Three things
     differ from one process: batch norm normalises each part by itself (the first process's running statistics are
     kept), a mean over valid pixels is taken in each part before the average over the parts, and each process draws its
     own augmentation. The first process alone validates, observes and writes.
 
     Args:
-        observe: called with the number of every finished epoch and the distiller in evaluation mode; what it returns is
-            added to the epoch's row.
+        folder: where log.jsonl and checkpoint.pt are written.
+        validation: the split on which the student is scored after every epoch; None: it is not scored.
+        augment: changes every training batch, for example `lixlib.data.Augment`.
+        fabric: device and number format, from `launch`; None: the CPU in float32.
+        observe: called after every epoch with its number and the distiller in evaluation mode; the dict that it returns
+            is added to the epoch's row.
         progress: show a progress bar.
 
     Raises:
-        ValueError: fewer images than one batch, no label in the images to learn from or to validate by, a batch that
-            N processes cannot share, patience without a validation set, or a checkpoint of another training in the
-            folder.
+        ValueError: fewer images than one batch, no label in the training or the validation images, a batch that N
+            processes cannot share, patience without a validation set, ema without a student, or a checkpoint of another
+            training in the folder.
         TrainingFailed: the loss is not finite; the message names the step, the term and the images that caused it.
     """
     folder = Path(folder)
@@ -101,16 +111,19 @@ def fit(
             f"{fabric.world_size} processes cannot share a batch of {schedule.batch} equally: "
             "choose a batch size that the number of processes divides"
         )
+    if schedule.ema and not hasattr(distiller, "student"):
+        raise ValueError(f"ema averages the weights of a student, and {type(distiller).__name__} has none: set it to 0")
     distiller.to(memory_format=torch.channels_last)
     steps = len(train) // schedule.batch
     updates = steps * schedule.epochs
     optimizer = sgd(distiller, schedule)
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / updates) ** schedule.power)
     model, optimizer = fabric.setup(distiller, optimizer)
+    average = MovingAverage(distiller.student, schedule.ema) if schedule.ema else None
     is_first = fabric.is_global_zero
     about = what_is_trained(distiller, schedule, train)
-    with fabric.rank_zero_first():  # it sets a damaged file aside
-        run = Checkpoint(folder, distiller, optimizer, decay, about=about, steps=steps, writes=is_first)
+    with fabric.rank_zero_first():  # the first process sets a damaged file aside before the others look
+        run = Checkpoint(folder, distiller, optimizer, decay, average, about=about, steps=steps, writes=is_first)
     silent = not (progress and is_first)
 
     with (
@@ -129,31 +142,36 @@ def fit(
                 batch = batch.to(fabric.device)
                 terms = update(model, optimizer, augment(batch) if augment else batch, fabric)
                 decay.step()
+                if average:
+                    average.update(step)
                 for name, term in terms.items():
                     sums[name] = sums.get(name, 0) + term.detach()
-                _check_finite(previous)  # one step late, so that a GPU need not wait for its own loss
+                _check_finite(previous)  # one step late, so that nothing waits for a GPU to finish this step
                 previous = (step, terms, batch.name, seen.totals(batch))
                 bar.update()
             _check_finite(previous)
             sums = {name: fabric.all_reduce(total, reduce_op="mean") for name, total in sums.items()}
             row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
-            if validation is not None and is_first:
-                found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
-                row["mIoU"] = found["mIoU"]
-            if observe and is_first:
-                with torch.no_grad():
-                    row |= observe(run.epoch + 1, distiller.eval())
+            with average.in_network() if average else nullcontext():
+                if validation is not None and is_first:
+                    found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
+                    row["mIoU"] = found["mIoU"]
+                if observe and is_first:
+                    with torch.no_grad():
+                        row |= observe(run.epoch + 1, distiller.eval())
             row["seconds"] = round(time.perf_counter() - start, 3)
             row = fabric.broadcast(row)
             bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if row.get(name) is not None})
             run.save(row)
+    if average:
+        average.to_network()
     if schedule.patience:
         run.restore_best()
     return run.log
 
 
 def sgd(distiller: Distiller, schedule: Schedule) -> torch.optim.SGD:
-    """The optimiser of everything that requires gradient: the student and the adapters of its method."""
+    """The optimiser of all parameters that require gradient: the student's and those of the method's adapters."""
     return torch.optim.SGD(
         [parameter for parameter in distiller.parameters() if parameter.requires_grad],
         lr=schedule.lr,
@@ -163,7 +181,7 @@ def sgd(distiller: Distiller, schedule: Schedule) -> torch.optim.SGD:
 
 
 def update(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Sample, fabric: "Fabric") -> dict[str, Tensor]:
-    """One step down the gradient of the sum of the model's loss terms, which it returns."""
+    """One step of gradient descent on the sum of the model's loss terms; return the terms."""
     terms = model(batch)
     optimizer.zero_grad()
     fabric.backward(sum(terms.values()))
@@ -172,13 +190,13 @@ def update(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Sample, fa
 
 
 def check_training(train: Dataset, batch: int) -> None:
-    """Raise a ValueError unless there are images for one update."""
+    """Raise a ValueError unless there are enough images for one update."""
     if len(train) < batch:
         raise ValueError(f"{len(train)} training images do not fill a batch of {batch}: lower the batch size")
 
 
 class _Share(BatchSampler):
-    """Of every batch of an epoch, the part of one process; in one process, the batch."""
+    """The batches of an epoch; of several processes each gets its part of every batch."""
 
     def __init__(self, dataset: Dataset, batch: int, rank: int, processes: int):
         super().__init__(RandomSampler(dataset), batch, drop_last=True)
@@ -187,15 +205,15 @@ class _Share(BatchSampler):
     def __iter__(self) -> Iterator[list[int]]:
         batches = list(super().__iter__())  # all processes have the same seed, and so the same order
         if self.rank:
-            torch.manual_seed(torch.initial_seed() + self.rank * 10**12)  # and from here on random numbers of their own
+            torch.manual_seed(torch.initial_seed() + self.rank * 10**12)  # its own random numbers from here on
         for batch in batches:
             yield batch[self.rank :: self.processes]
 
 
 class _Seen:
-    """Sums over each image of a batch, and of the logits for it: one that is not finite tells which image is at fault.
+    """The sums of RGB, X and logits over each image of a batch, to find the image that made a loss not finite.
 
-    Sums, because they are small and no GPU waits for them: they are read if a loss is not finite.
+    Sums are small, and they are read only if a loss is not finite, so that nothing waits for a GPU.
     """
 
     def __init__(self, distiller: nn.Module):
@@ -214,7 +232,7 @@ class _Seen:
         self.logits[f"the {name}'s logits"] = _totals(output.logits)
 
     def totals(self, batch: Sample) -> dict[str, Tensor]:
-        """By what was summed, what comes first in the computation first. **Shapes**: each (B,)."""
+        """The sums by name, in the order of the computation. **Shapes**: each (B,)."""
         return {"rgb": _totals(batch.rgb), "x": _totals(batch.x), **self.logits}
 
 
@@ -233,7 +251,7 @@ def _check_finite(step: tuple[int, dict[str, Tensor], tuple[str, ...], dict[str,
     culprits, advice = ", ".join(names), "Lower the learning rate or that term's lambda, and look at these images."
     for what, total in totals.items():
         finite = total.isfinite().tolist()
-        # all of several: weights that are not finite, or batch norm, which mixes the images, rather than one of them
+        # if all logits are not finite, the weights or batch norm, which mixes the images, are the cause, not one image
         if not all(finite) and (what in ("rgb", "x") or any(finite)):
             culprits = ", ".join(name for name, is_fine in zip(names, finite, strict=True) if not is_fine)
             culprits += f", of which {what} {'is' if what in ('rgb', 'x') else 'are'} not finite"

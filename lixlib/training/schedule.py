@@ -1,4 +1,4 @@
-"""How long and how fast to train."""
+"""The schedule of a training: its length, its learning rate and what is kept at its end."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,18 +10,20 @@ from lixlib.core.options import Epochs, Positive, Seed, Weight, check_fields
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train.
+    """The length of a training, its optimiser and what is kept at its end.
 
     Args:
         epochs: passes over the training images.
-        batch: images an update; the last, incomplete batch of an epoch is dropped.
-        lr: initial rate of SGD; it falls to 0 as (1 - t) ** power over the updates.
+        batch: images per update; the last, incomplete batch of an epoch is dropped.
+        lr: initial learning rate of SGD; it falls to 0 as (1 - t) ** power while t goes from 0 to 1.
         momentum: of SGD.
         weight_decay: of SGD.
-        power: of the polynomial decay.
-        patience: stop after that many epochs without a better validation mIoU and go back to the best one; 0 never
-            stops early and keeps the last weights.
+        power: exponent of the polynomial decay of the learning rate.
+        patience: stop after this number of epochs without a better validation mIoU and return to the best epoch; 0
+            never stops early and keeps the last weights.
         seed: of the order of the images, the augmentation and every other random choice of the loop.
+        ema: decay of the moving average of the student's weights (`lixlib.training.MovingAverage`), which is then
+            validated and kept in their place, e.g. 0.99; 0 for none.
     """
 
     epochs: Epochs = 40
@@ -32,6 +34,7 @@ class Schedule:
     power: Weight = 0.9
     patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
     seed: Seed = 0
+    ema: Annotated[float, Interval(ge=0, lt=1)] = 0.0
 
     def __post_init__(self):
         check_fields(self)

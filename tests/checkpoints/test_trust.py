@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from lixlib import checkpoints, nets
+from lixlib.cli import which_weights
 from lixlib.data.classes import CAMVID
+from lixlib.lab import run
 from lixlib.nets import registry
 
 NAME = "evil_nets:mfnet"
@@ -31,8 +33,8 @@ def here(tmp_path, monkeypatch):
     recipe = {"network": NAME, "num_classes": len(CAMVID), "x_channels": None, "options": {}}
     recipe |= {"classes": CAMVID.names, "size": (32, 48)}
     net = nets.build("mfnet", num_classes=len(CAMVID))
-    for folder in ("", "runs/camvid/evil_nets-mfnet/kd-1"):
-        checkpoints.save(net, tmp_path / folder / "net.safetensors", recipe)
+    for file in ("net.safetensors", "runs/kd-1/weights.safetensors"):
+        checkpoints.save(net, tmp_path / file, recipe)
     return tmp_path
 
 
@@ -49,18 +51,34 @@ def test_a_module_that_is_imported_already_may_still_hold_functions_that_nobody_
         checkpoints.load("net.safetensors")
 
 
-@pytest.mark.parametrize("allow", ["trust", "named", "registered", "a run of one's own"])
+@pytest.mark.parametrize("allow", ["trust", "named", "registered"])
 def test_allowed(here, allow, monkeypatch):
-    file, options = "net.safetensors", {}
+    options = {}
     if allow == "trust":
         options = {"trust": True}
     elif allow == "named":
         nets.build(NAME, num_classes=3)
-    elif allow == "registered":
-        monkeypatch.setitem(nets.NETWORKS, "own", nets.MFNet)
-        recipe = {**checkpoints.describe(file), "network": "own"}
-        checkpoints.save(nets.build("own", num_classes=len(CAMVID)), here / file, recipe)
     else:
-        file = "runs/camvid/evil_nets-mfnet/kd-1/net.safetensors"
-    assert isinstance(checkpoints.load(file, **options)[0], nets.MFNet)
+        monkeypatch.setitem(nets.NETWORKS, "own", nets.MFNet)
+        recipe = {**checkpoints.describe("net.safetensors"), "network": "own"}
+        checkpoints.save(nets.build("own", num_classes=len(CAMVID)), here / "net.safetensors", recipe)
+    assert isinstance(checkpoints.load("net.safetensors", **options)[0], nets.MFNet)
     assert (here / "ran").exists() == (allow != "registered")
+
+
+@pytest.mark.parametrize("folder", ["runs/kd-1", "runs/../runs/kd-1/weights.safetensors"])
+def test_the_commands_trust_runs_of_ones_own(here, folder):
+    assert isinstance(which_weights.load(folder, trust=False)[0], nets.MFNet)
+
+
+def test_the_commands_trust_nothing_outside_the_runs_folder(here):
+    for source in ("net.safetensors", "runs/../net.safetensors"):
+        with pytest.raises(ValueError, match="--trust"):
+            which_weights.load(source, trust=False)
+
+
+def test_a_run_finds_its_own_weights_in_a_process_that_has_named_no_network(here, monkeypatch):
+    monkeypatch.setattr(run, "_read_result", lambda path: {"epochs": 0})
+    monkeypatch.setattr(run, "_read_log", lambda path: [])
+    found, problems = run._read_files(here / "runs/kd-1")
+    assert problems == {} and isinstance(found[run.WEIGHTS], nets.MFNet)

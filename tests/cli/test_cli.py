@@ -22,18 +22,36 @@ from lixlib.core.files import read_json_lines
 from lixlib.data import splits
 from lixlib.data.classes import CAMVID, CITYSCAPES, POTHOLES
 
-TINY = ["--data", '{"count": 2, "eval_count": 2}', "--size", "32", "48", "--unlabelled", "2"]
+TINY = ["--dataset-options", '{"count": 2, "eval_count": 2}', "--size", "32", "48", "--unlabelled", "2"]
 ARGUMENTS = {
     "demo": ["--quick"],
     "train": [
-        *("--dataset", "--root", "--network", "--method", "--seed", "--size", "--epochs", "--batch", "--lr"),
-        *("--patience", "--precision", "--splits", "--hyper", "--data", "--teacher", "--unlabelled", "--device"),
+        *("--dataset", "--root", "--network", "--method", "--seed", "--size", "--epochs", "--batch-size", "--lr"),
+        *(
+            "--patience",
+            "--precision",
+            "--splits",
+            "--method-options",
+            "--dataset-options",
+            "--teacher",
+            "--unlabelled",
+            "--device",
+        ),
         *("--auxiliary", "--pretrain"),
         "--results",
     ],
     "compare": [
-        *("--datasets", "--networks", "--methods", "--seeds", "--root", "--size", "--epochs", "--batch", "--lr"),
-        *("--patience", "--precision", "--splits", "--data", "--teacher", "--unlabelled", "--jobs", "--scheduler"),
+        *("--datasets", "--networks", "--methods", "--seeds", "--root", "--size", "--epochs", "--batch-size", "--lr"),
+        *(
+            "--patience",
+            "--precision",
+            "--splits",
+            "--dataset-options",
+            "--teacher",
+            "--unlabelled",
+            "--jobs",
+            "--scheduler",
+        ),
         *("--device", "--results"),
     ],
     "experiment": [
@@ -74,8 +92,19 @@ def test_the_installed_command_runs_from_anywhere(tmp_path):
 
 
 def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
-    options = ["--dataset", "camvid", "--root", camvid_root, "--size", 32, 48, "--epochs", 1, "--batch", 8]
-    options += ["--method", "dwld", "--hyper", '{"weight": 0.5}', "--splits", "train", "None", "val", "--device", "cpu"]
+    options = ["--dataset", "camvid", "--root", camvid_root, "--size", 32, 48, "--epochs", 1, "--batch-size", 8]
+    options += [
+        "--method",
+        "dwld",
+        "--method-options",
+        '{"weight": 0.5}',
+        "--splits",
+        "train",
+        "None",
+        "val",
+        "--device",
+        "cpu",
+    ]
     code, text, _ = lix("train", *options, "--results", tmp_path / "results")
     assert code == 0
     assert "mIoU" in text and "weights.safetensors" in text
@@ -95,7 +124,19 @@ def test_a_student_of_virtual_kitti_from_training_to_coloured_photographs(lix, t
     names = [f"Scene01/clone/{i:05d}" for i in range(4)]
     splits.write_list(root / splits.LIST, {"train": names, "val": ["Scene20/15-deg-left/00000"]})
     of = ["--dataset", "vkitti2", "--root", root]
-    options = ["--size", 16, 32, "--epochs", 1, "--batch", 2, "--method", "kd", "--data", '{"x": "normals"}']
+    options = [
+        "--size",
+        16,
+        32,
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+        "--method",
+        "kd",
+        "--dataset-options",
+        '{"x": "normals"}',
+    ]
     code, text, errors = lix("train", *of, *options, "--device", "cpu")
     assert code == 0, errors
     file = text.split("weights: ")[1].strip()
@@ -126,9 +167,12 @@ def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_p
         (["--method", "magic"], ["unknown method 'magic': choose one of teacher"]),
         (["--dataset", "camvid"], ["give its folder as root (--root DIR)"]),
         (["--dataset", "camvid", "--root", "nowhere"], ["no folder nowhere/train; expected layout", "public source"]),
-        (["--hyper", '{"lamda": 1}'], ["no option 'lamda'", "lambda_l"]),
-        (["--data", '{"frames": 1}'], ["data set 'toydrive' has no option 'frames'", "count"]),
-        (["--data", '{"size": [1, 2]}'], ["size is no option of its own, it is chosen by size (--size H W)"]),
+        (["--method-options", '{"lamda": 1}'], ["no option 'lamda'", "lambda_l"]),
+        (["--dataset-options", '{"frames": 1}'], ["data set 'toydrive' has no option 'frames'", "count"]),
+        (
+            ["--dataset-options", '{"size": [1, 2]}'],
+            ["size is no option of its own, it is chosen by size (--size H W)"],
+        ),
         (["--epochs", "0", *TINY], ["epochs must be at least 1, found 0"]),
         (["--epochs", "1.5", *TINY], ["--epochs", "'1.5'"]),
         (["--size", "0", "0"], ["size[0] must be at least 1, found 0"]),
@@ -140,12 +184,15 @@ def test_eval_on_another_data_set_gives_a_teacher_the_x_that_it_knows(lix, tmp_p
         (["--seed", "x"], ["--seed", "'x'", "lix --help"]),
         (["--lr", "nan"], ["lr must be a finite number, found nan"]),
         (["--patience", "-1"], ["patience must be at least 0, found -1"]),
-        (["--hyper", '{"lambda_l": true}'], ["LIX: lambda_l must be a valid number, found True"]),
-        (["--hyper", '{"lambda_l": 1e400}'], ["LIX: lambda_l must be a finite number, found inf"]),
-        (["--hyper", '{"lambda_l": NaN}'], ["--hyper", "holds NaN, which is no number of JSON"]),
-        (["--hyper", '{"lambda_l": 1, "lambda_l": 2}'], ["--hyper", "says 'lambda_l' twice: say it once"]),
-        (["--hyper", '{"a": ' * 100_000], ["--hyper", "is no JSON object"]),
-        (["--hyper", f'{{"lambda_l": {"9" * 5000}}}'], ["--hyper"]),
+        (["--method-options", '{"lambda_l": true}'], ["LIX: lambda_l must be a valid number, found True"]),
+        (["--method-options", '{"lambda_l": 1e400}'], ["LIX: lambda_l must be a finite number, found inf"]),
+        (["--method-options", '{"lambda_l": NaN}'], ["--method-options", "holds NaN, which is no number of JSON"]),
+        (
+            ["--method-options", '{"lambda_l": 1, "lambda_l": 2}'],
+            ["--method-options", "says 'lambda_l' twice: say it once"],
+        ),
+        (["--method-options", '{"a": ' * 100_000], ["--method-options", "is no JSON object"]),
+        (["--method-options", f'{{"lambda_l": {"9" * 5000}}}'], ["--method-options"]),
         (["--bogus", "1"], ["--bogus"]),
         (["--teacher", '{"lr": "fast"}'], ["teacher: Recipe: lr must be a valid number, found 'fast'"]),
         (["--precision", "64-true"], ["'64-true'", "'32-true', 'bf16-mixed', '16-mixed'"]),
@@ -162,13 +209,20 @@ def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
 
 
 def test_a_training_that_fails_is_one_line(lix):
-    options = [*TINY, "--batch", 1, "--epochs", 4, "--lr", "1e17"]
+    options = [*TINY, "--batch-size", 1, "--epochs", 4, "--lr", "1e17"]
     fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
 
 
 @pytest.mark.parametrize(
     "words",
-    [("train", "--hyper", "lambda_l=1"), ("train", "--hyper", "[1]"), ("eval",), ("trian",), ("train", "--root"), ()],
+    [
+        ("train", "--method-options", "lambda_l=1"),
+        ("train", "--method-options", "[1]"),
+        ("eval",),
+        ("trian",),
+        ("train", "--root"),
+        (),
+    ],
 )
 def test_what_cannot_be_parsed_is_one_line(lix, words):
     fails_with_one_line(lix(*words), "lix", "--help")
@@ -209,7 +263,21 @@ def test_a_split_without_labels_is_one_line_before_the_teacher_trains(lix, tmp_p
         shutil.copy(next((root / "valdisp").iterdir()), root / "testdisp" / photo.name)
     make_void(root / f"{split}annot")
     of = ["--dataset", "camvid", "--root", root]
-    options = ["--size", 32, 48, "--epochs", 1, "--batch", 4, "--splits", "train", "val", "test", "--device", "cpu"]
+    options = [
+        "--size",
+        32,
+        48,
+        "--epochs",
+        1,
+        "--batch-size",
+        4,
+        "--splits",
+        "train",
+        "val",
+        "test",
+        "--device",
+        "cpu",
+    ]
     outcome = lix("train", *of, *options, "--method", "kd")
     fails_with_one_line(outcome, f"split camvid {split} has no labelled pixel in any of its")
     assert not list(tmp_path.rglob("checkpoint.pt")) and not list(tmp_path.rglob("log.jsonl"))
@@ -222,15 +290,18 @@ def test_a_split_without_labels_is_one_line_before_the_teacher_trains(lix, tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--method", "arfd", "--hyper", '{"taps": ["conv9"]}'], "no common tap conv9: the student has conv2"),
-        (["--method", "dwld", "--hyper", '{"beta_min": 3}'], "beta_min <= beta_max, found 3 and 1.0"),
-        (["--method", "arfd", "--hyper", '{"smoother": true, "kernel": "linear"}'], "a smoother needs weights"),
-        (["--method", "kd", "--teacher", '{"batch": 64}'], "2 training images do not fill a batch of 64"),
-        (["--method", "kd", "--batch", 64], "2 training images do not fill a batch of 64"),
+        (["--method", "arfd", "--method-options", '{"taps": ["conv9"]}'], "no common tap conv9: the student has conv2"),
+        (["--method", "dwld", "--method-options", '{"beta_min": 3}'], "beta_min <= beta_max, found 3 and 1.0"),
+        (
+            ["--method", "arfd", "--method-options", '{"smoother": true, "kernel": "linear"}'],
+            "a smoother needs weights",
+        ),
+        (["--method", "kd", "--teacher", '{"batch_size": 64}'], "2 training images do not fill a batch of 64"),
+        (["--method", "kd", "--batch-size", 64], "2 training images do not fill a batch of 64"),
     ],
 )
 def test_what_does_not_fit_is_found_before_the_teacher_trains(lix, tmp_path, options, message):
-    fails_with_one_line(lix("train", *TINY, "--batch", 2, "--epochs", 1, *options, "--device", "cpu"), message)
+    fails_with_one_line(lix("train", *TINY, "--batch-size", 2, "--epochs", 1, *options, "--device", "cpu"), message)
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
 
@@ -243,7 +314,7 @@ def test_results_that_cannot_be_added_to_are_found_before_anything_trains(lix, t
     else:
         results.touch()
     folder = results / "below" if wrong == "a file on the way" else results
-    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu", "--results", folder]
+    options = [*TINY, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu", "--results", folder]
     fails_with_one_line(lix("train", *options), str(folder))
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
@@ -251,7 +322,7 @@ def test_results_that_cannot_be_added_to_are_found_before_anything_trains(lix, t
 def test_a_runs_folder_that_is_a_file(lix, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "file"))
-    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu"]
+    options = [*TINY, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu"]
     fails_with_one_line(lix("train", *options), f"cannot make the folder {tmp_path / 'file'}", "choose another one")
 
 
@@ -260,7 +331,21 @@ def test_a_broken_image_to_be_scored_is_found_before_anything_trains(lix, tmp_pa
     root = shutil.copytree(camvid_root, tmp_path / "camvid")
     file = max((root / broken).iterdir())
     file.write_bytes(file.read_bytes()[:50])
-    options = ["--dataset", "camvid", "--root", root, "--size", 32, 48, "--epochs", 1, "--batch", 4, "--device", "cpu"]
+    options = [
+        "--dataset",
+        "camvid",
+        "--root",
+        root,
+        "--size",
+        32,
+        48,
+        "--epochs",
+        1,
+        "--batch-size",
+        4,
+        "--device",
+        "cpu",
+    ]
     fails_with_one_line(lix("train", *options, "--method", "student"), str(file))
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
@@ -279,8 +364,8 @@ def test_eval_of_a_student_needs_no_x(lix, camvid_root, student):
 
 
 def test_eval_gives_the_numbers_of_the_run(lix, tmp_path):
-    options = ["--method", "teacher", "--data", '{"count": 4, "eval_count": 3, "difficulty": 0.9}']
-    options += ["--size", 32, 48, "--batch", 2, "--epochs", 1]
+    options = ["--method", "teacher", "--dataset-options", '{"count": 4, "eval_count": 3, "difficulty": 0.9}']
+    options += ["--size", 32, 48, "--batch-size", 2, "--epochs", 1]
     code, text, _ = lix("train", *options, "--device", "cpu", "--results", tmp_path)
     file = text.split("weights: ")[1].splitlines()[0]
     (line,) = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")
@@ -318,7 +403,7 @@ def test_demo_trains_runs_the_notebook_and_prints_the_table(lix, tmp_path, monke
     parameters = """
 dataset: str = "toydrive"  # one comment a line, as in the real one
 size: tuple = (32, 48)
-batch: int = 8
+batch_size: int = 8
 seed: int = 1
 method: str = "lix"
 lambda_l: float = 0.5
@@ -328,8 +413,10 @@ quick: bool = False
 """
     check = """
 import lixlib.lab.run as lab
+from lixlib.lab.recipe import teacher_student_distilled
 lab.fit = None  # every run is there already
-recipes = lab.trio(dataset, size=size, batch=batch, seed=seed, lambda_l=lambda_l, lambda_f=lambda_f, quick=quick)
+options = dict(size=size, batch_size=batch_size, seed=seed, lambda_l=lambda_l, lambda_f=lambda_f, quick=quick)
+recipes = teacher_student_distilled(dataset, **options)
 print([lab.run(recipe, device=device).line["method"] for recipe in recipes])
 """
     notebook = nbformat.v4.new_notebook(
@@ -368,13 +455,13 @@ def test_a_tilde_that_no_shell_has_seen(lix, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LIX_RUNS", "~/runs")
-    options = [*TINY, "--method", "student", "--batch", 2, "--epochs", 1, "--device", "cpu"]
+    options = [*TINY, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu"]
     assert lix("train", *options, "--results=~/results")[0] == 0
     assert (home / "results" / "toydrive" / "mfnet.jsonl").is_file()
     file = next((home / "runs").rglob("weights.safetensors"))
     assert lix("eval", f"--weights=~/{file.relative_to(home)}", "--dataset", "toydrive", "--split", "val")[0] == 0
     (home / "text.pth").write_text("none")
-    net = ["--network", "sne-roadseg", "--net", '{"pretrained": "~/text.pth"}']
+    net = ["--network", "sne-roadseg", "--network-options", '{"pretrained": "~/text.pth"}']
     fails_with_one_line(lix("train", *options, *net), "text.pth is no file of weights")
     of_nobody = ["--dataset", "camvid", "--root", "~nobody-of-this-name/x"]
     fails_with_one_line(lix("train", *of_nobody), "no folder ~nobody-of-this-name/x")

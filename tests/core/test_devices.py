@@ -6,7 +6,8 @@ from lightning_fabric import Fabric
 
 import lixlib.training
 from lixlib.core.devices import choose_device
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.lab.workers import _Processes
 from lixlib.training import launch
 

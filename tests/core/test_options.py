@@ -16,7 +16,7 @@ from lixlib.distillers import METHODS, Distiller, DynamicWeightController, build
 from lixlib.distillers.common import check_options
 from lixlib.lab import experiments
 from lixlib.lab.grid import grid
-from lixlib.lab.run import CHOSEN, LABELLED_ALONE, OF_TEACHER, Recipe
+from lixlib.lab.recipe import TEACHER_OVERRIDES, Recipe
 from lixlib.nets import Output
 from lixlib.training import Schedule
 
@@ -42,7 +42,7 @@ HOSTILE = {
     "brackets": DEEP,
     "a tensor": torch.zeros(2),
 }
-OF_METHODS = {name: of(method) for name, method in METHODS.items()}
+OF_METHODS = {name: of(method.make) for name, method in METHODS.items()}
 OF_NETWORKS = {name: of(network) for name, network in nets.NETWORKS.items()}
 OF_DATA = {
     name: [*of(reader, *data.ELSEWHERE), "split", "size", "root", "with_x"]
@@ -85,13 +85,13 @@ def wrong(taken, annotation) -> set:
     return set(taken) - allowed
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "none"])
+@pytest.mark.parametrize("method", list(METHODS))
 def test_options_of_a_method(method):
     for name, annotation in OF_METHODS[method].items():
         taken = accepted(
-            lambda value, name=name: Recipe(method=method, hyper={name: value}),
+            lambda value, name=name: Recipe(method=method, method_options={name: value}),
             name,
-            lambda recipe, name=name: recipe.hyper[name],
+            lambda recipe, name=name: recipe.method_options[name],
         )
         assert not wrong(taken, annotation), name
         assert "-1" not in taken, "no option of any method may be negative"
@@ -100,7 +100,10 @@ def test_options_of_a_method(method):
             if isinstance(marker, OptionsOf):  # of lix
                 for inner, kind in of(marker.owner).items():
                     taken = accepted(
-                        lambda value, name=name, inner=inner: Recipe(method=method, hyper={name: {inner: value}}), inner
+                        lambda value, name=name, inner=inner: Recipe(
+                            method=method, method_options={name: {inner: value}}
+                        ),
+                        inner,
                     )
                     assert not wrong(taken, kind), inner
 
@@ -109,7 +112,7 @@ def test_options_of_a_method(method):
 def test_options_of_a_network(network):
     for name, annotation in OF_NETWORKS[network].items():
         assert not wrong(
-            accepted(lambda value, name=name: Recipe(network=network, net={name: value}), name), annotation
+            accepted(lambda value, name=name: Recipe(network=network, network_options={name: value}), name), annotation
         )
         for value in ("x", None, [1], float("nan")):
             with pytest.raises(ValueError, match=f"network '{network}': {name} must be .*, found "):
@@ -122,7 +125,9 @@ def test_options_of_a_network(network):
 @pytest.mark.parametrize("dataset", data.DATASETS)
 def test_options_of_a_data_set(dataset):
     for name in OF_DATA[dataset]:
-        taken = accepted(lambda value, name=name: Recipe(dataset, method="student", data={name: value}), name)
+        taken = accepted(
+            lambda value, name=name: Recipe(dataset, method="student", dataset_options={name: value}), name
+        )
         assert not set(taken) - {"a string", "an empty string", "null", "0", "1.5", "a boolean"}, name
         if name in data.ELSEWHERE:
             assert not taken, "it would be given twice"
@@ -134,14 +139,14 @@ def test_options_of_a_data_set(dataset):
 @pytest.mark.parametrize("name", [field.name for field in fields(Recipe)])
 def test_options_of_a_recipe(name):
     makes = [lambda value: Recipe(**{name: value})]
-    if name in OF_TEACHER:
+    if name in TEACHER_OVERRIDES:
         makes += [
             lambda value: Recipe(method="kd", teacher={name: value}),
             lambda v: Recipe("camvid", teacher={name: v}),
         ]
     (kind,) = (field.type for field in fields(Recipe) if field.name == name)
     for make in makes:
-        taken = set(accepted(make, "" if name in ("dataset", "hyper") else name))
+        taken = set(accepted(make, "" if name == "dataset" or name.endswith("_options") else name))
         if kind is dict:
             assert taken <= {"an empty object"}
         elif kind is str:
@@ -167,28 +172,40 @@ def test_options_of_a_schedule():
         ({"seed": 2**63}, "Recipe: seed must be at most 4294967295"),
         ({"patience": -1}, "Recipe: patience must be at least 0"),
         ({"patience": 2, "splits": ("train", None, "test")}, r"patience 2.* needs a validation split"),
-        ({"batch": 0}, "Recipe: batch must be at least 1"),
+        ({"batch_size": 0}, "Recipe: batch_size must be at least 1"),
         ({"lr": float("inf")}, "Recipe: lr must be a finite number, found inf"),
         ({"precision": "64-true"}, "Recipe: precision must be '32-true', 'bf16-mixed' or '16-mixed', found '64-true'"),
-        ({"hyper": {"lambda_l": True}}, "LIX: lambda_l must be a valid number, found True"),
-        ({"hyper": {"lambda_l": -1}}, "LIX: lambda_l must be at least 0, found -1"),
-        ({"hyper": {"logit": {"depth": 0}}}, "LIX: logit, DWLD: depth must be at least 1, found 0"),
-        ({"hyper": {"logit": {"deep": 0}}}, "LIX: logit, DWLD has no option 'deep': it takes weight, temperature"),
-        ({"hyper": {"feature": 3}}, "LIX: feature must be an? ?.*object of names and values, found 3"),
-        ({"hyper": {1: 2}}, "LIX has no option 1: it takes lambda_l"),
-        ({"hyper": {"lambda_l": 10**30}}, "LIX: lambda_l must be at most 10+, found 10+$"),
+        ({"method_options": {"lambda_l": True}}, "LIX: lambda_l must be a valid number, found True"),
+        ({"method_options": {"lambda_l": -1}}, "LIX: lambda_l must be at least 0, found -1"),
+        ({"method_options": {"logit": {"depth": 0}}}, "LIX: logit, DWLD: depth must be at least 1, found 0"),
+        (
+            {"method_options": {"logit": {"deep": 0}}},
+            "LIX: logit, DWLD has no option 'deep': it takes weight, temperature",
+        ),
+        ({"method_options": {"feature": 3}}, "LIX: feature must be an? ?.*object of names and values, found 3"),
+        ({"method_options": {1: 2}}, "LIX has no option 1: it takes lambda_l"),
+        ({"method_options": {"lambda_l": 10**30}}, "LIX: lambda_l must be at most 10+, found 10+$"),
         ({"lr": 1e300}, r"Recipe: lr must be at most 10+, found 1e\+300"),
         (
-            {"teacher": {"data": {"x": "depth"}}},
+            {"teacher": {"dataset_options": {"x": "depth"}}},
             "teacher: it would learn from x 'depth' and .* the student's, 'disparity'",
         ),
-        ({"data": {"x": "depth"}, "teacher": {"data": {}}}, "teacher: it would learn from x 'disparity'"),
+        (
+            {"dataset_options": {"x": "depth"}, "teacher": {"dataset_options": {}}},
+            "teacher: it would learn from x 'disparity'",
+        ),
         ({"teacher": {"epochs": "x"}}, "teacher: Recipe: epochs must be a valid integer, found 'x'"),
         ({"teacher": {"network": "unet"}}, "teacher: unknown network 'unet': choose one of mfnet"),
-        ({"teacher": {"data": {"size": 3}}}, r"teacher: data set 'toydrive': size .* chosen by size \(--size H W\)"),
-        ({"net": {"width": 1e9}}, "network 'mfnet': width must be at most 16"),
-        ({"data": {"fault": "fog"}}, "data set 'toydrive': fault must be 'noise', 'holes', 'scale' or 'shift', found"),
-        ({"data": {"eval_count": 0}}, "data set 'toydrive': eval_count must be at least 1, found 0"),
+        (
+            {"teacher": {"dataset_options": {"size": 3}}},
+            r"teacher: data set 'toydrive': size .* chosen by size \(--size H W\)",
+        ),
+        ({"network_options": {"width": 1e9}}, "network 'mfnet': width must be at most 16"),
+        (
+            {"dataset_options": {"fault": "fog"}},
+            "data set 'toydrive': fault must be 'noise', 'holes', 'scale' or 'shift', found",
+        ),
+        ({"dataset_options": {"eval_count": 0}}, "data set 'toydrive': eval_count must be at least 1, found 0"),
     ],
 )
 def test_the_line_names_option_value_and_what_is_expected(wrong, message):
@@ -200,10 +217,12 @@ def test_what_json_writes_is_taken():
     recipe = Recipe(
         size=[32, 48],
         splits=["train", None, "test"],
-        hyper={"lambda_l": 1, "feature": {"taps": ["conv2", "conv3"], "bandwidth": None}},
+        method_options={"lambda_l": 1, "feature": {"taps": ["conv2", "conv3"], "bandwidth": None}},
     )
     assert recipe.size == (32, 48) and recipe.splits == ("train", None, "test")
-    assert recipe.hyper["lambda_l"] == 1 and isinstance(recipe.hyper["lambda_l"], int), "as it was given"
+    assert recipe.method_options["lambda_l"] == 1 and isinstance(recipe.method_options["lambda_l"], int), (
+        "as it was given"
+    )
     with pytest.raises(ValueError, match="epochs must be a valid integer, found 1.0"):
         Recipe(epochs=1.0)
 
@@ -214,9 +233,9 @@ def test_a_program_gets_the_same_lines():
     with pytest.raises(ValueError, match="KD: weight must be at least 0, found -1"):
         build("kd", output, output, weight=-1)
     with pytest.raises(ValueError, match="^KD: temperature must be above 0, found 0"):
-        METHODS["kd"](output, output, temperature=0)
+        METHODS["kd"].make(output, output, temperature=0)
     with pytest.raises(ValueError, match="^KD has no option 'taps': it takes weight, temperature"):
-        METHODS["kd"](output, output, taps=())
+        METHODS["kd"].make(output, output, taps=())
     with pytest.raises(ValueError, match="unknown method 3"):
         build(3, output, output)
     with pytest.raises(ValueError, match="auxiliary must be a valid number, found 'x'"):
@@ -245,7 +264,7 @@ def test_recipes_of_committed_results_are_still_taken():
     count = 0
     for place, recipe in committed():
         try:
-            made = Recipe(**recipe)
+            made = Recipe.read(recipe)
         except (ValueError, TypeError) as error:
             pytest.fail(f"{place}: {error}")
         told = made.described
@@ -259,8 +278,9 @@ def test_recipes_of_experiments_and_comparisons_are_taken():
         for quick in (False, True):
             experiments.recipes(name, quick=quick)
     assert len(grid(datasets=data.DATASETS, networks=nets.NETWORKS)) == 3 * 9 * 21
-    for method, chosen in (*CHOSEN.items(), *LABELLED_ALONE.items()):
-        check_options(METHODS[method], chosen)
+    for method in METHODS.values():
+        for tuned in (method.tuned, method.tuned_labelled_only, method.published or {}):
+            check_options(method.make, tuned)
 
 
 def test_annotations_may_be_strings_or_missing():

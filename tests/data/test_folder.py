@@ -1,49 +1,31 @@
 """A data set of one's own: what its folders and two JSON files may say, and what is told where they are wrong."""
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from own_folder import NAMES, own_folder, say, write
 from PIL import Image
 
 from lixlib import checkpoints, data
 from lixlib.cli.photographs import class_table
-from lixlib.lab.run import Recipe, run
-
-NAMES = ["floor", "wall", "chair"]
-
-
-def write(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
+from lixlib.data.image_files import open_measured
+from lixlib.data.readers import folder
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 
 
 @pytest.fixture
 def root(tmp_path) -> Path:
     """A folder of six, two and two images of 24 x 32, with depth in millimetres, and four without labels."""
-    rng = np.random.default_rng(0)
-    for split, count in {"train": 6, "val": 2, "test": 2, "unlabelled": 4}.items():
-        for name in (f"{split}{i}" for i in range(count)):
-            label = rng.integers(0, 3, (24, 32)).astype(np.uint8)
-            label[0] = 255
-            write(tmp_path / split / "rgb" / f"{name}.jpg", rng.integers(0, 255, (24, 32, 3)).astype(np.uint8))
-            write(tmp_path / split / "x" / f"{name}.png", (1000 + 500 * label.astype(int).clip(0, 3)).astype(np.uint16))
-            if split != "unlabelled":
-                write(tmp_path / split / "label" / f"{name}.png", label)
-    (tmp_path / "classes.json").write_text(json.dumps({"names": NAMES}))
-    (tmp_path / "x.json").write_text(json.dumps({"kind": "depth", "metres_per_unit": 0.001, "scale": 10}))
-    return tmp_path
+    return own_folder(tmp_path)
 
 
 def load(root: Path, split: str = "train", **options):
     return data.load("folder", split, root=root, size=None, **options)
-
-
-def say(root: Path, name: str, **what) -> None:
-    (root / name).write_text(json.dumps(what))
 
 
 def test_files_that_belong_together(root):
@@ -97,6 +79,15 @@ def test_other_x_is_scaled_alike_in_every_split(root):
     for path in [*root.glob("*/x/*.png")]:
         write(path, np.dstack([np.array(Image.open(path)) // 16] * 3).astype(np.uint8))
     assert load(root).x_channels == 3 and load(root)[0].x.shape == (3, 24, 32)
+
+
+def test_percentiles_are_computed_once_for_the_same_files(root, monkeypatch):
+    say(root, "x.json", kind="other")
+    opened = []
+    monkeypatch.setattr(folder, "open_measured", lambda path, channels: opened.append(path) or open_measured(path, 1))
+    assert load(root).measured == load(root, "test").measured == load(root).measured and len(opened) == 6
+    write(root / "train" / "x" / "train0.png", np.full((24, 32), 9000, np.uint16))
+    assert load(root).measured.high == 9000 and len(opened) == 12
 
 
 def test_a_disparity_with_and_without_a_scale(root):
@@ -157,11 +148,27 @@ def test_colours_of_weights():
 
 def test_it_is_trained_and_its_colours_travel_with_the_weights(root, tmp_path, monkeypatch):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    common = {"root": str(root), "net": {"width": 0.25}, "batch": 2, "epochs": 1, "size": (32, 48)}
+    common = {"root": str(root), "network_options": {"width": 0.25}, "batch_size": 2, "epochs": 1, "size": (32, 48)}
     finished = run(Recipe("folder", method="kd", **common), device="cpu", progress=False)
-    folder = finished.recipe.folder
+    folder = folder_of(finished.recipe)
     _, description = checkpoints.load(finished.folder)
     assert description["colours"] == data.DATASETS["folder"].read(root, "train").classes.colours.tolist()
     assert set(finished.line["per_class"]) == set(NAMES)
     write(root / "train" / "x" / "train0.png", np.full((24, 32), 3000, np.uint16))
-    assert Recipe("folder", method="kd", **common).folder != folder, "other data make another run"
+    assert folder_of(Recipe("folder", method="kd", **common)) != folder, "other data make another run"
+
+
+def test_splits_are_those_of_the_folder(root):
+    assert data.splits_of("folder", root) == data.splits_of("folder", str(root)) == ("train", "val", "test")
+    shutil.rmtree(root / "test")
+    assert data.splits_of("folder", root) == ("train", None, "val"), "without a test split val is scored"
+    shutil.rmtree(root / "val")
+    assert data.splits_of("folder", root) == data.splits_of("folder") == ("train", None, "test")
+    assert data.splits_of("folder", root / "missing") == ("train", None, "test")
+
+
+def test_splits_of_other_data_sets_are_their_own(root):
+    assert data.splits_of("camvid", root) == ("train", None, "val")
+    assert data.splits_of("toydrive") == ("train", "val", "test")
+    with pytest.raises(ValueError, match="data set"):
+        data.splits_of("mine")

@@ -15,14 +15,15 @@ from lixlib.data import Classes, Sample
 from lixlib.distillers import METHODS, Distiller, build
 from lixlib.distillers.common import encoder_pairs
 from lixlib.lab import results
-from lixlib.lab.run import Recipe, run, trio
+from lixlib.lab.recipe import Recipe, teacher_student_distilled
+from lixlib.lab.run import run
 from tools.dev.readme_tables import table
 
 QUICK = Recipe(
     size=(32, 96),
     epochs=2,
     splits=("train", None, "test"),
-    data={"count": 32, "eval_count": 8},
+    dataset_options={"count": 32, "eval_count": 8},
     unlabelled=32,
 )
 
@@ -35,10 +36,10 @@ def runs(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize("method", ["teacher", "student", *(name for name in METHODS if name != "none")])
+@pytest.mark.parametrize("method", ["teacher", "student", *METHODS])
 def test_loss_is_finite_and_falls(method, runs):
     hyper = {"stage_epochs": 2} if method in ("ft", "maskd") else {}
-    recipe = QUICK.of_teacher() if method == "teacher" else replace(QUICK, method=method, hyper=hyper)
+    recipe = QUICK.of_teacher() if method == "teacher" else replace(QUICK, method=method, method_options=hyper)
     finished = run(recipe, device="cpu", progress=False)
     first, second = (sum(v for k, v in row.items() if k not in ("epoch", "seconds")) for row in finished.log)
     assert math.isfinite(first) and second < first
@@ -71,7 +72,7 @@ def outputs(pair):
         return pair[0](rgb), pair[1](rgb, x)
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "none"])
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.filterwarnings("ignore:the stage of")
 def test_a_method_moves_the_maps_of_every_network(method, outputs):
     student, teacher = outputs
@@ -157,9 +158,18 @@ def own(monkeypatch, tmp_path):
 
 
 def test_what_one_adds_is_trained_reported_and_compared(own, tmp_path):
-    common = {"dataset": "own-data", "root": str(tmp_path), "network": "own-net", "net": {"width": 8}, "batch": 4}
-    recipe = Recipe(**common, method="own", hyper={"weight": 0.5})
-    runs = [run(each, device="cpu", progress=False) for each in (replace(recipe, method="student", hyper={}), recipe)]
+    common = {
+        "dataset": "own-data",
+        "root": str(tmp_path),
+        "network": "own-net",
+        "network_options": {"width": 8},
+        "batch_size": 4,
+    }
+    recipe = Recipe(**common, method="own", method_options={"weight": 0.5})
+    runs = [
+        run(each, device="cpu", progress=False)
+        for each in (replace(recipe, method="student", method_options={}), recipe)
+    ]
     assert runs[1].line["hyper"] == {"weight": 0.5, "tap": "only", "net": {"width": 8}}
     assert set(runs[1].log[0]) == {"epoch", "ce", "own", "mIoU", "seconds"}
     for finished in runs:
@@ -174,7 +184,7 @@ def test_what_one_adds_is_trained_reported_and_compared(own, tmp_path):
 
 @pytest.mark.parametrize("network", OPTIONS)
 def test_ones_own_method_is_asked_for_by_name(own, network):
-    *_, distilled = trio(method="own", network=network, lambda_l=0.5, quick=True)
+    *_, distilled = teacher_student_distilled(method="own", network=network, lambda_l=0.5, quick=True)
     assert distilled.options == {"weight": 0.5} and distilled.of_teacher().method == "teacher"
     with pytest.raises(ValueError, match="OwnMethod has no option 'wait': it takes weight, tap"):
-        Recipe(method="own", hyper={"wait": 1})
+        Recipe(method="own", method_options={"wait": 1})

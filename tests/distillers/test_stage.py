@@ -12,10 +12,12 @@ import lixlib.lab.run
 import lixlib.training
 from lixlib.data import Augment, collate
 from lixlib.distillers import METHODS, Stage, TwoStage
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.plan import folder_of, runs_folder, stage_folder
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.training import fit, fit_stage
 
-STAGED = [name for name, method in METHODS.items() if issubclass(method, TwoStage)]
+STAGED = [name for name, method in METHODS.items() if issubclass(method.make, TwoStage)]
 methods = pytest.mark.parametrize("method", STAGED)
 
 
@@ -127,21 +129,40 @@ def test_mixed_precision_and_images_without_labels(method, tmp_path):
 @pytest.fixture
 def recipe(camvid_root, tmp_path, monkeypatch) -> Recipe:
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    options = {"root": str(camvid_root), "size": (32, 48), "epochs": 1, "batch": 4, "splits": ("train", "val", "val")}
-    return Recipe("camvid", hyper={"stage_epochs": 2}, method="maskd", **options)
+    options = {
+        "root": str(camvid_root),
+        "size": (32, 48),
+        "epochs": 1,
+        "batch_size": 4,
+        "splits": ("train", "val", "val"),
+    }
+    return Recipe("camvid", method_options={"stage_epochs": 2}, method="maskd", **options)
 
 
 def test_runs_that_differ_in_the_loss_share_the_stage(recipe, tmp_path):
-    other_loss = replace(recipe, hyper={**recipe.hyper, "weight": 7.0})
-    assert other_loss.folder != recipe.folder and other_loss.stage_folder == recipe.stage_folder
-    assert replace(recipe, epochs=9, lr=1.0, teacher={"epochs": 1, "lr": recipe.lr}).stage_folder == recipe.stage_folder
+    other_loss = replace(recipe, method_options={**recipe.method_options, "weight": 7.0})
+    assert folder_of(other_loss) != folder_of(recipe) and stage_folder(other_loss) == stage_folder(recipe)
+    assert stage_folder(replace(recipe, epochs=9, lr=1.0, teacher={"epochs": 1, "lr": recipe.lr})) == stage_folder(
+        recipe
+    )
     elsewhere = shutil.copytree(recipe.root, tmp_path / "elsewhere")
-    assert replace(recipe, root=str(elsewhere)).stage_folder == recipe.stage_folder
-    assert replace(recipe, hyper={**recipe.hyper, "tokens": 8}).stage_folder == recipe.stage_folder, "the default"
-    changes = [{"seed": 1}, {"batch": 2}, {"size": (32, 64)}, {"teacher": {"epochs": 3}}, {"precision": "bf16-mixed"}]
+    assert stage_folder(replace(recipe, root=str(elsewhere))) == stage_folder(recipe)
+    assert stage_folder(replace(recipe, method_options={**recipe.method_options, "tokens": 8})) == stage_folder(
+        recipe
+    ), "the default"
+    changes = [
+        {"seed": 1},
+        {"batch_size": 2},
+        {"size": (32, 64)},
+        {"teacher": {"epochs": 3}},
+        {"precision": "bf16-mixed"},
+    ]
     changes += [{"method": "ft"}, {"splits": ("val", None, "val")}]
-    changes += [{"hyper": {**recipe.hyper, **hyper}} for hyper in ({"stage_epochs": 3}, {"stage_lr": 1}, {"tokens": 4})]
-    folders = [recipe.stage_folder, *(replace(recipe, **change).stage_folder for change in changes)]
+    changes += [
+        {"method_options": {**recipe.method_options, **hyper}}
+        for hyper in ({"stage_epochs": 3}, {"stage_lr": 1}, {"tokens": 4})
+    ]
+    folders = [stage_folder(recipe), *(stage_folder(replace(recipe, **change)) for change in changes)]
     assert len(set(folders)) == len(folders)
 
 
@@ -149,16 +170,16 @@ def test_runs_that_differ_in_the_loss_share_the_stage(recipe, tmp_path):
 def test_a_run_trains_its_stage_once_and_counts_it(method, recipe, monkeypatch):
     recipe = replace(recipe, method=method)
     first = run(recipe, device="cpu", progress=False)
-    stage_folder = lixlib.lab.run.runs_folder() / recipe.stage_folder
-    checkpoint = (stage_folder / "checkpoint.pt").read_bytes()
+    folder = runs_folder() / stage_folder(recipe)
+    checkpoint = (folder / "checkpoint.pt").read_bytes()
     line = first.line
-    assert len((stage_folder / "log.jsonl").read_text().splitlines()) == 2
+    assert len((folder / "log.jsonl").read_text().splitlines()) == 2
     assert 0 < line["stage_seconds"] < line["seconds"]
     assert line["seconds"] == pytest.approx(line["stage_seconds"] + sum(row["seconds"] for row in first.log), abs=0.11)
     assert line["hyper"]["stage_epochs"] == 2 and line["epochs"] == 1 and len(first.log) == 1
 
-    second = run(replace(recipe, hyper={**recipe.hyper, "weight": 0.5}), device="cpu", progress=False)
-    assert (stage_folder / "checkpoint.pt").read_bytes() == checkpoint
+    second = run(replace(recipe, method_options={**recipe.method_options, "weight": 0.5}), device="cpu", progress=False)
+    assert (folder / "checkpoint.pt").read_bytes() == checkpoint
     assert second.line["stage_seconds"] == line["stage_seconds"], "counted though it was there"
     assert "stage_seconds" not in run(recipe.of_teacher(), device="cpu").line
 
@@ -166,6 +187,6 @@ def test_a_run_trains_its_stage_once_and_counts_it(method, recipe, monkeypatch):
 def test_a_run_is_the_same_whether_its_stage_was_there_or_not(recipe, monkeypatch, tmp_path):
     first = run(recipe, device="cpu", progress=False)
     monkeypatch.setattr(lixlib.lab.run, "runs_folder", lambda: tmp_path / "second")
-    run(replace(recipe, hyper={**recipe.hyper, "weight": 0.5}), device="cpu", progress=False)
+    run(replace(recipe, method_options={**recipe.method_options, "weight": 0.5}), device="cpu", progress=False)
     second = run(recipe, device="cpu", progress=False)  # with the stage of that other run
     assert_same(first.net, second.net)

@@ -16,8 +16,11 @@ import lixlib.lab.run
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.lab.experiments import ARFD, AUXILIARY, DWLD, EXPERIMENTS, PRETRAIN, SCHEDULE, TUNING, read, recipes
 from lixlib.lab.grid import lines_of
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import result_header
 from lixlib.lab.results import METRICS, append, gains
-from lixlib.lab.run import Recipe, line_of, run
+from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
 
 every = pytest.mark.parametrize("name", EXPERIMENTS)
@@ -25,7 +28,7 @@ every = pytest.mark.parametrize("name", EXPERIMENTS)
 
 def committed(recipe: Recipe, miou: float) -> dict:
     """A result line as it comes back from a file."""
-    line = {**line_of(recipe), "updates": 8, "metrics": dict.fromkeys(METRICS, miou)}
+    line = {**result_header(recipe), "updates": 8, "metrics": dict.fromkeys(METRICS, miou)}
     return json.loads(json.dumps(line))
 
 
@@ -36,7 +39,7 @@ def test_the_recipes_of_an_experiment_are_valid_and_distinct(name, quick):
     assert list(found) == list(EXPERIMENTS[name])
     assert all(list(by_seed) == [0, 1] for by_seed in found.values())
     if not quick:  # where all teachers see the same few frames, say
-        folders = {recipe.folder for by_seed in found.values() for recipe in by_seed.values()}
+        folders = {folder_of(recipe) for by_seed in found.values() for recipe in by_seed.values()}
         assert len(folders) == 2 * len(found), "no variant is another one by another name"
     for by_seed in found.values():
         assert {recipe.seed for recipe in by_seed.values()} == {0, 1}
@@ -48,15 +51,19 @@ def test_a_variant_differs_from_the_schedule_in_what_it_says(name):
     for variant, by_seed in recipes(name).items():
         changes, recipe = EXPERIMENTS[name][variant], by_seed[0]
         assert recipe.method == changes["method"]
-        assert (recipe.size, recipe.batch) == (SCHEDULE["size"], SCHEDULE["batch"])
+        assert (recipe.size, recipe.batch_size) == (SCHEDULE["size"], SCHEDULE["batch_size"])
         assert recipe.splits == changes.get("splits", SCHEDULE["splits"])
         of_teacher = recipe if recipe.method == "teacher" else recipe.of_teacher()
         if recipe.method not in ("teacher", "student"):
             assert of_teacher.epochs == changes.get("teacher", {}).get("epochs", SCHEDULE["teacher"]["epochs"])
-            assert {**recipe.options, **changes.get("hyper", {})} == recipe.options
+            assert {**recipe.options, **changes.get("method_options", {})} == recipe.options
         if recipe.method != "teacher":
             assert recipe.epochs == SCHEDULE["epochs"]
-            assert {**recipe.data, **SCHEDULE["data"], **changes.get("data", {})} == recipe.data
+            assert {
+                **recipe.dataset_options,
+                **SCHEDULE["dataset_options"],
+                **changes.get("dataset_options", {}),
+            } == recipe.dataset_options
 
 
 def test_the_rivals_have_the_weights_that_won_on_validation_frames():
@@ -78,7 +85,7 @@ def test_experiments_share_their_runs():
     """One teacher and one student a seed serve all, and paper-literal DWLD is trained once."""
     (teacher,) = recipes("baselines")["teacher"].values()
     for name in ("beta", "table-iv", "weighting", "controller", "table-v", "samples", "taps", "bandwidth"):
-        assert {by_seed[0].of_teacher().folder for by_seed in recipes(name).values()} == {teacher.folder}, name
+        assert {folder_of(by_seed[0].of_teacher()) for by_seed in recipes(name).values()} == {folder_of(teacher)}, name
     assert recipes("table-iv")["fixed weight"] == recipes("beta")["DKD 4"]
     literal = [("beta", "DWLD, as published"), ("table-iv", "H = [P, c]"), ("weighting", "joint, kl")]
     literal += [("controller", "3, student"), ("temperature", "T = 1"), ("lambda-l", f"{DWLD['weight']:g}")]
@@ -86,7 +93,7 @@ def test_experiments_share_their_runs():
     chosen += [("grid", "64"), ("bandwidth", "1"), ("adapters", "student"), ("taps", "all")]
     for group in (literal, chosen):
         for (a, one), (b, other) in combinations(group, 2):
-            assert recipes(a)[one][0].folder == recipes(b)[other][0].folder, (a, b)
+            assert folder_of(recipes(a)[one][0]) == folder_of(recipes(b)[other][0]), (a, b)
 
 
 @every
@@ -94,7 +101,7 @@ def test_a_quick_experiment_is_small(name):
     for by_seed in recipes(name, quick=True).values():
         for recipe in (by_seed[0], by_seed[0] if by_seed[0].method == "teacher" else by_seed[0].of_teacher()):
             assert recipe.epochs == 2 and recipe.unlabelled <= 8 and recipe.pretrain <= 2
-            assert recipe.data["count"] <= 8 and recipe.data["eval_count"] <= 8
+            assert recipe.dataset_options["count"] <= 8 and recipe.dataset_options["eval_count"] <= 8
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +155,9 @@ def test_lines_of_takes_the_files_of_its_recipes(tmp_path, camvid_root):
         path = tmp_path / recipe.dataset / f"{recipe.network}.jsonl"
         write_json_lines(path, [committed(replace(recipe, seed=5), 0.1), committed(recipe, 0.5)])
     found = lines_of(iter([one, other, replace(one, epochs=4)]), tmp_path)
-    assert {folder: line["seed"] for folder, line in found.items()} == {one.folder: 0, other.folder: 0}
-    named = replace(one, hyper=dict(reversed(one.options.items())))
-    assert lines_of([named], tmp_path).keys() == {one.folder}, "options that are the chosen ones are the same run"
+    assert {folder: line["seed"] for folder, line in found.items()} == {folder_of(one): 0, folder_of(other): 0}
+    named = replace(one, method_options=dict(reversed(one.options.items())))
+    assert lines_of([named], tmp_path).keys() == {folder_of(one)}, "options that are the chosen ones are the same run"
 
 
 @pytest.mark.parametrize("name", ["adapters", "auxiliary", "faults", "small-student", "teacher-data", "x"])
@@ -161,7 +168,7 @@ def test_the_command_of_a_variant_makes_its_run(name, monkeypatch):
         monkeypatch.setattr(sys, "argv", shlex.split(command_of(by_seed[0])))
         with pytest.raises(ZeroDivisionError):
             lixlib.cli.main()
-        assert seen.pop().folder == by_seed[0].folder, sys.argv
+        assert folder_of(seen.pop()) == folder_of(by_seed[0]), sys.argv
 
 
 def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, capsys):  # noqa: F811

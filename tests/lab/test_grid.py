@@ -21,11 +21,14 @@ import lixlib.lab.run
 from lixlib.core.files import read_json_lines
 from lixlib.distillers import METHODS
 from lixlib.lab import results
-from lixlib.lab.grid import ALL_METHODS, compare, grid
-from lixlib.lab.run import Recipe, line_of, run
+from lixlib.lab.grid import compare, grid
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe, all_methods
+from lixlib.lab.record import identity, result_header
+from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
 
-TOYDRIVE = {"size": (32, 48), "batch": 8, "data": {"count": 16, "eval_count": 2}, "unlabelled": 4}
+TOYDRIVE = {"size": (32, 48), "batch_size": 8, "dataset_options": {"count": 16, "eval_count": 2}, "unlabelled": 4}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,7 @@ def runs(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def few(camvid_root) -> dict:
     """Options of a small grid."""
-    shared = {"size": (32, 48), "epochs": 1, "batch": 4, "splits": ("train", None, "val")}
+    shared = {"size": (32, 48), "epochs": 1, "batch_size": 4, "splits": ("train", None, "val")}
     return {"datasets": ["camvid"], "roots": {"camvid": str(camvid_root)}, **shared}
 
 
@@ -90,7 +93,7 @@ def test_a_grid_has_every_combination_seed_by_seed():
     found = [(recipe.seed, recipe.dataset, recipe.method) for recipe in recipes]
     assert found == [(s, d, m) for s in (3, 4) for d in ("camvid", "toydrive") for m in ("kd", "student")]
     assert all(recipe.epochs == 2 for recipe in recipes)
-    assert [recipe.method for recipe in grid()] == ["teacher", "student", *(name for name in METHODS if name != "none")]
+    assert [recipe.method for recipe in grid()] == ["teacher", "student", *METHODS]
 
 
 def test_the_teacher_of_a_grid_is_that_of_its_students():
@@ -98,7 +101,7 @@ def test_the_teacher_of_a_grid_is_that_of_its_students():
     (teacher,) = (recipe for recipe in recipes if recipe.method == "teacher")
     assert (teacher.epochs, teacher.seed) == (5, 7)
     distilled = [recipe for recipe in recipes if recipe.method not in ("teacher", "student")]
-    assert {recipe.of_teacher().folder for recipe in distilled} == {teacher.folder}
+    assert {folder_of(recipe.of_teacher()) for recipe in distilled} == {folder_of(teacher)}
     students = [recipe for recipe in recipes if recipe.method == "student"]
     assert students == [Recipe(method="student", seed=seed, epochs=2) for seed in (0, 1)], "no teacher, no change"
 
@@ -108,8 +111,15 @@ def test_the_teacher_of_a_grid_is_that_of_its_students():
     [
         Recipe(),
         Recipe(method="kd", seed=2, epochs=50, teacher={"epochs": 100}, splits=("train", None, "test"), unlabelled=8),
-        Recipe("camvid", root="some where", method="dkd", size=(32, 48), hyper={"weight": 2.0}, precision="bf16-mixed"),
-        Recipe(method="teacher", data={"count": 3}, batch=2, lr=0.1, patience=3),
+        Recipe(
+            "camvid",
+            root="some where",
+            method="dkd",
+            size=(32, 48),
+            method_options={"weight": 2.0},
+            precision="bf16-mixed",
+        ),
+        Recipe(method="teacher", dataset_options={"count": 3}, batch_size=2, lr=0.1, patience=3),
     ],
 )
 def test_the_command_of_a_recipe_makes_its_run(recipe, monkeypatch):
@@ -129,16 +139,21 @@ def test_the_command_of_a_recipe_makes_its_run(recipe, monkeypatch):
 def test_a_line_is_known_before_it_is_trained(few, tmp_path):
     (recipe,) = grid(methods=["kd"], **few)
     line = run(recipe, device="cpu").line
-    known = line_of(recipe)
+    known = result_header(recipe)
     assert {name: line[name] for name in known} == {**known, "size": [32, 48], "recipe": line["recipe"]}
-    assert lixlib.lab.grid._key(known) == lixlib.lab.grid._key(line)
-    changes = ({"lr": 0.1}, {"precision": "bf16-mixed"}, {"teacher": {"epochs": 2}}, {"hyper": {"weight": 3.0}})
+    assert identity(known) == identity(line)
+    changes = (
+        {"lr": 0.1},
+        {"precision": "bf16-mixed"},
+        {"teacher": {"epochs": 2}},
+        {"method_options": {"weight": 3.0}},
+    )
     for change in ({"epochs": 2}, {"patience": 1, "splits": ("train", "val", "val")}, *changes):
-        assert lixlib.lab.grid._key(line_of(replace(recipe, **change))) != lixlib.lab.grid._key(line)
+        assert identity(result_header(replace(recipe, **change))) != identity(line)
     elsewhere = shutil.copytree(recipe.root, tmp_path / "elsewhere")
-    assert lixlib.lab.grid._key(line_of(replace(recipe, root=str(elsewhere)))) == lixlib.lab.grid._key(line)
-    same = replace(recipe, hyper={"weight": line["hyper"]["weight"]})
-    assert lixlib.lab.grid._key(line_of(same)) == lixlib.lab.grid._key(line)
+    assert identity(result_header(replace(recipe, root=str(elsewhere)))) == identity(line)
+    same = replace(recipe, method_options={"weight": line["hyper"]["weight"]})
+    assert identity(result_header(same)) == identity(line)
 
 
 def test_a_teacher_comes_first_and_what_is_there_is_left_alone(here, few, tmp_path):
@@ -179,9 +194,9 @@ def test_other_data_are_another_grid(here, few, tmp_path, camvid_root):
 def test_a_line_without_a_digest_is_of_toydrive_alone(here, few, tmp_path):
     (camvid,), (toydrive,) = grid(methods=["student"], **few), grid(methods=["student"], epochs=3)
     for recipe in (camvid, toydrive):
-        line = {**line_of(recipe), "updates": 8, "metrics": dict.fromkeys(results.METRICS, 0.5)}
+        line = {**result_header(recipe), "updates": 8, "metrics": dict.fromkeys(results.METRICS, 0.5)}
         results.append({name: value for name, value in line.items() if name != "data_digest"}, tmp_path)
-    assert lixlib.lab.grid.lines_of([camvid, toydrive], tmp_path).keys() == {toydrive.folder}
+    assert lixlib.lab.grid.lines_of([camvid, toydrive], tmp_path).keys() == {folder_of(toydrive)}
     report = compare([camvid, toydrive], results_dir=tmp_path)
     assert here.trained == ["student"] and (report.trained, report.written) == (1, 1)
     assert len(results.read(tmp_path, "camvid")) == 2
@@ -191,7 +206,7 @@ def test_a_line_without_a_digest_is_of_toydrive_alone(here, few, tmp_path):
 def test_a_damaged_line_of_a_run_is_made_again(content, here, few, runs, tmp_path):
     (recipe,) = grid(methods=["student"], **few)
     first = run(recipe, device="cpu", progress=False)
-    path = first.folder / "result.jsonl"
+    path = folder_of(first) / "result.jsonl"
     path.write_text(2 * path.read_text() if content == "twice" else content)
     with pytest.warns(UserWarning, match="result.jsonl is damaged"):
         report = compare([recipe], results_dir=tmp_path)
@@ -285,7 +300,7 @@ def test_a_process_that_is_killed_is_a_failure(few, tmp_path, monkeypatch):
         (["--seeds"], "--seeds is empty: nothing would be trained"),
         (["--methods"], "--methods is empty: nothing would be trained"),
         (["--root", "ade20k=x"], "--root ade20k=x: write DATASET=DIR"),
-        (["--teacher", '{"hyper": {}}'], "a teacher has no 'hyper'"),
+        (["--teacher", '{"method_options": {}}'], "a teacher has no 'hyper'"),
     ],
 )
 def test_a_wrong_option_is_one_line(words, message, tmp_path, monkeypatch, capsys):
@@ -299,7 +314,7 @@ def test_a_wrong_option_is_one_line(words, message, tmp_path, monkeypatch, capsy
 
 def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch, capsys):
     words = ["--datasets", "camvid", "--methods", "student", "teacher", "--size", "32", "48", "--epochs", "1"]
-    words += ["--splits", "train", "None", "test", "--batch", "4", "--results", str(tmp_path)]
+    words += ["--splits", "train", "None", "test", "--batch-size", "4", "--results", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["lix", "compare", *words, "--root", f"camvid={camvid_root}"])
     with pytest.raises(SystemExit) as stop:
         lixlib.cli.main()
@@ -308,16 +323,16 @@ def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch
     assert "1 of 2 runs are in" in output and "; 1 trained now, 0 loaded from " in output
     assert f", 0 already in {tmp_path}" in output
     assert f"failed: lix train --dataset camvid --method teacher --seed 0 --root {camvid_root}" in errors
-    assert ALL_METHODS[0] == "teacher" and errors.splitlines()[-1].strip().startswith("no folder")
+    assert all_methods()[0] == "teacher" and errors.splitlines()[-1].strip().startswith("no folder")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_path):
     words = ["--methods", "student", "--epochs", "60", "--size", "32", "48", "--device", "cpu", "--jobs", "1"]
-    words += ["--data", '{"count": 16, "eval_count": 2}', "--unlabelled", "4"]
+    words += ["--dataset-options", '{"count": 16, "eval_count": 2}', "--unlabelled", "4"]
     recipes = grid(methods=["student"], epochs=60, **TOYDRIVE)
-    log = runs / recipes[0].folder / "log.jsonl"
+    log = runs / folder_of(recipes[0]) / "log.jsonl"
     command = [sys.executable, "-m", "lixlib.cli", "compare", *words, "--results", str(tmp_path / "results")]
     # a shell starts what it puts in the background deaf to Ctrl-C, and children would inherit that
     hears = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} if os.name == "posix" else {}
@@ -346,7 +361,7 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_pat
 @pytest.mark.slow
 def test_a_killed_worker_of_a_cluster_has_its_run_done_by_another(runs, tmp_path):
     recipes = grid(methods=["teacher", "student"], epochs=12, **TOYDRIVE)
-    log = runs / recipes[1].folder / "log.jsonl"
+    log = runs / folder_of(recipes[1]) / "log.jsonl"
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
@@ -359,7 +374,7 @@ def test_a_killed_worker_of_a_cluster_has_its_run_done_by_another(runs, tmp_path
             assert time.monotonic() < deadline
             time.sleep(0.02)
         pids = client.run(os.getpid)
-        (worker,) = (at for at, keys in client.processing().items() if str(recipes[1].folder) in keys)
+        (worker,) = (at for at, keys in client.processing().items() if str(folder_of(recipes[1])) in keys)
         os.kill(pids[worker], signal.SIGKILL)
         rows = read_json_lines(log)
         report = grid_run.result(timeout=200)

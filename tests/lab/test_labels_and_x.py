@@ -5,10 +5,14 @@ import shutil
 import pytest
 
 from lixlib.data.unlabelled import divide
-from lixlib.lab.run import Recipe, line_of, run
+from lixlib.lab import inputs
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import result_header
+from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
 
-SMALL = {"size": (16, 32), "epochs": 1, "batch": 2, "net": {"width": 0.25}}
+SMALL = {"size": (16, 32), "epochs": 1, "batch_size": 2, "network_options": {"width": 0.25}}
 
 
 @pytest.fixture(autouse=True)
@@ -30,22 +34,22 @@ def test_the_draw():
 
 def test_labels_are_taken_away_alike_for_every_method(camvid_root):
     student, distilled = (camvid(camvid_root, method=m, labelled=5, unlabelled=8) for m in ("student", "kd"))
-    kept = [sample.name for sample in student.load_training()]
-    train = distilled.load_training()
+    kept = [sample.name for sample in inputs.load_training(student)]
+    train = inputs.load_training(distilled)
     assert len(kept) == 5 and [sample.name for sample in train.labelled] == kept
     assert len(train.unlabelled) == 8 and not {sample.name for sample in train.unlabelled} & set(kept)
     assert all((sample.label == 255).all() for sample in train.unlabelled)
     with pytest.raises(ValueError, match="unlabelled is 12, and 11 of the split train are left"):
-        camvid(camvid_root, method="kd", labelled=5, unlabelled=12).load_training()
-    assert len(camvid(camvid_root, method="kd", unlabelled=16).load_training().unlabelled) == 16
+        inputs.load_training(camvid(camvid_root, method="kd", labelled=5, unlabelled=12))
+    assert len(inputs.load_training(camvid(camvid_root, method="kd", unlabelled=16)).unlabelled) == 16
 
 
 def test_they_are_recorded_only_where_in_use(camvid_root):
     plain, fewer = (camvid(camvid_root, method="kd", **options) for options in ({}, {"labelled": 4, "unlabelled": 6}))
-    assert not {"labelled", "x"} & plain.described.keys() and "labelled" not in line_of(plain)["hyper"]
-    line = line_of(fewer)
+    assert not {"labelled", "x"} & plain.described.keys() and "labelled" not in result_header(plain)["hyper"]
+    line = result_header(fewer)
     assert line["hyper"]["labelled"] == line["recipe"]["labelled"] == 4 and line["hyper"]["unlabelled"] == 6
-    assert plain.folder != fewer.folder and "--labelled 4" in command_of(fewer)
+    assert folder_of(plain) != folder_of(fewer) and "--labelled 4" in command_of(fewer)
 
 
 def test_a_distilled_student_of_few_labels(camvid_root):
@@ -56,13 +60,13 @@ def test_a_distilled_student_of_few_labels(camvid_root):
 
 def test_a_teacher_of_rgb_alone():
     data = {"count": 4, "eval_count": 2}
-    common = {**SMALL, "data": data, "unlabelled": 2}
+    common = {**SMALL, "dataset_options": data, "unlabelled": 2}
     control = run(Recipe(method="kd", teacher={"x": False}, **common), device="cpu", progress=False)
     assert control.teacher.net.x_channels is None and control.teacher.recipe.x is False
     assert control.line["hyper"]["teacher"] == {"x": False} and control.teacher.line["hyper"]["x"] is False
     assert "--no-x" in command_of(control.teacher.recipe)
     usual = Recipe(method="kd", **common)
-    assert usual.of_teacher().x and usual.folder != control.recipe.folder
+    assert usual.of_teacher().x and folder_of(usual) != folder_of(control.recipe)
     assert not control.recipe.needs_x and usual.needs_x
 
 

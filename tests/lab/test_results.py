@@ -12,7 +12,7 @@ import torch
 from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.distillers import METHODS
 from lixlib.distillers.common import default_options
-from lixlib.lab import results
+from lixlib.lab import record, results
 from tools.dev import readme_tables
 from tools.dev.readme_tables import network_tables, paper_size_table, table, update, update_measured, update_tuning
 
@@ -58,9 +58,9 @@ def test_a_folder_that_cannot_be_locked_is_written_to_all_the_same(tmp_path, mon
     assert results.read(tmp_path, "camvid") == [line()]
 
 
-@pytest.mark.parametrize("key", results.IDENTITY)
+@pytest.mark.parametrize("key", [*record.IDENTITY_FIELDS, "recipe", "epochs", "updates", "data_digest"])
 def test_what_makes_a_run_another_run(tmp_path, key):
-    other = line(**{key: {"x": 1} if key == "hyper" else "other"})
+    other = line(**{key: {"x": 1} if key in ("hyper", "recipe") else "other"})
     results.append(line(), tmp_path)
     results.append(other, tmp_path)
     found = [each for path in tmp_path.rglob("*.jsonl") for each in read_json_lines(path)]
@@ -141,7 +141,7 @@ def test_runs_of_other_data_stand_side_by_side(tmp_path):
         results.append(line(data_digest=digest), tmp_path)
     assert [each["data_digest"] for each in results.read(tmp_path, "camvid")] == [None, "b", "a"]
     old = line(dataset="toydrive", updates=8)
-    assert results.identity(old) == results.identity({**old, "data_digest": results.RENDERED_BEFORE})
+    assert results.identity(old) == results.identity({**old, "data_digest": record.RENDERED_BEFORE})
     assert results.identity(old) != results.identity({**old, "data_digest": "renderer 6"})
 
 
@@ -161,13 +161,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 def test_a_class_that_does_not_occur_is_null():
     scores = {**dict.fromkeys(results.METRICS, 0.5), "IoU": [0.25, math.nan], "F1": [0.4, math.nan]}
-    found = results.scored(scores, ("road", "car"))
+    found = record.scored(scores, ("road", "car"))
     assert found["per_class"] == {"road": [0.25, 0.4], "car": [None, None]}
     assert set(found["metrics"]) == set(results.METRICS)
 
 
 def test_provenance_tells_hardware_versions_and_commit():
-    found = results.provenance(torch.device("cpu"))
+    found = record.provenance(torch.device("cpu"))
     assert "threads" in found["device"]
     assert found["instructions"] == torch.backends.cpu.get_cpu_capability()
     assert found["versions"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
@@ -268,8 +268,10 @@ def test_the_papers_methods_say_whose_form_they_have(method, hyper, expected):
 
 
 def test_the_published_form_is_what_the_methods_default_to():
-    for method, options in results.PUBLISHED.items():
-        assert default_options(METHODS[method]).items() >= options.items()
+    published = {name: method for name, method in METHODS.items() if method.published}
+    assert published.keys() == {"dwld", "arfd"}
+    for method in published.values():
+        assert default_options(method.make).items() >= method.published.items()
 
 
 def test_table_means_spreads_and_paired_gains():

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from lixlib import checkpoints, nets
 from lixlib.core.digests import digest_of_file
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.nets import pretrained
 from lixlib.nets.resnet import LAYERS
 
@@ -258,8 +259,10 @@ def test_a_trained_network_needs_its_first_weights_no_more(resnet18, tmp_path, m
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     path, _ = resnet18
     net = {"encoder": "resnet18", "pretrained": str(path)}
-    options = {"size": (32, 64), "epochs": 1, "batch": 2, "data": {"count": 2, "eval_count": 2}}
-    finished = run(Recipe(network="sne-roadseg", net=net, method="student", **options), device="cpu", progress=False)
+    options = {"size": (32, 64), "epochs": 1, "batch_size": 2, "dataset_options": {"count": 2, "eval_count": 2}}
+    finished = run(
+        Recipe(network="sne-roadseg", network_options=net, method="student", **options), device="cpu", progress=False
+    )
     told = {"encoder": "resnet18", "pretrained": f"sha256:{digest_of_file(path)[:16]}"}
     assert finished.line["hyper"]["net"] == finished.line["recipe"]["net"] == told, "the contents, wherever they lay"
     assert str(tmp_path) not in str(finished.line)

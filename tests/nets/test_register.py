@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lixlib import checkpoints, nets
-from lixlib.lab.run import Recipe
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "network_of_your_own.md"
 
@@ -18,7 +19,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "network_of_your_own.md"
 @pytest.fixture
 def module(tmp_path, monkeypatch):
     """The examples of the page, as modules in the working directory."""
-    code, of_transformers = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    code, of_transformers, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "page_nets.py").write_text(code + "\nnumber = 3\n", encoding="utf-8")
     (tmp_path / "page_segformer.py").write_text(of_transformers, encoding="utf-8")
     (tmp_path / "broken_nets.py").write_text("import no_such_thing\n", encoding="utf-8")
@@ -31,7 +32,7 @@ def module(tmp_path, monkeypatch):
 def test_by_module_and_factory(module, tmp_path):
     net = nets.build(module, num_classes=3, x_channels=1, width=4)
     assert nets.call(net, torch.rand(1, 3, 16, 24), torch.rand(1, 1, 16, 24)).taps["conv2"].shape == (1, 4, 8, 12)
-    assert ":" not in str(Recipe(network=module).folder)
+    assert ":" not in str(folder_of(Recipe(network=module)))
     description = {"network": module, "num_classes": 3, "x_channels": 1, "options": {"width": 4}}
     checkpoints.save(net, tmp_path / "net.safetensors", {**description, "classes": ["a", "b", "c"], "size": [16, 24]})
     loaded, _ = checkpoints.load(tmp_path / "net.safetensors")
@@ -66,13 +67,13 @@ def test_segformer(module):
 )
 def test_what_is_refused(module, name, options, message):
     with pytest.raises(ValueError, match=message):
-        Recipe(network=name, net=options)
+        Recipe(network=name, network_options=options)
 
 
 def test_registered():
     nets.register("own-registered", nets.MFNet)
     try:
-        assert Recipe(network="own-registered", net={"width": 0.5}).network == "own-registered"
+        assert Recipe(network="own-registered", network_options={"width": 0.5}).network == "own-registered"
         assert nets.build("own-registered", num_classes=2).num_classes == 2
     finally:
         del nets.NETWORKS["own-registered"]
@@ -86,7 +87,7 @@ def test_registered():
 def test_trained_by_the_command(module, tmp_path, method):
     command = [sys.executable, "-c", "import sys; sys.path.remove(''); from lixlib.cli import main; main()", "train"]
     command += ["--network", module, "--method", method, "--epochs", "2", "--size", "32", "96", "--batch", "4"]
-    command += ["--data", '{"count": 8, "eval_count": 8}', "--unlabelled", "0", "--device", "cpu"]
+    command += ["--dataset-options", '{"count": 8, "eval_count": 8}', "--unlabelled", "0", "--device", "cpu"]
     environment = {**os.environ, "LIX_RUNS": str(tmp_path / "runs"), "PYTHONPATH": str(PAGE.parents[1])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -123,4 +123,4 @@ def test_the_tools_runs_are_those_of_the_experiments():
     assert [recipe.method for recipe in recipes] == ["student", "arfd", "lix"]
     assert len({(recipe.size, recipe.epochs, recipe.batch, recipe.seed) for recipe in recipes}) == 1
     assert recipes[1].of_teacher() == recipes[2].of_teacher()
-    assert recipes[1].options["kernel"] == "laplace" and recipes[2].hyper == {}
+    assert recipes[1].options["kernel"] == "laplace" and recipes[2].method_options == {}

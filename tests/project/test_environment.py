@@ -27,7 +27,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PYPROJECT["project"]["dependencies"]
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 TEST, LIBRARY = EXTRAS["test"], [*EXTRAS["cluster"], *EXTRAS["export"]]
-SCRIPTS = [*EXTRAS["data"], *EXTRAS["depth"]]
+SCRIPTS, DOCS = [*EXTRAS["data"], *EXTRAS["depth"]], EXTRAS["docs"]
 PINS = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
 
@@ -48,13 +48,13 @@ def test_lock_holds_plain_pins_of_different_packages():
 
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    for text in [*RUNTIME, *TEST, *LIBRARY, *SCRIPTS]:
+    for text in [*RUNTIME, *TEST, *LIBRARY, *SCRIPTS, *DOCS]:
         found = [line for line in lines if line.strip().startswith(f'"{text}"')]
         assert found and all(re.search(r"# \w+", line) for line in found), f"say why {text} is needed"
 
 
 def test_tests_have_the_other_extras():
-    assert {*LIBRARY, *SCRIPTS} <= set(TEST)
+    assert {*LIBRARY, *SCRIPTS, *DOCS} <= set(TEST)
 
 
 @pytest.mark.parametrize(("folder", "extra"), [("lixlib", LIBRARY), ("data_scripts", SCRIPTS)])
@@ -76,6 +76,9 @@ APPLICATIONS = {
     "pytest-xdist": "a plug-in of pytest: make test -n",
     "nbval": "a plug-in of pytest: --nbval-lax",
     "ruff": "a command: ruff check",
+    "mypy": "a command: mypy",
+    "mkdocs-material": "a theme of mkdocs: mkdocs.yml",
+    "mkdocstrings-python": "a handler of a plug-in of mkdocs: mkdocs.yml",
 }
 
 

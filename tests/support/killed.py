@@ -15,18 +15,29 @@ from itertools import count
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 import lixlib.lab.grid
+from lixlib import nets
 from lixlib.core.digests import digest_of_file
-from lixlib.core.files import read_json_lines
+from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.data import ToyDrive
+from lixlib.distillers import Distiller
 from lixlib.lab.grid import compare, grid
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
+from lixlib.training import Schedule, fit
 
-SMALL = {"size": (16, 32), "batch": 2, "data": {"count": 4, "eval_count": 2}, "unlabelled": 2, "epochs": 2}
+SMALL = {
+    "size": (16, 32),
+    "batch_size": 2,
+    "dataset_options": {"count": 4, "eval_count": 2},
+    "unlabelled": 2,
+    "epochs": 2,
+}
 TAUGHT = {"teacher": {"epochs": 1, "patience": 0}}
-FT = Recipe(method="ft", hyper={"stage_epochs": 1}, pretrain=1, patience=2, **SMALL, **TAUGHT)
+FT = Recipe(method="ft", method_options={"stage_epochs": 1}, pretrain=1, patience=2, **SMALL, **TAUGHT)
 
 
 class Here:
@@ -74,6 +85,16 @@ def one_grid(folder: Path) -> None:
 
 def one_cache(folder: Path) -> None:
     assert len(ToyDrive("train", size=(16, 32), count=2, cache=folder)) == 2
+
+
+def one_average(folder: Path) -> None:
+    torch.manual_seed(0)
+    data = ToyDrive("train", size=(16, 32), count=4)
+    distiller = Distiller(nets.build("mfnet", num_classes=len(data.classes.names)))
+    schedule = Schedule(epochs=2, batch=2, patience=2, ema=0.9)
+    fit(distiller, data, schedule, folder=folder / "runs", validation=data, progress=False)
+    state = {name: tensor.contiguous() for name, tensor in distiller.student.state_dict().items()}
+    write_atomically(folder / "student.safetensors", lambda path: save_file(state, path))
 
 
 def in_fork(work: Callable[[], None]) -> int:
@@ -160,4 +181,4 @@ def reports(work: Callable[[Path], None], folder: Path) -> Iterator[dict]:
 
 
 if __name__ == "__main__":
-    main({"run": one_run, "grid": one_grid, "cache": one_cache}[sys.argv[1]], Path(sys.argv[2]))
+    main({"run": one_run, "grid": one_grid, "cache": one_cache, "average": one_average}[sys.argv[1]], Path(sys.argv[2]))

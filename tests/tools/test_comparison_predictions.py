@@ -9,8 +9,9 @@ from PIL import Image
 
 from lixlib.data import collate
 from lixlib.data.classes import POTHOLES
-from lixlib.lab import results
-from lixlib.lab.run import Recipe, run
+from lixlib.lab import inputs, results
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from tools.studies.comparison_predictions import Options, evenly, main
 
 
@@ -20,7 +21,9 @@ def labels(path, size):
 
 def test_every_finished_method_predicts_the_same_images(tmp_path, monkeypatch, potholes_root, capsys):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    student = Recipe(dataset="potholes", root=str(potholes_root), method="student", size=(32, 48), epochs=1, batch=2)
+    student = Recipe(
+        dataset="potholes", root=str(potholes_root), method="student", size=(32, 48), epochs=1, batch_size=2
+    )
     runs = [run(replace(student, method=method), device="cpu") for method in ("teacher", "student")]
     for each in runs:
         results.append(each.line, tmp_path / "results")
@@ -31,7 +34,7 @@ def test_every_finished_method_predicts_the_same_images(tmp_path, monkeypatch, p
     assert {path.name for path in folder.iterdir()} == {"teacher.png", "student.png", "truth.png", "frames.json"}
     assert "kd: its run is not in" in capsys.readouterr().err
     frames = json.loads((folder / "frames.json").read_text())
-    test = student.load(frames["split"], with_x=True)
+    test = inputs.load(student, frames["split"], with_x=True)
     samples = [test[index] for index in frames["indices"]]
     assert frames["names"] == [sample.name for sample in samples] and frames["indices"] == [0, len(test) - 1]
     assert (labels(folder / "truth.png", (32, 48)) == [sample.label.numpy() for sample in samples]).all()

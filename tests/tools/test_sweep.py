@@ -3,9 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
+from lixlib.distillers import METHODS
 from lixlib.lab import results
 from lixlib.lab.results import NAMES
-from lixlib.lab.run import CHOSEN
 from tools.studies.sweep_weights import ALSO, SETTING, SHARES, best
 
 LINES = results.read(Path(__file__).resolve().parents[2] / "results" / "sweep", "toydrive")
@@ -15,7 +15,7 @@ def test_the_best_weights_are_the_chosen_ones():
     winners = best(LINES)
     assert winners.keys() == NAMES.keys() - {"teacher", "student"}, "the methods of the paper"
     for method, weights in winners.items():
-        assert {name: CHOSEN[method][name] for name in weights} == weights, method
+        assert {name: METHODS[method].tuned[name] for name in weights} == weights, method
 
 
 def test_every_method_had_the_same_budget():

@@ -11,7 +11,9 @@ from lixlib.data.classes import CAMVID, TOYDRIVE
 from lixlib.data.toydrive import ToyDrive
 from lixlib.data.toydrive.scene import WEATHERS
 from lixlib.lab import experiments
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.training import evaluate
 from tools.studies.transfer import COMMON, DIFFICULTIES, Options, main, on_common, on_toydrive, to_common
@@ -57,7 +59,9 @@ def test_a_prediction_without_partner_is_wrong_and_such_truth_is_not_tested(camv
 
 def test_runs_are_tested_at_every_difficulty_and_what_is_there_stays(tmp_path, monkeypatch, capsys, camvid_root):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    recipe = Recipe(method="student", size=(32, 48), epochs=1, batch=2, data={"count": 2, "eval_count": 3})
+    recipe = Recipe(
+        method="student", size=(32, 48), epochs=1, batch_size=2, dataset_options={"count": 2, "eval_count": 3}
+    )
     recipes = {"student": {0: recipe, 1: Recipe(**{**recipe.described, "seed": 1})}}
     monkeypatch.setattr(experiments, "recipes", lambda name, seeds: recipes)
     line = run(recipe, device="cpu", progress=False).line
@@ -68,7 +72,7 @@ def test_runs_are_tested_at_every_difficulty_and_what_is_there_stays(tmp_path, m
     assert [each["tested_on"]["difficulty"] for each in lines] == list(DIFFICULTIES)
     (home,) = (each for each in lines if each["tested_on"]["difficulty"] == each["trained_on"]["difficulty"])
     score = scores(sum(torch.tensor(m) for m in home["confusion"].values()))["mIoU"]
-    assert score == pytest.approx(line["metrics"]["mIoU"], abs=1e-3) and home["network"] == str(recipe.folder)
+    assert score == pytest.approx(line["metrics"]["mIoU"], abs=1e-3) and home["network"] == str(folder_of(recipe))
     other = read_json_lines(tmp_path / "results" / "transfer" / "datasets.jsonl")
     assert len(other) == 8 and {each["tested_on"]["dataset"] for each in other} == {"toydrive", "camvid"}
     assert str(camvid_root) not in json.dumps(other)

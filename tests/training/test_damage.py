@@ -16,13 +16,20 @@ import lixlib.training.loop
 from lixlib import nets
 from lixlib.core.files import read_json_lines
 from lixlib.distillers import Distiller
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.training import Schedule, fit
 from lixlib.training.checkpoint import finite
 
 LOOK = 1  # image that every call of `fit` reads, to see that there are labels
 ONE = Schedule(epochs=1, batch=4)
-SMALL = {"size": (16, 32), "batch": 2, "data": {"count": 4, "eval_count": 2}, "splits": ("train", None, "test")}
+SMALL = {
+    "size": (16, 32),
+    "batch_size": 2,
+    "dataset_options": {"count": 4, "eval_count": 2},
+    "splits": ("train", None, "test"),
+}
 RECIPE = Recipe(method="student", epochs=2, **SMALL)
 FILES = ("result.jsonl", "log.jsonl", "weights.safetensors")
 
@@ -44,7 +51,7 @@ def folder(whole, tmp_path, monkeypatch) -> Path:
     shutil.copytree(root / "runs", tmp_path / "runs")
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LIX_CACHE", str(root / "cache"))
-    return tmp_path / "runs" / RECIPE.folder
+    return tmp_path / "runs" / folder_of(RECIPE)
 
 
 @pytest.fixture
@@ -341,7 +348,7 @@ def test_a_student_of_another_teacher_starts_again(tmp_path):
 def test_a_run_refuses_the_checkpoint_of_another_network(whole, folder):
     for name in FILES:
         (folder / name).unlink()
-    other = run(replace(RECIPE, net={"width": 0.5}, epochs=1), device="cpu", progress=False)
+    other = run(replace(RECIPE, network_options={"width": 0.5}, epochs=1), device="cpu", progress=False)
     shutil.copy(other.folder / "checkpoint.pt", folder)
     with pytest.raises(ValueError, match=r"of another training: .*epochs was 1 and is 2.*has in another shape student"):
         run(RECIPE, device="cpu", progress=False)

@@ -18,6 +18,7 @@ DRIVER = Path(__file__).parents[1] / "support" / "killed.py"
     ("work", "writes"),
     [
         ("cache", 1),
+        ("average", 4 + 1),  # two epochs, the student
         ("run", 4 + 2 + 2 + 6),  # the teacher, the pretraining, the stage, the student: epochs, weights and line
         ("grid", 4 + 6 + 2),  # a teacher, a student, and their lines in the results
     ],

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,17 @@ from torch import multiprocessing, nn
 
 from lixlib.core.files import read_json_lines
 from lixlib.data import Sample
+from lixlib.distillers import Distiller
 from lixlib.training import Schedule, fit, launch
 
 SCHEDULE = Schedule(epochs=2, batch=4, lr=0.05)
-METHODS = ("lix", "kd", "none")
+METHODS = {"lix": 0.0, "kd": 0.0, "none": 0.8}  # and the decay of the student's moving average
+WEIGHTS = {"none": torch.tensor([0.5, 1.0, 2.0])}  # of the classes
 KILLED_AFTER = 1  # epochs
+
+
+def built(method: str) -> Distiller:
+    return distiller(method, class_weights=WEIGHTS.get(method))
 
 
 def half(batch: Sample, rank: int) -> Sample:
@@ -48,7 +55,8 @@ def train_in_two(rank: int, port: int, folder: Path) -> None:
     assert fabric.world_size == 2
     if rank:
         folder = folder / "of the second"
-    for method in METHODS:
+    for method, ema in METHODS.items():
+        schedule = replace(SCHEDULE, ema=ema)
         whole, killed = folder / method, folder / f"{method} killed"
 
         def as_if_killed(epoch, _, whole=whole, killed=killed):
@@ -56,16 +64,16 @@ def train_in_two(rank: int, port: int, folder: Path) -> None:
                 shutil.copytree(whole, killed)
             return {"epochs seen": epoch}
 
-        model = distiller(method)
-        fit(model, Scenes(), SCHEDULE, folder=whole, fabric=fabric, validation=Scenes(4), observe=as_if_killed)
+        model = built(method)
+        fit(model, Scenes(), schedule, folder=whole, fabric=fabric, validation=Scenes(4), observe=as_if_killed)
         if not rank:
             torch.save(dict(model.named_parameters()), folder / f"{method}.pt")
         fabric.barrier()
-        resumed = distiller(method)
+        resumed = built(method)
         if rank:  # on one file system all processes find the same checkpoint
             shutil.copytree(folder.parent / killed.name, killed)
         fabric.barrier()
-        fit(resumed, Scenes(), SCHEDULE, folder=killed, fabric=fabric, validation=Scenes(4))
+        fit(resumed, Scenes(), schedule, folder=killed, fabric=fabric, validation=Scenes(4))
         assert all(map(torch.equal, model.parameters(), resumed.parameters()))
     with pytest.raises(ValueError, match="2 processes cannot share a batch of 3 equally"):
         fit(model, Scenes(), Schedule(batch=3), folder=folder / "odd", fabric=fabric)
@@ -84,9 +92,9 @@ def in_two(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_take_the_steps_of_one(method, in_two, tmp_path):
-    alone = distiller(method)
-    log = fit(Halves(alone), Scenes(), SCHEDULE, folder=tmp_path)
-    start, found = dict(distiller(method).named_parameters()), torch.load(in_two / f"{method}.pt")
+    alone = built(method)
+    log = fit(Halves(alone), Scenes(), replace(SCHEDULE, ema=METHODS[method]), folder=tmp_path)
+    start, found = dict(built(method).named_parameters()), torch.load(in_two / f"{method}.pt")
     for name, parameter in alone.named_parameters():
         torch.testing.assert_close(found[name], parameter, rtol=1e-5, atol=1e-6)
         assert not parameter.requires_grad or not torch.equal(parameter, start[name]), f"{name} did not move"
@@ -101,8 +109,18 @@ def test_two_processes_take_the_steps_of_one(method, in_two, tmp_path):
 def test_torchrun_trains_one_run_with_its_teacher_and_stage(tmp_path, monkeypatch):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
-    words = ["train", "--method", "ft", "--hyper", '{"stage_epochs": 1}', "--epochs", "1", "--batch", "4"]
-    words += ["--size", "32", "48", "--data", '{"count": 8, "eval_count": 2}', "--unlabelled", "2", "--device", "cpu"]
+    words = ["train", "--method", "ft", "--method-options", '{"stage_epochs": 1}', "--epochs", "1", "--batch-size", "4"]
+    words += [
+        "--size",
+        "32",
+        "48",
+        "--dataset-options",
+        '{"count": 8, "eval_count": 2}',
+        "--unlabelled",
+        "2",
+        "--device",
+        "cpu",
+    ]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += ["-m", "lixlib.cli", *words, "--results", str(tmp_path / "results")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)

@@ -1,8 +1,9 @@
-"""Measure time and peak memory of every loss, forward and backward, beside its plain transcription in plain_losses.py.
+"""Measure time and peak memory of every loss, forward and backward, and of its plain transcription.
 
-Run it from the repository's root as `python -m tools.benchmarks.losses`. Both ways are called in turn in one process,
-with the same float32 inputs, and must agree. The lines go to results/benchmark/losses.jsonl; a ratio is the library's
-over the plain one's: below 1 the library is faster or smaller.
+Run it from the repository's root as `python -m tools.benchmarks.losses`. The loss and its transcription in
+lixlib/functional/reference.py are called in turn in one process with the same float32 inputs, and their results must
+agree. The measurements are written to results/benchmark/losses.jsonl. A ratio is the library's value divided by that of
+the transcription: below 1, the library is faster or needs less memory.
 """
 
 import shlex
@@ -17,7 +18,7 @@ from torch import Tensor
 from lixlib import functional
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.functional import reference
-from lixlib.lab.results import provenance
+from lixlib.lab.record import provenance
 from tools.benchmarks.measure import MIB, median_seconds, peak_bytes
 
 Shape = tuple[int, ...]
@@ -41,7 +42,7 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One row: a loss, the shape of its maps, its inputs by name, which of them are learnt, its options."""
+    """One row of the table: a loss, the shape of its maps, its inputs, which of them are learnt, and its options."""
 
     loss: str
     shape: Shape
@@ -55,12 +56,15 @@ class Case:
 
 
 def cases(quick: bool) -> list[Case]:
-    """Sizes of a real batch; where a plain way holds pairs of pixels, a size at which it stays below 4 GB."""
+    """Return the rows, with the sizes of a real batch.
+
+    Where the transcription holds all pairs of pixels, the maps are so small that it needs less than 4 GB.
+    """
     logits = (4, 19, 16, 32) if quick else (4, 19, 96, 320)
     maps = (4, 64, 16, 32) if quick else (4, 64, 24, 80)
     large = (4, 64, 16, 32) if quick else (4, 64, 48, 160)
-    images = (6, 64, 16, 32) if quick else (16, 64, 24, 80)  # relations between images: 8 + 8 of an update
-    samples = (4, 32, 64) if quick else (4, 480, 64)  # positions of a 12 x 40 map
+    images = (6, 64, 16, 32) if quick else (16, 64, 24, 80)  # an update has 8 + 8 images, and these losses compare them
+    samples = (4, 32, 64) if quick else (4, 480, 64)  # the 480 positions of a 12 x 40 map
     contrast = {"groups": 16, "pool": 4, "patch": 4}
     return [
         Case("kd_loss", logits, LABELLED),
@@ -92,12 +96,12 @@ class Options:
     """What to measure.
 
     Args:
-        losses: Names of losses to measure again, where not all; the lines of the others stay as they are.
-        device: cpu or cuda.
-        threads: Threads of the CPU.
-        repetitions: Calls of each way, of which the median counts.
-        quick: Small inputs and few calls, to see that everything works.
-        results: Folder of the lines.
+        losses: Names of the losses to measure; by default all. The lines of other losses are kept.
+        device: Device: cpu or cuda.
+        threads: Number of CPU threads.
+        repetitions: Number of calls of each function, of which the median time is taken.
+        quick: Use small inputs and few calls, to check that everything works.
+        results: Folder to which the measurements are written.
     """
 
     losses: tuple[str, ...] = ()
@@ -109,10 +113,10 @@ class Options:
 
 
 def measure(case: Case, device: torch.device, repetitions: int) -> dict:
-    """The numbers of one row.
+    """Measure one row.
 
     Raises:
-        RuntimeError: the two ways do not agree.
+        RuntimeError: The results of the loss and of its transcription differ.
     """
     inputs = [INPUTS[name](case.shape).to(device) for name in case.inputs]
     variables = [value.requires_grad_() for name, value in zip(case.inputs, inputs, strict=True) if name in case.learnt]

@@ -1,4 +1,4 @@
-"""Time and memory of several calls, measured side by side."""
+"""Measure time and memory of several calls side by side."""
 
 import os
 import time
@@ -8,15 +8,16 @@ from statistics import median
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else the profiler reports each start and stop
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # otherwise the profiler prints a message at each start and stop
 
 MIB = 2**20
 
 
 def median_seconds(calls: dict[str, Callable], repetitions: int, device: torch.device) -> dict[str, float]:
-    """The median time of each call.
+    """Return the median time of each call.
 
-    A round makes every call once, so that a machine that becomes slower slows all of them; a first round is not timed.
+    Every round makes each call once, so that all calls suffer alike when the machine becomes slower. The first round is
+    not timed.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(repetitions + 1):
@@ -31,10 +32,10 @@ def median_seconds(calls: dict[str, Callable], repetitions: int, device: torch.d
 
 
 def peak_bytes(call: Callable, device: torch.device) -> int:
-    """The most memory that tensors allocated during the call held at one time.
+    """Return the peak memory of the tensors that are allocated during the call.
 
-    Exact: every allocation of torch's allocator is counted, on a CPU as the profiler records it. What was allocated
-    before the call does not count; the caches of the allocator and of libraries do not either.
+    The number is exact, because it includes every allocation of torch's allocator; on a CPU the profiler records them.
+    It includes neither what was allocated before the call nor the caches of the allocator and of libraries.
     """
     if device.type == "cuda":
         _wait(device)

@@ -1,14 +1,14 @@
-"""Measure what one update costs with each method: time and peak memory, as ratios to a student that learns alone.
+"""Measure time and peak memory of one update with each method, relative to a student that is trained alone.
 
-Run it from the repository's root as `python -m tools.benchmarks.method_cost`. An update is that of `lixlib.lab.run`:
-MFNet on ToyDrive, 8 labelled and 8 unlabelled images, student, teacher, method, backward pass and optimiser. The images
-are there already, and the teacher has never been trained, which costs the same. All methods update in turn, in one
-process.
+Run it from the repository's root as `python -m tools.benchmarks.method_cost`. An update is that of `lixlib.lab.run`
+with MFNet on ToyDrive and 8 labelled and 8 unlabelled images. It comprises student, teacher, method, backward pass and
+optimiser, but not the loading of images. The teacher is untrained, which does not change the cost. The methods are
+updated in turn in one process.
 
-`time_ratio` and `memory_ratio` are over the student of the tables, which sees the 8 labelled images alone;
-`time_ratio_same_images` and `memory_ratio_same_images` over a student that sees all 16, and so are what teacher and
-method add. Memory is that of all tensors: weights, momentum and gradients, the teacher's too, and what an update makes.
-FT and MasKD train a stage beforehand, which is not in here: result lines have its seconds.
+`time_ratio` and `memory_ratio` compare with the student of the tables, which sees only the 8 labelled images.
+`time_ratio_same_images` and `memory_ratio_same_images` compare with a student that sees all 16 images, and so show what
+teacher and method add. Memory is that of all tensors: weights, also of the teacher, momentum, gradients and
+activations. FT and MasKD first train a stage, whose cost is not included here; its seconds are in the result lines.
 """
 
 import shlex
@@ -25,8 +25,10 @@ from torch.utils.data import Dataset
 from lixlib.core.files import write_json_lines
 from lixlib.data import Sample, collate
 from lixlib.distillers import METHODS, TwoStage
-from lixlib.lab.results import provenance
-from lixlib.lab.run import Recipe, distiller_of
+from lixlib.lab import inputs
+from lixlib.lab.prepare import distiller_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import provenance
 from lixlib.training import Schedule, launch, sgd, update
 from tools.benchmarks.measure import MIB, median_seconds, peak_bytes
 
@@ -38,16 +40,16 @@ class Options:
     """What to measure.
 
     Args:
-        methods: Names of methods; the student alone always comes with them.
-        device: cpu or cuda.
-        threads: Threads of the CPU.
-        precision: Number format, as that of the runs of the tables.
-        repetitions: Updates of each method, of which the median counts.
-        quick: Small images and few updates, to see that everything works.
-        results: Folder of the lines.
+        methods: Names of the methods. The student alone is always measured as well.
+        device: Device: cpu or cuda.
+        threads: Number of CPU threads.
+        precision: Number format; the default is that of the runs of the tables.
+        repetitions: Number of updates of each method, of which the median time is taken.
+        quick: Use small images and few updates, to check that everything works.
+        results: Folder to which the measurements are written.
     """
 
-    methods: tuple[str, ...] = tuple(name for name in METHODS if name != "none")
+    methods: tuple[str, ...] = tuple(METHODS)
     device: str = "cpu"
     threads: int = 1
     precision: str = "bf16-mixed"
@@ -57,18 +59,18 @@ class Options:
 
 
 def half_labelled(train: Dataset, batch: int) -> Sample:
-    """A batch of labelled images and as many unlabelled ones, which are the second half of the training images."""
+    """Return a batch of labelled images and as many unlabelled ones, the second half of the training images."""
     return collate([train[start + i] for start in (0, len(train) // 2) for i in range(batch)])
 
 
 def trainer(recipe: Recipe, train: Dataset, fabric: Fabric) -> Callable[[Sample], object]:
-    """What makes one update of a run by a batch."""
+    """Return a function that makes one update of a run with a batch."""
     alone = recipe.method == "student"
     teacher = None if alone else distiller_of(recipe.of_teacher(), None, train).student
     distiller = distiller_of(recipe, teacher, train).to(memory_format=torch.channels_last)
     if isinstance(distiller.method, TwoStage):
-        distiller.method.stage_trained = True  # as far as the cost goes
-    schedule = Schedule(recipe.epochs, recipe.batch, recipe.lr)
+        distiller.method.stage_trained = True  # an untrained stage costs the same
+    schedule = Schedule(recipe.epochs, recipe.batch_size, recipe.lr)
     model, optimizer = fabric.setup(distiller, sgd(distiller, schedule))
     model.train()
     return lambda batch: update(model, optimizer, batch, fabric)
@@ -79,10 +81,12 @@ def main(options: Options) -> None:
     device = torch.device(options.device)
     fabric = launch(options.device, options.precision)
     size = (48, 64) if options.quick else (48, 160)
-    base = Recipe(size=size, data={"count": 8}, unlabelled=8, precision=options.precision)
-    train = base.load_training()
-    batch = half_labelled(train, base.batch).to(device)
-    labelled = replace(batch, **{name: getattr(batch, name)[: base.batch] for name in ("rgb", "x", "valid", "label")})
+    base = Recipe(size=size, dataset_options={"count": 8}, unlabelled=8, precision=options.precision)
+    train = inputs.load_training(base)
+    batch = half_labelled(train, base.batch_size).to(device)
+    labelled = replace(
+        batch, **{name: getattr(batch, name)[: base.batch_size] for name in ("rgb", "x", "valid", "label")}
+    )
     student = replace(base, method="student")
     jobs = {ALONE: (student, labelled), SAME_IMAGES: (student, batch)}
     jobs |= {name: (replace(base, method=name), batch) for name in options.methods}
@@ -90,7 +94,7 @@ def main(options: Options) -> None:
     def train_twice(recipe: Recipe, batch: Sample) -> None:
         step = trainer(recipe, train, fabric)
         step(batch)
-        step(batch)  # with momentum
+        step(batch)  # the second update has momentum
 
     def bound(step: Callable, batch: Sample) -> Callable:
         return lambda: step(batch)

@@ -1,13 +1,13 @@
 """Measure a forward pass and an update of LIX for each network at the size at which its paper trains it.
 
-Run it from the repository's root as `python -m tools.benchmarks.paper_size`. SNE-RoadSeg (with ResNet-152) and MFNet
-read 384 x 1248 pixels, OFF-Net 704 x 1280; 15 classes, X of one channel, bfloat16 where autocast takes it. An update is
-that of `lixlib.lab.run`: student, teacher, LIX, backward pass, optimiser. Images and labels are random, which costs the
-same.
+Run it from the repository's root as `python -m tools.benchmarks.paper_size`. The images have 384 x 1248 pixels for
+SNE-RoadSeg (with ResNet-152) and for MFNet, and 704 x 1280 for OFF-Net. There are 15 classes, X has one channel, and
+autocast uses bfloat16. An update is that of `lixlib.lab.run`: student, teacher, LIX, backward pass and optimiser.
+Images and labels are random, which does not change the cost.
 
-Every case has a process of its own. `peak_rss_mib` is the most memory that it had, torch, weights, momentum and
-gradients included; on a GPU `peak_gpu_mib` is what torch's allocator held. A case that wants more than `limit_gib` is
-ended, and its line says so: `fits` is false.
+Every case runs in a process of its own. `peak_rss_mib` is the peak memory of that process, which includes torch,
+weights, momentum and gradients. On a GPU, `peak_gpu_mib` is the peak of torch's allocator. A case that needs more than
+`limit_gib` is ended, and `fits` is false in its line.
 """
 
 import multiprocessing
@@ -26,17 +26,17 @@ from lixlib import nets
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.data import Sample
 from lixlib.distillers import Distiller
-from lixlib.lab.results import provenance
-from lixlib.lab.run import Recipe
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import provenance
 from lixlib.training import Schedule, launch, sgd, update
 from tools.benchmarks.measure import MIB
 
 NUM_CLASSES = 15
 GIB = 1024 * MIB
-POLL = 0.05  # seconds between two looks at a process's memory
-# size and batch: of the LIX paper for MFNet and SNE-RoadSeg on KITTI, of its own repository for OFF-Net
+POLL = 0.05  # seconds between two checks of a process's memory
+# Size and batch size. MFNet and SNE-RoadSeg: the LIX paper, on KITTI. OFF-Net: its own repository.
 PAPER = {"mfnet": ((384, 1248), 8), "sne-roadseg": ((384, 1248), 3), "off-net": ((704, 1280), 2)}
-# what tells two lines apart, besides where they were measured
+# a line replaces an older one that has the same values of these entries
 IDENTITY = ("network", "what", "options", "size", "batch", "precision", "device")
 
 
@@ -45,14 +45,14 @@ class Options:
     """What to measure.
 
     Args:
-        networks: Names of networks.
-        device: cpu or cuda.
-        threads: Threads of the CPU.
+        networks: Names of the networks.
+        device: Device: cpu or cuda.
+        threads: Number of CPU threads.
         precision: Number format.
-        repetitions: Calls after a first one that is not timed; the fastest counts.
-        limit_gib: Memory that a case may take.
-        quick: Small images and a small encoder, to see that everything works.
-        results: Folder of the lines.
+        repetitions: Number of timed calls, of which the fastest is taken. One more call before them is not timed.
+        limit_gib: Largest memory of a case, in GiB.
+        quick: Use small images and a small encoder, to check that everything works.
+        results: Folder to which the measurements are written.
     """
 
     networks: tuple[str, ...] = tuple(PAPER)
@@ -67,7 +67,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure: `what` is "teacher", "student" (a forward pass of it) or "lix" (an update)."""
+    """One measurement: `what` is "teacher" or "student" for its forward pass, or "lix" for an update."""
 
     network: str
     what: str
@@ -77,7 +77,7 @@ class Case:
 
 
 def cases(network: str, quick: bool) -> list[Case]:
-    """A forward pass of teacher and student, then LIX with one image and with the paper's batch."""
+    """Return the cases: forward passes of teacher and student, and LIX with one image and with the paper's batch."""
     size, batch = ((64, 96), 2) if quick else PAPER[network]
     options = {"encoder": "resnet18" if quick else "resnet152"} if network == "sne-roadseg" else {}
     variants = [options, {**options, "checkpointing": True}] if options else [options]
@@ -86,9 +86,9 @@ def cases(network: str, quick: bool) -> list[Case]:
 
 
 def prepare(case: Case, device: str, precision: str) -> Callable[[], object]:
-    """What makes one forward pass or one update."""
+    """Return a function that makes one forward pass or one update."""
     fabric = launch(device, precision)
-    recipe = Recipe(network=case.network, net=case.options, method="lix", unlabelled=0)
+    recipe = Recipe(network=case.network, network_options=case.options, method="lix", unlabelled=0)
 
     def build(x_channels: int | None) -> torch.nn.Module:
         net = nets.build(case.network, num_classes=NUM_CLASSES, x_channels=x_channels, **case.options)
@@ -114,7 +114,7 @@ def prepare(case: Case, device: str, precision: str) -> Callable[[], object]:
 
 
 def measure(case: Case, options: Options) -> dict:
-    """Time and peak memory of a case, in a process of its own; {"fits": False} where it wants more than the limit."""
+    """Measure a case in a process of its own. If it needs more memory than the limit, `fits` is False."""
     context = multiprocessing.get_context("spawn")
     answer, send = context.Pipe(duplex=False)
     process = context.Process(target=_in_child, args=(send, case, options))
@@ -127,7 +127,7 @@ def measure(case: Case, options: Options) -> dict:
         return answer.recv()
     except EOFError:
         process.join()
-        if process.exitcode < 0:  # killed: by us, or by the system that ran out of memory
+        if process.exitcode < 0:  # killed above, or by a system that ran out of memory
             return {"fits": False, "limit_gib": options.limit_gib}
         raise RuntimeError(f"{case} failed") from None
     finally:
@@ -158,7 +158,7 @@ def _in_child(answer: Connection, case: Case, options: Options) -> None:
 
 
 def _memory(process: int | str, entry: str) -> int:
-    """Bytes of a Linux process: VmRSS now, or VmHWM at most; 0 where it is gone."""
+    """Return the memory of a Linux process in bytes, current (VmRSS) or peak (VmHWM); 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:

@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "equations.md"
 FOLDERS = ("functional", "distillers")
 # What the paper's equations say, and the notebook that teaches each
 EQUATIONS = {
-    1: ("knowledge distillation: KL(p^T || p^S)", "01_dkd_gradient"),
+    1: ("knowledge distillation: KL(p^T ‖ p^S)", "01_dkd_gradient"),
     2: ("the target's term taken out of the sum", "01_dkd_gradient"),
     3: ("KL = TCLD + (1 - p_t^T) NCLD", "01_dkd_gradient"),
     4: ("DKD: alpha TCLD + beta NCLD", "01_dkd_gradient"),
@@ -113,9 +113,11 @@ def page(package: Path) -> str:
         cells = []
         for place in found[number]:
             path = place.path.relative_to(package.parent).as_posix()
-            cells.append(f"`{path}`, line {place.line}" + (f": `{place.owner}`" if place.owner else ""))
-        what = f"`{title}`" if "||" in title or "^" in title else title
-        what = what.replace("|", "\\|")
+            cells.append(
+                f"[`{path}`, line {place.line}](../{path}#L{place.line})"
+                + (f": `{place.owner}`" if place.owner else "")
+            )
+        what = f"`{title}`" if "^" in title else title
         rows.append(f"| {number} | {what} | {'<br>'.join(cells)} | [{chapter}](../notebooks/{chapter}.ipynb) |")
     return HEADER + "\n".join(rows) + "\n"
 

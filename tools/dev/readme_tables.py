@@ -1,10 +1,11 @@
-"""Write the tables of README.md and results/README.md from result lines; --check only says if they are current.
+"""Write the tables of README.md, docs/results.md and results/README.md; --check only says if they are current.
 
-The table of results/<dataset>/mfnet.jsonl stands in README.md between `<!-- results: DATASET -->` and `<!-- end -->`.
-It shows one schedule, that of the most methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The
-table of the trials in results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and
-there those of results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines
-after `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
+README.md has a summary between `<!-- summary -->` and `<!-- end -->`. The table of results/<dataset>/mfnet.jsonl stands
+in docs/results.md between `<!-- results: DATASET -->` and `<!-- end -->`. It shows one schedule, that of the most
+methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The table of the trials in
+results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and there those of
+results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
+`<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
 results/experiments after `<!-- experiments -->`.
 """
 
@@ -24,6 +25,9 @@ NETWORKS = {"sne-roadseg": "SNE-RoadSeg", "mfnet": "MFNet", "off-net": "OFF-Net"
 DONE = {"teacher": "forward pass of the teacher", "student": "forward pass of the student", "lix": "update of LIX"}
 LABELS = {"teacher": "teacher (RGB + X)", "student": "student (RGB)"}
 DISTILS = {"logit": "logits", "feature": "features", "both": "both"}
+TITLES = {"toydrive": "ToyDrive", "camvid": "CamVid", "potholes": "Potholes"}
+OURS = ("dwld", "arfd", "lix")
+SUMMARY, END = "<!-- summary -->", "<!-- end -->"
 MARK = re.compile(r"<!-- results: (\w+)(?:, (\d+) epochs)? -->")
 
 
@@ -55,29 +59,50 @@ def table(lines: list[dict], epochs: int | None = None) -> str:
     return "\n".join([*text, "", _note(students, list(runs.get("teacher", {}).values()))])
 
 
-def update(readme: str, results: Path) -> str:
-    """The README with every table that there are results for.
+def summary_table(results: Path) -> str:
+    """The data sets side by side: the baselines, KD, the best other method of each data set, and the paper's three.
+
+    A cell is the mIoU in %, mean ± standard deviation over the seeds, and the gain over the student in points.
+    """
+    datasets = [name for name in TITLES if (results / name / f"{NETWORK}.jsonl").exists()]
+    runs = {name: by_method(read(results, name, NETWORK)) for name in datasets}
+    shown = {"teacher", "student", "kd", *OURS}
+    for name in datasets:
+        means = {method: mean(each.values()) for method in runs[name] if (each := gains(runs[name], method))}
+        shown.add(max(means.keys() - {"teacher", *OURS}, key=means.get))
+    text = ["| | " + " | ".join(TITLES[name] for name in datasets) + " |", "|---|" + "---:|" * len(datasets)]
+    for method in (method for method in NAMES if method in shown):
+        cells = []
+        for name in datasets:
+            seeds = runs[name].get(method, {})
+            gain = "" if method in ("teacher", "student") else _compare(runs[name], method)[0]
+            cells.append(_spread([100 * _miou(line) for line in seeds.values()]) + (f" ({gain})" if gain else ""))
+        label = LABELS.get(method) or title(next(iter(runs[datasets[0]][method].values())))
+        text.append(f"| {f'**{label}**' if method == 'lix' else label} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def update(page: str, results: Path) -> str:
+    """A page with the summary, or with every table that there are results for.
 
     Raises:
         ValueError: results without markers, or markers without results.
     """
+    if SUMMARY in page:
+        return _between(page, SUMMARY, summary_table(results))
     datasets = sorted(path.parent.name for path in results.glob(f"*/{NETWORK}.jsonl"))
-    marks = MARK.findall(readme)
+    marks = MARK.findall(page)
     marked = sorted({dataset for dataset, _ in marks})
     if marked != datasets:
         raise ValueError(
-            f"README.md has places for tables of {', '.join(marked) or 'no data set'}, and there are results of "
+            f"the page has places for tables of {', '.join(marked) or 'no data set'}, and there are results of "
             f"{', '.join(datasets) or 'none'}: write `<!-- results: DATASET -->` and `<!-- end -->` for each"
         )
     for dataset, epochs in marks:
-        start, end = f"<!-- results: {dataset}{f', {epochs} epochs' if epochs else ''} -->", "<!-- end -->"
-        before, _, rest = readme.partition(start)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise ValueError(f"README.md has no `{end}` after `{start}`")
+        start = f"<!-- results: {dataset}{f', {epochs} epochs' if epochs else ''} -->"
         text = table(read(results, dataset, NETWORK), int(epochs) if epochs else None)
-        readme = f"{before}{start}\n{text}\n{end}{after}"
-    return readme
+        page = _between(page, start, text)
+    return page
 
 
 def tuning_table(lines: list[dict]) -> str:
@@ -212,6 +237,15 @@ def update_measured(text: str, results: Path) -> str:
     return text
 
 
+def _between(page: str, start: str, text: str) -> str:
+    """The page with this text between a mark and its end."""
+    before, _, rest = page.partition(start)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise ValueError(f"the page has no `{END}` after `{start}`")
+    return f"{before}{start}\n{text}\n{END}{after}"
+
+
 def _spread(values: list[float], sign: str = "") -> str:
     if not values:
         return ""
@@ -247,7 +281,8 @@ def _note(lines: list[dict], teachers: list[dict]) -> str:
 
 def main() -> None:
     inner = ROOT / "results" / "README.md"
-    for path, rewrite in ((ROOT / "README.md", update), (inner, update_tuning), (inner, update_measured)):
+    outer = [(ROOT / "README.md", update), (ROOT / "docs" / "results.md", update)]
+    for path, rewrite in (*outer, (inner, update_tuning), (inner, update_measured)):
         old = path.read_text(encoding="utf-8")
         try:
             new = rewrite(old, ROOT / "results")
@@ -255,7 +290,7 @@ def main() -> None:
             sys.exit(str(error))
         if "--check" in sys.argv[1:]:
             if new != old:
-                sys.exit(f"{path.name} is older than the results: run `python tools/dev/readme_tables.py`")
+                sys.exit(f"{path.relative_to(ROOT)} is older than the results: run `python tools/dev/readme_tables.py`")
         elif new != old:
             write_atomically(path, lambda temporary, text=new: temporary.write_text(text, encoding="utf-8"))
 

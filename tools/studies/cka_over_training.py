@@ -1,7 +1,8 @@
-"""Train ToyDrive students alone and distilled, and write down how alike their features are to the teacher's: Fig. 5.
+"""Train ToyDrive students alone and distilled, and record how similar their features are to the teacher's (Fig. 5).
 
-The schedule is that of `lixlib.lab.experiments`. The lines go to results/cka: those of `lix train`, and in each the
-entry "cka", from which notebook 12 draws. A killed run goes on where it stopped, and a finished one is not repeated.
+The schedule is that of `lixlib.lab.experiments`. The results are written to results/cka. Each line has the form of
+`lix train` with one more entry, "cka", which notebook 12 plots. A killed run is resumed where it stopped, and a
+finished run is not repeated.
 """
 
 import math
@@ -19,11 +20,12 @@ from lixlib import data
 from lixlib.distillers import Distiller
 from lixlib.functional import cka, gram, linear_cka
 from lixlib.lab import experiments, results
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.nets import call
 
-POSITIONS = 64  # of a map, at most
+POSITIONS = 64  # the largest number of positions of a map in a Laplace kernel matrix
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,11 @@ class Options:
     """What to run.
 
     Args:
-        methods: student, arfd (the paper's form) or lix (with the chosen options).
-        seeds: Seeds; every method is run with the first before the next begins.
-        frames: Validation frames that are looked at.
-        every: Epochs from one look to the next.
-        results: Folder of the result lines.
+        methods: Methods: student, arfd (the paper's form) or lix (with the chosen options).
+        seeds: Seeds. All methods are run with one seed before the next seed begins.
+        frames: Number of validation frames on which CKA is computed.
+        every: CKA is computed after every so many epochs.
+        results: Folder to which the results are written.
     """
 
     methods: tuple[str, ...] = ("student", "arfd", "lix")
@@ -46,29 +48,30 @@ class Options:
 
 
 def recipe_of(method: str, seed: int, **options) -> Recipe:
-    """A run of the schedule of `lixlib.lab.experiments`; `options` are those of `experiments.recipes`."""
+    """Return the recipe of a run; `options` are passed to `experiments.recipes`."""
     if method == "student":
         return experiments.recipes("baselines", (seed,), **options)["student"][seed]
     literal = experiments.recipes("table-v", (seed,), **options)["laplace, cka"][seed]
-    return literal if method == "arfd" else replace(literal, method=method, hyper={})
+    return literal if method == "arfd" else replace(literal, method=method, method_options={})
 
 
 class Observer:
-    """CKA of every tap with the teacher's, over the first validation frames, without any adapter.
+    """Compute CKA between each tap of the student and of the teacher on the first validation frames, without adapters.
 
-    Three kinds. "linear" takes all positions of all frames as samples, every map pooled to the size of the deepest
-    tap; "particular" is the same after each position's mean over the frames has been taken away, so that what all
-    streets share counts no more. "laplace" is the loss's own, mean over the frames: samples are the positions of one
-    frame, after ReLU and standardisation. Beside each stands its floor, with the teacher's features of the next frame.
+    There are three kinds of CKA. "linear" takes all positions of all frames as samples; every map is pooled to the size
+    of the deepest tap. "particular" is the same after the mean of each position over the frames has been subtracted,
+    so that what all streets have in common no longer counts. "laplace" is the CKA of the loss, averaged over the
+    frames; its samples are the positions of one frame, after ReLU and standardisation. Each value comes with a
+    baseline, the CKA with the teacher's features of the next frame.
 
     Args:
-        teacher: the network to compare with.
-        every: epochs from one look to the next.
+        teacher: The network with which the student is compared.
+        every: CKA is computed after every so many epochs.
     """
 
     def __init__(self, recipe: Recipe, teacher: nn.Module, frames: int, every: int = 1):
         self.every = every
-        options = {**recipe.data, "eval_count": max(frames, recipe.data.get("eval_count", 100))}
+        options = {**recipe.dataset_options, "eval_count": max(frames, recipe.dataset_options.get("eval_count", 100))}
         validation = data.load("toydrive", "val", size=recipe.size, **options)
         self.batch = data.collate([validation[index] for index in range(frames)])
         self.classes = len(validation.classes.names)
@@ -114,7 +117,7 @@ def _rounded(values: Iterable[Tensor]) -> list[float]:
 
 
 def main(options: Options) -> None:
-    torch.set_num_threads(1)  # the same numbers on every machine of the same kind
+    torch.set_num_threads(1)  # so that every machine of the same kind computes the same numbers
     command = shlex.join(["python", *sys.argv])
     for seed in options.seeds:
         for method in options.methods:

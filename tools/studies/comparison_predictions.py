@@ -1,8 +1,8 @@
-"""Write what every method's network predicts on a few test images, for notebook 10: results/predictions.
+"""Write what the network of every method predicts on a few test images, for notebook 10, to results/predictions.
 
-One small PNG a method, seed 0: the label maps of the images, one below the other, in the colours of their classes.
-The networks are those of finished runs, whose weights lie in the runs folder (LIX_RUNS, or runs/); which runs belong
-together, the result lines say. The truth is written where its licence allows it: not CamVid's.
+There is one small PNG for each method with seed 0. It shows the predicted label maps one below the other, in the
+colours of the classes. The weights are read from the runs folder (LIX_RUNS, or runs/), and the result lines say which
+runs belong together. The true labels are written only where their licence allows it, which CamVid's does not.
 """
 
 import json
@@ -21,8 +21,10 @@ from lixlib import checkpoints, data
 from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.core.sample import Sample
 from lixlib.data.classes import Classes
-from lixlib.lab import results
-from lixlib.lab.run import Recipe, runs_folder
+from lixlib.lab import inputs, results
+from lixlib.lab.plan import runs_folder
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import identity
 from lixlib.nets import call
 
 FREE_TRUTH = ("toydrive", "potholes")
@@ -35,10 +37,10 @@ class Options:
     Args:
         dataset: Data set: toydrive, camvid or potholes.
         root: Folder of the data set's files; toydrive renders its own.
-        network: Network.
-        images: Number of test images, two or more.
-        epochs: Schedule of the runs; where not given, that of the tables.
-        results: Folder of the result lines, and of the pictures.
+        network: Name of the network.
+        images: Number of test images, at least two.
+        epochs: Number of epochs of the runs. By default, that of the tables.
+        results: Folder of the result lines and of the pictures.
     """
 
     dataset: str = "toydrive"
@@ -54,7 +56,7 @@ def evenly(total: int, images: int) -> list[int]:
 
 
 def predict(net: nn.Module, samples: Sequence[Sample]) -> np.ndarray:
-    """**Shapes**: N samples of (H, W) -> (N, H, W) uint8."""
+    """Return the predicted classes. **Shapes**: N samples of (H, W) -> (N, H, W) uint8."""
     batch = data.collate(list(samples))
     with torch.no_grad():
         output = call(net, batch.rgb, batch.x)
@@ -62,7 +64,7 @@ def predict(net: nn.Module, samples: Sequence[Sample]) -> np.ndarray:
 
 
 def write_labels(path: Path, labels: np.ndarray, classes: Classes) -> None:
-    """A palette PNG of label maps, one below the other; 255, ignored, is black. **Shapes**: (N, H, W) uint8."""
+    """Write label maps one below the other as a palette PNG; ignored pixels are black. **Shapes**: (N, H, W) uint8."""
     image = Image.fromarray(labels.reshape(-1, labels.shape[-1]))
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[: len(classes)] = classes.colours
@@ -76,19 +78,19 @@ def main(options: Options) -> None:
     if not lines:
         sys.exit(f"no runs of seed 0 in {options.results}: make them by `lix compare`")
     finished = (runs_folder() / options.dataset / options.network).glob("*/result.jsonl")
-    folders = {results.identity(line): path.parent for path in finished for line in read_json_lines(path)}
+    folders = {identity(line): path.parent for path in finished for line in read_json_lines(path)}
 
     first = next(iter(lines.values()))
-    recipe = replace(Recipe(**{**first["recipe"], "hyper": {}, "method": "teacher"}), root=options.root)
-    if options.dataset == "toydrive":  # its frames come in no order: the first are as good as any
-        recipe = replace(recipe, data={**recipe.data, "eval_count": options.images})
-    test = recipe.load(first["split"], with_x=True)
+    recipe = replace(Recipe.read({**first["recipe"], "hyper": {}, "method": "teacher"}), root=options.root)
+    if options.dataset == "toydrive":  # its frames are in random order, so the first ones will do
+        recipe = replace(recipe, dataset_options={**recipe.dataset_options, "eval_count": options.images})
+    test = inputs.load(recipe, first["split"], with_x=True)
     indices = evenly(len(test), options.images)
     samples = [test[index] for index in indices]
 
     target = Path(options.results, "predictions", options.dataset, options.network)
     for method, line in lines.items():
-        folder = folders.get(results.identity(line))
+        folder = folders.get(identity(line))
         if folder is None:
             print(f"{method}: its run is not in {runs_folder()}, left out", file=sys.stderr)
             continue
@@ -99,7 +101,13 @@ def main(options: Options) -> None:
         truth = torch.stack([sample.label for sample in samples]).byte().numpy()
         write_labels(target / "truth.png", truth, test.classes)
     names = [sample.name for sample in samples]
-    frames = {"split": first["split"], "size": first["size"], "data": recipe.data, "indices": indices, "names": names}
+    frames = {
+        "split": first["split"],
+        "size": first["size"],
+        "data": recipe.dataset_options,
+        "indices": indices,
+        "names": names,
+    }
     write_atomically(target / "frames.json", lambda temporary: temporary.write_text(json.dumps(frames) + "\n"))
 
 

@@ -1,8 +1,8 @@
-"""Train controllers of NCLD weights on one batch of a frozen student and teacher, and write down what W follows.
+"""Train controllers of the NCLD weights on one batch of a frozen student and teacher, and record what W depends on.
 
-Run it from the repository's root as `python -m tools.studies.frozen_controllers`: under ten minutes on one idle core.
-It is the experiment of notebook 02, section 4, thirty times as long. The lines go to results/controllers; notebook 02
-draws them.
+Run it from the repository's root as `python -m tools.studies.frozen_controllers`. It takes less than ten minutes on one
+idle core. This is the experiment of notebook 02, section 4, with thirty times as many updates. The results are written
+to results/controllers, and notebook 02 plots them.
 """
 
 import shlex
@@ -19,18 +19,18 @@ from lixlib import checkpoints, data
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.distillers import DWLD
 from lixlib.functional import confidence, dwld_loss
-from lixlib.lab import results
+from lixlib.lab import record
 from lixlib.nets import Output
 
-# weighting, divergence, and whether the controller goes up the loss: those of the notebook
+# name -> weighting, divergence, and whether the controller maximises the loss, as in the notebook
 WAYS = {
     "joint, kl": ("joint", "kl", False),
     "normalised": ("normalised", "bregman", False),
     "up, budget": ("normalised", "bregman", True),
 }
-LOOKS = (0, 30, 100, 300, 1000, 3000)  # updates after which W is looked at
-EDGES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the student's probability
-STRIDE = 4  # every fourth pixel, in each direction
+LOOKS = (0, 30, 100, 300, 1000, 3000)  # numbers of updates after which W is recorded
+EDGES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # bins of the student's probability
+STRIDE = 4  # every fourth pixel in each direction is used
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Options:
     """What to run.
 
     Args:
-        ways: Names of `WAYS`.
-        seeds: Seeds of the controller's first weights.
-        frames: Validation frames that a controller is trained on; as many again, the next ones, it never sees.
-        steps: Updates; it is looked at after those of `LOOKS` that are reached.
-        results: Folder of the result lines.
+        ways: Ways to train the controller, by their names in `WAYS`.
+        seeds: Seeds of the controller's initial weights.
+        frames: Number of validation frames on which the controller is trained. As many further frames are held out.
+        steps: Number of updates. W is recorded after those of `LOOKS` that are reached.
+        results: Folder to which the results are written.
     """
 
     ways: tuple[str, ...] = tuple(WAYS)
@@ -53,7 +53,7 @@ class Options:
 
 
 class Frames:
-    """Logits of some frames, and where the loss uses W: at every class but the target."""
+    """The logits of some frames, and the elements of W that the loss uses: all classes but the target."""
 
     def __init__(self, student: Tensor, teacher: Tensor, label: Tensor):
         self.student, self.teacher, self.label = Output(student, {}), Output(teacher, {}), label
@@ -68,7 +68,10 @@ class Frames:
             return method.weights(self.student, self.teacher, self.label).double()
 
     def elements(self) -> Tensor:
-        """D of the paper's "kl", pixels times the gradient by W; 0 at the target."""
+        """Compute the elements D of the paper's divergence "kl", which are 0 at the target.
+
+        The loss is linear in W, so each element is the gradient by W times the number of pixels.
+        """
         w = torch.ones_like(self.student.logits, requires_grad=True)
         dwld_loss(self.student.logits, self.teacher.logits, self.label, w).backward()
         return w.grad.double() * self.label.numel()
@@ -80,18 +83,18 @@ class Frames:
         within = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in by_class])
         return {
             "mean": float(w[used].mean()),
-            "top": float(w[wrong_top].mean()),  # where the student's first choice is a wrong class, that class
+            "top": float(w[wrong_top].mean()),  # the class that the student predicts, where it is wrong
             "rest": float(w[used & ~self.top].mean()),
             "between_classes": float(means[used].var() / w[used].var()),
             "with_doubt": float(torch.corrcoef(torch.stack([w[used], self.doubt[used].double()]))[0, 1]),
             "with_doubt_within_a_class": float(within.mean()),
             "by_probability": [float(w[used & (self.bins == i)].mean()) for i in range(len(EDGES) - 1)],
-            "weighted_ncld": float((w * self.elements()).sum(1).mean()),  # by the paper's elements
+            "weighted_ncld": float((w * self.elements()).sum(1).mean()),  # with the elements of the paper's divergence
         }
 
 
 def load(count: int) -> tuple[Frames, Frames, dict]:
-    """Frames to train on, frames to look at, and what the shipped student was made by."""
+    """Return the training frames, the held-out frames, and the metadata of the shipped student."""
     teacher_net, _ = checkpoints.load(checkpoints.shipped("toydrive-mfnet-teacher"))
     student_net, about = checkpoints.load(checkpoints.shipped("toydrive-mfnet-student"))
     difficulty = about["recipe"]["data"]["difficulty"]
@@ -104,7 +107,7 @@ def load(count: int) -> tuple[Frames, Frames, dict]:
 
 
 def train(way: str, seed: int, steps: int, seen: Frames, unseen: Frames) -> list[dict]:
-    """One controller; what W does at every look."""
+    """Train one controller, and return the statistics of W after the updates of `LOOKS`."""
     weighting, divergence, up = WAYS[way]
     torch.manual_seed(seed)
     method = DWLD(seen.student, seen.teacher, weighting=weighting, divergence=divergence)
@@ -130,7 +133,7 @@ def rounded(value):
 
 
 def main(options: Options) -> None:
-    torch.set_num_threads(1)  # the same numbers on every machine of the same kind
+    torch.set_num_threads(1)  # so that every machine of the same kind computes the same numbers
     path = Path(options.results) / "toydrive.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     seen, unseen, about = load(options.frames)
@@ -138,7 +141,7 @@ def main(options: Options) -> None:
     common = {"dataset": "toydrive", "network": "mfnet", "frames": options.frames, "stride": STRIDE}
     common |= {"steps": options.steps, "edges": list(EDGES), "ncld": rounded(ncld)}
     common |= {"command": shlex.join(["python", "-m", "tools.studies.frozen_controllers", *sys.argv[1:]])}
-    common |= results.provenance(torch.device("cpu"))
+    common |= record.provenance(torch.device("cpu"))
     for seed in options.seeds:
         for way in options.ways:
             start = time.perf_counter()

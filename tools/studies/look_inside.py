@@ -1,13 +1,14 @@
-"""Write what the networks of ToyDrive's experiments see and believe, for notebook 13: results/inside.
+"""Record what the networks of ToyDrive's experiments predict, for notebook 13, in results/inside.
 
-Three parts, each with a JSON beside its files that says how they were made:
+There are three parts. Each writes its arrays, and a JSON file that says how they were made.
 
-training: trains seed 0 of every method once more, and keeps what it believes of a few test frames on the way, and how
-    its loss against the teacher is distributed over the validation frames.
-networks: what finished runs, of all seeds, say of all test frames: their answer, and what probability the truth gets.
-faults: what a teacher that was trained on clean X says when X is damaged, and what students of such a teacher learnt.
+training: Trains seed 0 of every method once more. On the way it records the predictions on a few test frames, and the
+    distribution of the loss between student and teacher over the validation frames.
+networks: Evaluates the finished runs of all seeds on all test frames. It records the predicted classes and the
+    probability of the true class.
+faults: Evaluates a teacher that was trained on clean X on damaged X, and the students of such teachers.
 
-The runs lie in the runs folder (LIX_RUNS, or runs/). Part 1 trains what is not there; parts 2 and 3 leave it out.
+The runs are read from the runs folder (LIX_RUNS, or runs/). Part 1 trains a run that is missing; parts 2 and 3 skip it.
 """
 
 import json
@@ -28,12 +29,15 @@ from lixlib.core.files import write_atomically
 from lixlib.data import Sample, collate
 from lixlib.distillers import Distiller
 from lixlib.functional import confidence
-from lixlib.lab import experiments, results
-from lixlib.lab.run import Recipe, line_of, run, runs_folder
+from lixlib.lab import experiments, inputs
+from lixlib.lab.plan import folder_of, runs_folder
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import provenance, result_header
+from lixlib.lab.run import run
 from lixlib.metrics import confusion_matrix, scores
 from lixlib.nets import call
 
-# experiment and variant, by the method's name in the files
+# the name of a method in the files -> its experiment and variant
 METHODS = {
     "teacher": ("baselines", "teacher"),
     "student": ("baselines", "student"),
@@ -43,10 +47,10 @@ METHODS = {
     "kd": ("methods", "KD"),
     "lix": ("methods", "LIX, ours"),
 }
-LOOKS = (1, 4, 12, 30)  # epochs whose maps are kept, and the last
-EDGES = (0.0, *np.geomspace(1e-4, 30, 49).tolist())  # of the bins of the loss per pixel, in nats; the last is open
-SMALL = ("pole", "traffic sign", "traffic light", "pedestrian")  # things whose pixels choose the frames
-LEVELS = 50  # of probabilities over all test frames: a histogram has bins around 0, 1/50, ..., 1
+LOOKS = (1, 4, 12, 30)  # epochs whose maps are kept; the last epoch is kept as well
+EDGES = (0.0, *np.geomspace(1e-4, 30, 49).tolist())  # bins of the loss per pixel, in nats; the last bin is open
+SMALL = ("pole", "traffic sign", "traffic light", "pedestrian")  # the kept frames have most pixels of these
+LEVELS = 50  # the histograms of probabilities have bins centred at 0, 1/50, ..., 1
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,12 @@ class Options:
     """What to write.
 
     Args:
-        parts: Some of training, networks and faults.
+        parts: Parts to run: training, networks, faults.
         seeds: Seeds of the finished runs.
-        frames: Test frames whose maps are kept over a training: those with the most pixels of small things.
-        results: Folder of results.
-        quick: Two epochs on a few frames, to see that everything works.
+        frames: Number of test frames whose maps are kept during training. Those with the most pixels of small objects
+            are chosen.
+        results: Folder to which the results are written.
+        quick: Train for two epochs on a few frames, to check that everything works.
     """
 
     parts: tuple[str, ...] = ("training", "networks", "faults")
@@ -78,25 +83,25 @@ def teacher_of(seed: int, quick: bool = False) -> Recipe:
 
 
 def most_small_things(label: Tensor, names: tuple[str, ...], count: int) -> list[int]:
-    """The `count` frames with the most pixels of `SMALL`, in the order of the data set. **Shapes**: label (N, H, W)."""
+    """Return the `count` frames with the most pixels of `SMALL`, in ascending order. **Shapes**: label (N, H, W)."""
     wanted = torch.tensor([names.index(name) for name in SMALL])
     pixels = torch.isin(label, wanted).flatten(1).sum(1)
     return sorted(pixels.argsort(descending=True, stable=True)[:count].tolist())
 
 
 def bytes_of(share: Tensor, levels: int = 255) -> np.ndarray:
-    """Numbers in [0, 1] as whole numbers from 0 to `levels`. **Shapes**: any -> the same, uint8."""
+    """Quantise numbers in [0, 1] to whole numbers from 0 to `levels`. **Shapes**: any -> the same, uint8."""
     return (share * levels).round().byte().numpy()
 
 
 def non_target_mean(weight: Tensor, label: Tensor) -> Tensor:
-    """**Shapes**: W (B, C, H, W), label (B, H, W) -> (B, H, W), the mean over all classes but the label."""
+    """Average W over all classes but the labelled one. **Shapes**: W (B, C, H, W), label (B, H, W) -> (B, H, W)."""
     at_target = weight.gather(1, label[:, None])[:, 0]
     return (weight.sum(1) - at_target) / (weight.shape[1] - 1)
 
 
 class Observer:
-    """Maps of the kept frames at the epochs of `LOOKS`, into a folder; the loss's distribution, now and then."""
+    """Save maps of the kept frames at the epochs of `LOOKS`; log the distribution of the loss every few epochs."""
 
     def __init__(self, folder: Path, kept: Sample, validation: Sample, teacher: nn.Module, epochs: int):
         self.folder, self.kept, self.validation, self.teacher = folder, kept, validation, teacher
@@ -138,7 +143,10 @@ class Observer:
 
 
 def maps_of(logits: Tensor) -> dict[str, np.ndarray]:
-    """Softmax, answer and confidence. **Shapes**: (B, C, H, W) -> (B, C, H, W), (B, H, W), (B, H, W), all uint8."""
+    """Return probabilities, predicted classes and confidence as uint8.
+
+    **Shapes**: (B, C, H, W) -> (B, C, H, W), (B, H, W), (B, H, W).
+    """
     return {
         "probability": bytes_of(logits.softmax(1)),
         "answer": logits.argmax(1).byte().numpy(),
@@ -147,25 +155,25 @@ def maps_of(logits: Tensor) -> dict[str, np.ndarray]:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as file:  # given a name, numpy would append .npz to it
+    with path.open("wb") as file:  # numpy would append .npz to a name, but not to a file
         np.savez_compressed(file, **arrays)
 
 
 def net_of(recipe: Recipe) -> nn.Module | None:
-    """The network of a finished run; None where it is not in the runs folder."""
-    path = runs_folder() / recipe.folder / "weights.safetensors"
+    """Load the network of a finished run, or return None if the run is not in the runs folder."""
+    path = runs_folder() / folder_of(recipe) / "weights.safetensors"
     return checkpoints.load(path)[0] if (path.parent / "result.jsonl").exists() else None
 
 
 @torch.no_grad()
 def logits_of(net: nn.Module, batch: Sample) -> Tensor:
-    """**Shapes**: N frames -> (N, C, H, W)."""
+    """Compute the logits of all frames, 50 at a time. **Shapes**: N frames -> (N, C, H, W)."""
     parts = zip(batch.rgb.split(50), batch.x.split(50), strict=True)
     return torch.cat([call(net, rgb, x).logits for rgb, x in parts])
 
 
 def levels_of(p: Tensor, label: Tensor, right: Tensor, classes: int) -> np.ndarray:
-    """How often a probability has which level, by the true class, where the answer is wrong and where it is right.
+    """Count the levels of a probability, by true class, separately for wrong and right predictions.
 
     **Shapes**: p in [0, 1], label and right (N, H, W) -> (C, 2, LEVELS + 1) int32.
     """
@@ -179,20 +187,22 @@ def miou(answer: Tensor, label: Tensor, classes: int) -> float:
 
 
 def test_frames(recipe: Recipe, fault: str | None = None) -> tuple[Sample, tuple[str, ...]]:
-    """All test frames as one batch, and the names of the classes; X damaged or clean."""
-    data = {name: value for name, value in recipe.data.items() if name != "fault"} | ({"fault": fault} if fault else {})
-    test = replace(recipe, data=data).load(recipe.splits[-1], with_x=True)
+    """Return all test frames as one batch and the class names. X is damaged by `fault`, or clean without one."""
+    data = {name: value for name, value in recipe.dataset_options.items() if name != "fault"} | (
+        {"fault": fault} if fault else {}
+    )
+    test = inputs.load(replace(recipe, dataset_options=data), recipe.splits[-1], with_x=True)
     return collate(list(test)), test.classes.names
 
 
 def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
-    """Part 1; what its JSON says, whenever there is more."""
+    """Run part 1; yield the contents of its JSON file after every method."""
     teacher_recipe = teacher_of(0, options.quick)
     teacher = run(teacher_recipe, device="cpu", command=command, progress=False).net
     test, names = test_frames(teacher_recipe)
     frames = most_small_things(test.label, names, options.frames)
     kept = pick(test, frames)
-    validation = collate(list(teacher_recipe.load("val", with_x=True)))
+    validation = collate(list(inputs.load(teacher_recipe, "val", with_x=True)))
     found = {"frames": frames, "validation": len(validation.label), "edges": EDGES, "runs": {}}
     with torch.no_grad():
         maps = maps_of(call(teacher, kept.rgb, kept.x).logits)
@@ -201,7 +211,7 @@ def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
         if method == "teacher":
             continue
         recipe = recipe_of(method, 0, options.quick)
-        looks = runs_folder() / recipe.folder / "looks"
+        looks = runs_folder() / folder_of(recipe) / "looks"
         observer = Observer(looks, kept, validation, teacher, recipe.epochs)
         finished = run(recipe, device="cpu", command=command, observe=observer, progress=False)
         if not any("to_teacher" in row for row in finished.log):
@@ -218,7 +228,7 @@ def training(options: Options, folder: Path, command: str) -> Iterator[dict]:
 
 
 def _write_looks(path: Path, looks: dict[int, dict[str, np.ndarray]], log: list[dict]) -> None:
-    """The maps of all looks in one file, and the histograms of the loss, where right and where wrong, by epoch."""
+    """Write the maps of all kept epochs and the histograms of the loss by epoch into one file."""
     arrays = {name: np.stack([maps[name] for maps in looks.values()]) for name in next(iter(looks.values()))}
     arrays["epochs"] = np.array(list(looks))
     log = [row for row in log if "to_teacher" in row]
@@ -235,7 +245,7 @@ def pick(batch: Sample, frames: list[int]) -> Sample:
 
 
 def networks(options: Options, folder: Path, _: str) -> Iterator[dict]:
-    """Part 2; what its JSON says, whenever there is more."""
+    """Run part 2; yield the contents of its JSON file after every network."""
     test, names = test_frames(teacher_of(0, options.quick))
     small = torch.tensor([names.index(name) for name in SMALL])
     found: dict = {"levels": LEVELS, "small": SMALL, "runs": {}}
@@ -252,7 +262,7 @@ def networks(options: Options, folder: Path, _: str) -> Iterator[dict]:
                 "answer": answer.byte().numpy(),
                 "truth": levels_of(truth, test.label, right, len(names)),
                 "largest": levels_of(p.amax(1), test.label, right, len(names)),
-                "small": bytes_of(truth[torch.isin(test.label, small)]),  # pixel by pixel, for small things alone
+                "small": bytes_of(truth[torch.isin(test.label, small)]),  # every pixel, but only those of small objects
             }
             write_atomically(folder / f"{method}-seed{seed}.npz", lambda path, arrays=arrays: _write(path, arrays))
             found["runs"].setdefault(method, {})[seed] = miou(answer, test.label, len(names))
@@ -260,10 +270,10 @@ def networks(options: Options, folder: Path, _: str) -> Iterator[dict]:
 
 
 def faults(options: Options, folder: Path, _: str) -> Iterator[dict]:
-    """Part 3; what its JSON says, whenever there is more."""
+    """Run part 3; yield the contents of its JSON file after every fault and seed."""
     found: dict = {"teacher": {}, "student": {}}
     for name, changes in experiments.EXPERIMENTS["faults"].items():
-        fault = changes.get("data", {}).get("fault")
+        fault = changes.get("dataset_options", {}).get("fault")
         test, names = test_frames(teacher_of(0, options.quick), fault)
         for seed in options.seeds:
             arrays = {}
@@ -288,13 +298,13 @@ PARTS = {"training": training, "networks": networks, "faults": faults}
 
 
 def main(options: Options) -> None:
-    torch.set_num_threads(1)  # the same numbers on every machine of the same kind
+    torch.set_num_threads(1)  # so that every machine of the same kind computes the same numbers
     folder = Path(options.results, "inside", "toydrive", "mfnet")
     folder.mkdir(parents=True, exist_ok=True)
     recipe = teacher_of(0, options.quick)
-    made = {"command": shlex.join(["python", *sys.argv]), **results.provenance(torch.device("cpu"))}
-    made["reduced"] = line_of(recipe)["reduced"]
-    frames = {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.data}
+    made = {"command": shlex.join(["python", *sys.argv]), **provenance(torch.device("cpu"))}
+    made["reduced"] = result_header(recipe)["reduced"]
+    frames = {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.dataset_options}
     for part in options.parts:
         for found in PARTS[part](options, folder, made["command"]):
             text = json.dumps(made | frames | found) + "\n"

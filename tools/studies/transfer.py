@@ -1,9 +1,10 @@
-"""Test finished networks where they were not trained, for notebook 14: results/transfer.
+"""Test trained networks on data that they were not trained on, for notebook 14. The results are in results/transfer.
 
-Students of `lix experiment methods` on ToyDrive frames of every difficulty, sorted by weather, and how far their
-probabilities can be believed; and the networks that ship with the library on the other data set, over the classes that
-both have. The first need the finished runs in the runs folder (LIX_RUNS, or runs/), the second CamVid's files for a
-half of it. What is there already is not made again: delete its line for that.
+The first part tests the students of `lix experiment methods` on ToyDrive frames of every difficulty, by weather, and
+measures how well calibrated their probabilities are. It needs the finished runs in the runs folder (LIX_RUNS, or
+runs/). The second part tests the networks that ship with the library on ToyDrive and on CamVid, over the classes that
+both have. It needs CamVid's files for the tests on CamVid. A result that exists is not computed again; delete its line
+to repeat it.
 """
 
 import json
@@ -24,16 +25,17 @@ from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.core.sample import IGNORE
 from lixlib.data.toydrive import ToyDrive
 from lixlib.data.toydrive.scene import WEATHERS, make_scene, weather
-from lixlib.lab import experiments, results
-from lixlib.lab.run import runs_folder
+from lixlib.lab import experiments, record
+from lixlib.lab.plan import folder_of, runs_folder
 from lixlib.metrics import confusion_matrix, reliability, scores
 from lixlib.nets import call
 
 DIFFICULTIES = (0.0, 0.2, 0.5, 0.8)
-BINS = 30  # of the confidence; a notebook can merge them
+BINS = 30  # bins of the confidence; a notebook can merge them
 SHIPPED = ("toydrive-mfnet-student", "toydrive-mfnet-lix", "camvid-mfnet-student", "camvid-mfnet-lix")
-# The classes that both data sets have, as CamVid's 32 labels are usually grouped into eleven: lanes are road, trucks
-# are cars, lights are signs. Terrain, fence and bicyclist have no partner.
+# The classes that both data sets have. They follow the usual grouping of CamVid's 32 labels into eleven classes, in
+# which lane marks are road, trucks are cars, and traffic lights are signs. Terrain, fence and bicyclist have no
+# counterpart in the other data set.
 COMMON = ("road", "sidewalk", "building", "pole", "tree", "sky", "car", "pedestrian", "sign")
 SAME = {"lane mark": "road", "truck": "car", "traffic sign": "sign", "traffic light": "sign"}
 
@@ -45,10 +47,10 @@ class Options:
     Args:
         experiments: Experiments whose runs are tested on ToyDrive.
         seeds: Seeds of these runs.
-        difficulties: Of the ToyDrive frames; those of a difficulty are rendered once, a third of a second each.
-        frames: ToyDrive test frames of every difficulty; where not given, as many as the run was tested on.
-        camvid: Folder of CamVid's files; where not given, CamVid is left out.
-        results: Folder of the result lines.
+        difficulties: Difficulties of the ToyDrive frames. Each frame is rendered once and takes a third of a second.
+        frames: Number of ToyDrive test frames of each difficulty. By default, as many as the run was tested on.
+        camvid: Folder of CamVid's files. Without it, CamVid is left out.
+        results: Folder to which the results are written.
     """
 
     experiments: tuple[str, ...] = ("baselines", "methods")
@@ -60,7 +62,7 @@ class Options:
 
 
 def answer(net: nn.Module, samples: Sequence) -> tuple[Tensor, Tensor]:
-    """Probabilities (B, C, H, W) and labels (B, H, W) of some samples."""
+    """Return the predicted probabilities and the labels. **Shapes**: B samples -> (B, C, H, W), (B, H, W)."""
     batch = data.collate(list(samples))
     with torch.no_grad():
         output = call(net, batch.rgb, batch.x)
@@ -77,7 +79,7 @@ def weathers(seed: int, indices: range, difficulty: float) -> list[str]:
 
 
 def on_toydrive(net: nn.Module, frames: ToyDrive) -> dict:
-    """Confusion matrices by weather, rows are the truth, and the `reliability` of all frames."""
+    """Compute a confusion matrix for each weather (rows are the truth), and the `reliability` over all frames."""
     kinds = weathers(frames.seed, frames.indices, frames.difficulty)
     by_weather = {kind: [s for s, k in zip(frames, kinds, strict=True) if k == kind] for kind in WEATHERS}
     count, bins = len(frames.classes), torch.zeros(3, BINS, dtype=torch.float64)
@@ -98,19 +100,19 @@ def on_toydrive(net: nn.Module, frames: ToyDrive) -> dict:
 
 
 def to_common(names: Iterable[str]) -> Tensor:
-    """The common class of every class of a data set, len(COMMON) for one without a partner. **Shapes**: (C,) int64."""
+    """Map each class to its index in `COMMON`, or to len(COMMON) if it has no counterpart. **Shapes**: (C,) int64."""
     partners = (SAME.get(name, name) for name in names)
     return torch.tensor([COMMON.index(name) if name in COMMON else len(COMMON) for name in partners])
 
 
 def on_common(net: nn.Module, known: Sequence[str], samples: Sequence, names: Sequence[str]) -> Tensor:
-    """Confusion over the common classes; pixels whose class has no partner are not tested.
+    """Compute the confusion matrix over the common classes; pixels of any other true class are ignored.
 
-    **Shapes**: (K + 1, K + 1) int64, rows are the truth; the last column counts predictions without a partner.
+    **Shapes**: (K + 1, K + 1) int64. Rows are the truth; the last column counts predictions of other classes.
 
     Args:
-        known: the network's classes.
-        names: the data set's classes.
+        known: The network's classes.
+        names: The data set's classes.
     """
     predicted, true = to_common(known), torch.full((IGNORE + 1,), IGNORE)
     true[: len(names)] = to_common(names).where(to_common(names) < len(COMMON), IGNORE)
@@ -122,7 +124,7 @@ def on_common(net: nn.Module, known: Sequence[str], samples: Sequence, names: Se
 
 
 class Lines:
-    """The lines of one file, each tested network on each test set once."""
+    """The results in one file, with one line for each network and test set."""
 
     def __init__(self, path: Path, command: str):
         self.path, self.command = path, command
@@ -137,22 +139,22 @@ class Lines:
         return self.key({"network": network, "tested_on": tested_on}) in self.by_key
 
     def add(self, line: dict) -> None:
-        line |= results.provenance(torch.device("cpu")) | {"command": self.command}
+        line |= record.provenance(torch.device("cpu")) | {"command": self.command}
         self.by_key[self.key(line)] = line
         write_json_lines(self.path, self.by_key.values())
 
 
 def difficulties(options: Options, lines: Lines) -> None:
-    """Every run of the experiments on ToyDrive frames of every difficulty."""
+    """Test every run of the experiments on ToyDrive frames of every difficulty."""
     for name in options.experiments:
         recipes = experiments.recipes(name, options.seeds)
         for difficulty, (variant, by_seed) in product(options.difficulties, recipes.items()):
             for seed, recipe in by_seed.items():
                 tested = {"dataset": "toydrive", "size": list(recipe.size), "difficulty": difficulty}
-                tested["frames"] = options.frames or recipe.data.get("eval_count") or 300
-                if lines.has(str(recipe.folder), tested):
+                tested["frames"] = options.frames or recipe.dataset_options.get("eval_count") or 300
+                if lines.has(str(folder_of(recipe)), tested):
                     continue
-                folder = runs_folder() / recipe.folder
+                folder = runs_folder() / folder_of(recipe)
                 if not (folder / "result.jsonl").exists():
                     print(f"{variant}, seed {seed}: its run is not in {runs_folder()}, left out", file=sys.stderr)
                     continue
@@ -160,8 +162,8 @@ def difficulties(options: Options, lines: Lines) -> None:
                 (line,) = read_json_lines(folder / "result.jsonl")
                 frames = ToyDrive("test", size=recipe.size, count=tested["frames"], difficulty=difficulty)
                 found = on_toydrive(net, frames)
-                trained = {key: recipe.data[key] for key in ("count", "difficulty")}
-                about = {"network": str(recipe.folder), "variant": variant, "method": recipe.method, "seed": seed}
+                trained = {key: recipe.dataset_options[key] for key in ("count", "difficulty")}
+                about = {"network": str(folder_of(recipe)), "variant": variant, "method": recipe.method, "seed": seed}
                 lines.add({**about, "trained_on": trained, "tested_on": tested, **found})
                 score = 100 * scores(sum(torch.tensor(m) for m in found["confusion"].values()))["mIoU"]
                 own = f", its line says {100 * line['metrics']['mIoU']:.2f}" * (difficulty == trained["difficulty"])
@@ -169,7 +171,7 @@ def difficulties(options: Options, lines: Lines) -> None:
 
 
 def other_sets(options: Options, lines: Lines) -> None:
-    """The shipped networks on ToyDrive and CamVid, over the common classes."""
+    """Test the shipped networks on ToyDrive and CamVid, over the common classes."""
     loaded = {name: checkpoints.load(checkpoints.shipped(name)) for name in SHIPPED}
     home = {recipe["recipe"]["dataset"]: recipe for _, recipe in loaded.values()}
     for dataset, about in home.items():
@@ -195,7 +197,7 @@ def other_sets(options: Options, lines: Lines) -> None:
 
 
 def main(options: Options) -> None:
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]  # no folder of a machine
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]  # no absolute paths
     command = shlex.join(["python", "-m", "tools.studies.transfer", *words])
     folder = Path(options.results, "transfer")
     other_sets(options, Lines(folder / "datasets.jsonl", command))

@@ -1,7 +1,7 @@
-"""Train ToyDrive students whose NCLD weights W come from each of DWLD's weightings, and write down what W does.
+"""Train ToyDrive students with each of DWLD's weightings, and record how the NCLD weights W develop.
 
-The lines go to results/weights: those of `lix train`, and in each the entry "weights", from which notebook 02 draws.
-A killed run goes on where it stopped, and a finished one is not repeated.
+The results are written to results/weights. Each line has the form of `lix train` with one more entry, "weights", which
+notebook 02 plots. A killed run is resumed where it stopped, and a finished run is not repeated.
 """
 
 import shlex
@@ -17,14 +17,15 @@ from lixlib.core.sample import IGNORE, Sample
 from lixlib.distillers import Distiller
 from lixlib.functional import confidence
 from lixlib.lab import results
-from lixlib.lab.run import Recipe, run
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
 from lixlib.nets import call
 
-BINS = 10  # of the confidence
-# lambda_L of every run; a heavier logit term makes short runs worse, whatever W does (results/README.md)
+BINS = 10  # bins of the confidence
+# lambda_L of every run. A heavier logit term makes short runs worse, whatever W is (results/README.md).
 SHARED = {"weight": 0.25}
-DKD = {"dkd-1": 1.0, "dkd-5.5": 5.5, "dkd-10": 10.0}  # constant weights: both ends of W's range, and its middle
-BREGMAN = ("reversed", "normalised")  # controllers that seek or move weight need elements that are never negative
+DKD = {"dkd-1": 1.0, "dkd-5.5": 5.5, "dkd-10": 10.0}  # constant weights: the two ends and the middle of W's range
+BREGMAN = ("reversed", "normalised")  # these controllers increase or shift weight, so the elements must not be negative
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Options:
 
     Args:
         weightings: Names of DWLD's weightings, or dkd-1, dkd-5.5 and dkd-10.
-        seeds: Seeds; every weighting is run with the first before the next begins.
-        epochs: Passes over the training images.
-        results: Folder of the result lines.
+        seeds: Seeds. All weightings are run with one seed before the next seed begins.
+        epochs: Number of passes over the training images.
+        results: Folder to which the results are written.
     """
 
     weightings: tuple[str, ...] = (*DKD, "joint", "closed-form", "reversed", "normalised", "confidence-gap", "focal")
@@ -47,17 +48,17 @@ class Options:
 def recipe_of(weighting: str, seed: int, epochs: int) -> Recipe:
     common = {"seed": seed, "epochs": epochs, "precision": "bf16-mixed", "splits": ("train", None, "test")}
     if weighting in DKD:
-        return Recipe(method="dkd", hyper={"beta": DKD[weighting], **SHARED}, **common)
+        return Recipe(method="dkd", method_options={"beta": DKD[weighting], **SHARED}, **common)
     divergence = "bregman" if weighting in BREGMAN else "kl"
     hyper = {"weighting": weighting, "divergence": divergence, "beta_min": 1.0, "beta_max": 10.0, **SHARED}
-    return Recipe(method="dwld", hyper=hyper, **common)
+    return Recipe(method="dwld", method_options=hyper, **common)
 
 
 class Observer:
-    """Statistics of W over the validation frames: at epochs 1 to 10, and then at every fifth."""
+    """Record statistics of W over the validation frames, at epochs 1 to 10 and at every fifth epoch after that."""
 
     def __init__(self, recipe: Recipe):
-        frames = data.load("toydrive", "val", size=recipe.size, difficulty=recipe.data["difficulty"])
+        frames = data.load("toydrive", "val", size=recipe.size, difficulty=recipe.dataset_options["difficulty"])
         self.batch, self.classes = data.collate(list(frames)), frames.classes.names
 
     def __call__(self, epoch: int, distiller: Distiller) -> dict:

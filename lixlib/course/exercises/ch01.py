@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
 
+from lixlib.core.constants import IGNORE
 from lixlib.course.checker import Exercise, Inputs, randn
 from lixlib.functional import dkd_loss
 from lixlib.functional.dkd import split
@@ -56,7 +57,7 @@ def _labelled_logits(generator: torch.Generator) -> Inputs:
 
 
 def _log_not_target(logits: Tensor, target: Tensor) -> Tensor:
-    _, _, network, _ = split(logits, logits, target, 1.0, 255)
+    _, _, network, _ = split(logits, logits, target, 1.0, IGNORE)
     return logsigmoid(-network.margin)
 
 

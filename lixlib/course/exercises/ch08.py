@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from lixlib.core.constants import IGNORE
 from lixlib.course.checker import Exercise, Inputs
 from lixlib.data.classes import CITYSCAPES_IDS
 from lixlib.data.readers.kitti import depth_of
@@ -32,7 +33,7 @@ def _cityscapes_depth(p: Tensor, focal: float, baseline: float, steps: int = 256
 
 def _label_files(generator: torch.Generator) -> Inputs:
     known = torch.tensor([*CITYSCAPES_IDS, -1])
-    train_ids = torch.tensor([*CITYSCAPES_IDS.values(), 255])
+    train_ids = torch.tensor([*CITYSCAPES_IDS.values(), IGNORE])
     order = torch.randperm(len(known), generator=generator)
     known, train_ids = known[order], train_ids[order]
     ids = known[torch.randint(len(known), (8, 30), generator=generator)]
@@ -101,7 +102,7 @@ EXERCISES = {
         mistakes={
             "what is translated already was translated again: compare with the ids of the file.": _translated_in_place,
             "an unknown id became 255, ignored: nobody would ever notice it.": lambda ids, known, train_ids: (
-                _translated(ids, known, train_ids, 255)
+                _translated(ids, known, train_ids, IGNORE)
             ),
             "an unknown id came through as it was: say -1.": lambda ids, known, train_ids: _translated(
                 ids, known, train_ids, ids

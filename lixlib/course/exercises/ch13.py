@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lixlib.core.constants import IGNORE
 from lixlib.course.checker import Exercise, Inputs
 from lixlib.lab.disagreement import flips, net_gain
 
@@ -10,7 +11,7 @@ from lixlib.lab.disagreement import flips, net_gain
 def _answers(generator: torch.Generator) -> Inputs:
     def trial(ignored):
         truth, before, after = torch.randint(3, (3, 2, 6, 8), generator=generator)
-        return torch.where(torch.rand(2, 6, 8, generator=generator) < ignored, 255, truth), before, after
+        return torch.where(torch.rand(2, 6, 8, generator=generator) < ignored, IGNORE, truth), before, after
 
     plain = torch.tensor([[0, 0, 0, 1, 1, 2, 2], [0, 0, 1, 0, 0, 2, 0], [0, 0, 0, 1, 1, 1, 1]]).unbind()
     return {"seven pixels": plain, "random answers": trial(0.0), "ignored pixels": trial(0.3)}
@@ -24,7 +25,7 @@ def _places(generator: torch.Generator) -> Inputs:
 
 
 def _everywhere(truth: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    return flips(truth.where(truth != 255, -1), before, after)  # as if an ignored pixel were a wrong one
+    return flips(truth.where(truth != IGNORE, -1), before, after)  # as if an ignored pixel were a wrong one
 
 
 EXERCISES = {
@@ -40,7 +41,7 @@ EXERCISES = {
                 truth, before, after
             ).flip(0, 1),
             "those are shares; count the pixels.": lambda truth, before, after: (
-                flips(truth, before, after).double() / (truth != 255).sum()
+                flips(truth, before, after).double() / (truth != IGNORE).sum()
             ),
             "a pixel whose truth is 255 is neither right nor wrong: leave it out.": _everywhere,
         },
@@ -52,24 +53,24 @@ EXERCISES = {
         mistakes={
             "divide by the pixels of the bin, not by all.": lambda places, bins, truth, before, after: (
                 net_gain(places, bins, truth, before, after)
-                * torch.bincount(places[truth != 255], minlength=bins)
-                / (truth != 255).sum()
+                * torch.bincount(places[truth != IGNORE], minlength=bins)
+                / (truth != IGNORE).sum()
             ),
             "those are counts; divide by the pixels of the bin.": lambda places, bins, truth, before, after: (
-                net_gain(places, bins, truth, before, after) * torch.bincount(places[truth != 255], minlength=bins)
+                net_gain(places, bins, truth, before, after) * torch.bincount(places[truth != IGNORE], minlength=bins)
             ),
             "that is what became right; subtract what became wrong.": lambda places, bins, truth, before, after: (
                 net_gain(places, bins, truth, torch.where(before == truth, after, before), after)
             ),
             "a bin without pixels gets 0, not NaN.": lambda places, bins, truth, before, after: net_gain(
                 places, bins, truth, before, after
-            ).where(torch.bincount(places[truth != 255], minlength=bins) > 0, torch.nan),
+            ).where(torch.bincount(places[truth != IGNORE], minlength=bins) > 0, torch.nan),
             "before and after are swapped.": lambda places, bins, truth, before, after: net_gain(
                 places, bins, truth, after, before
             ),
             "leave the pixels out whose truth is 255, of the bin's pixels too.": (
                 lambda places, bins, truth, before, after: net_gain(
-                    places, bins, truth.where(truth != 255, -1), before, after
+                    places, bins, truth.where(truth != IGNORE, -1), before, after
                 )
             ),
         },

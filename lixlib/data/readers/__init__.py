@@ -1,1 +1,1 @@
-"""One file for each data set that is read from files."""
+"""Readers: one module for each data set that is read from files."""

@@ -24,17 +24,17 @@ def read_camvid(
 ) -> Triplets:
     """Read a split of CamVid in the SegNet layout.
 
-    `train`, `val`, `test` are the public splits. `fit` and `holdout` divide train in two, to choose
-    hyper-parameters on images that are neither trained on nor reported: the last fifth of every sequence is held out.
+    `train`, `val` and `test` are the public splits. `fit` and `holdout` divide train, so that hyper-parameters can be
+    chosen on images that are neither used for training nor reported: holdout is the last fifth of every sequence.
 
     Args:
         root: the folder that holds train/, trainannot/, traindisp/ and so on.
         size: (H, W) to resize to; None keeps 360 x 480.
-        with_x: False leaves X out (an RGB student needs none), so that the disp folder need not exist.
-        x: "disparity", which is relative here: no depth and no normals can be computed from it.
+        with_x: False leaves X out, so that the disp folder need not exist (an RGB student needs no X).
+        x: "disparity", which is relative here, so that depth and normals cannot be computed.
 
     Raises:
-        ValueError: another x.
+        ValueError: an x other than "disparity".
         FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
     """
     check_relative("camvid", x)
@@ -56,5 +56,5 @@ def held_out(item: Item, items: list[Item]) -> bool:
 
 
 def read_label(label: np.ndarray) -> np.ndarray:
-    """Class indices of an annotation image; 11 (void) becomes 255."""
+    """Convert an annotation image to class indices; 11 (void) becomes 255."""
     return np.where(label == VOID, IGNORE, label)

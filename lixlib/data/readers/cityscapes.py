@@ -1,4 +1,4 @@
-"""Cityscapes (Cordts et al., CVPR 2016): German streets, 19 classes, depth by stereo or by a network."""
+"""Cityscapes (Cordts et al., CVPR 2016): streets of 50 cities, 19 classes, depth by stereo or by a network."""
 
 import json
 from pathlib import Path
@@ -21,8 +21,8 @@ LAYOUT = (
     "disparity.png,camera.json}"
 )
 SOURCE = "www.cityscapes-dataset.com (leftImg8bit, gtFine, disparity and camera _trainvaltest.zip, with a login)"
-DISPARITY = "lix/disparity"  # below ROOT: {split}/CITY/NAME.png by a network, larger = nearer, 0 = unknown
-PHOTO = "_leftImg8bit"  # what the names of photographs end with
+DISPARITY = "lix/disparity"  # below ROOT: {split}/CITY/NAME.png from a network; larger is nearer, 0 is unknown
+PHOTO = "_leftImg8bit"  # the end of the names of photographs
 Source = Literal["stereo", "depth-anything"]
 
 
@@ -36,23 +36,23 @@ def read_cityscapes(
     x: Encoding = "disparity",
     source: Source = "stereo",
 ) -> Triplets:
-    """Read an official split: 2975 images to train, 500 to validate.
+    """Read an official split: train has 2975 images, val has 500.
 
-    What the labels call own vehicle, border or out of region is ignored by the loss; the disparity there is as its
-    files have it, and unreliable. So it is in the leftmost columns, which the right camera does not see.
+    The loss ignores pixels that are labelled as ego vehicle, border or out of region. The disparity there is kept, but
+    it is unreliable, as it is in the leftmost columns, which the right camera does not see.
 
     Args:
         root: the folder that holds leftImg8bit/, gtFine/, disparity/ and camera/.
         split: "train" or "val"; the labels of the test split are not published.
         size: (H, W) to resize to; None keeps 1024 x 2048.
-        with_x: False leaves X out (an RGB student needs none), so that disparity and cameras need not exist.
-        x: what a teacher sees of the depth: "disparity", "depth" or "normals" (`lixlib.data.x.depth_encoding`).
-        source: where the disparity comes from: "stereo", the official one; "depth-anything" is relative, and x is
-            then "disparity" alone.
+        with_x: False leaves X out, so that disparity and cameras need not exist (an RGB student needs no X).
+        x: the encoding of depth: "disparity", "depth" or "normals" (`lixlib.data.x.depth_encoding`).
+        source: the source of the disparity: "stereo" is the official one; "depth-anything" is relative, so that x must
+            be "disparity".
 
     Raises:
-        ValueError: another split, x or source; when a sample is read, an unknown label id, files whose sizes differ,
-            a camera file without focal length or baseline.
+        ValueError: an unknown split, x or source; when a sample is read, an unknown label id, files whose sizes differ,
+            or a camera file without focal length or baseline.
         FileNotFoundError: a folder or a file is missing; the message names it.
     """
     check_choice("split of cityscapes with labels", split, ("train", "val"))
@@ -102,18 +102,18 @@ def read_cityscapes(
 
 
 def photographs(folder: Path) -> dict[str, Path]:
-    """The photographs of a split's folder by name, such as aachen/aachen_000000_000019, sorted."""
+    """Return the photographs of a split's folder by their names, such as aachen/aachen_000000_000019, sorted."""
     cities = sorted(folder.glob("[!.]*"))
     photos = [photo for city in cities for photo in images_in(city, ending=PHOTO, warn=True)]
     return {f"{photo.parent.name}/{photo.stem.removesuffix(PHOTO)}": photo for photo in photos}
 
 
 def read_camera(path: Path) -> tuple[Intrinsics, float]:
-    """The left camera and the metres between it and the right one.
+    """Read the left camera and its distance in metres to the right one.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it lacks a number, or gives no pair of cameras.
+        FileNotFoundError: there is no such file.
+        ValueError: the file lacks a number, or does not describe a pair of cameras.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no camera {path}: unpack camera_trainvaltest.zip there")

@@ -1,7 +1,8 @@
-"""A data set of one's own: folders of images, and two small JSON files that say what they hold."""
+"""A data set of your own: folders of images, and two small JSON files that describe them."""
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from annotated_types import MinLen
 from PIL import Image
 from torch import Tensor
 
+from lixlib.core.digests import digest_of_file
 from lixlib.core.options import Positive, Size, check, checked
 from lixlib.core.sample import IGNORE
 from lixlib.data.classes import Classes, palette
@@ -42,27 +44,32 @@ X = {
 def read_folder(
     root: Path | str, split: str, *, size: Size | None = None, with_x: bool = True, x: Encoding = "disparity"
 ) -> Triplets:
-    """Read a split of a data set of one's own; files belong together if their names are equal but for the suffix.
+    """Read a split of a data set of your own; files belong together if their names differ only in the suffix.
 
-    ROOT/classes.json: {"names": [...], "colours": [[r, g, b], ...], "values": {"7": 0, ...}, "ignore": [255]}. All but
-    the names may be left out: label files then hold class numbers, and 255 is ignored. A label file in colours needs
-    "colours".
+    ROOT/classes.json: {"names": [...], "colours": [[r, g, b], ...], "values": {"7": 0, ...}, "ignore": [255]}. Only the
+    names are required: without the rest, label files hold class numbers, and 255 is ignored. Label files in colours
+    need "colours".
 
-    ROOT/x.json: {"kind": ..., "metres_per_unit": ..., "camera": {"fx", "fy", "cx", "cy"}, "scale": ...}. A "depth" is
-    metres_per_unit times the number in the file, and `scale` the metres that X of encoding "depth" calls 1; of a
-    "disparity" the depth in metres is scale / number, without a scale it is relative; "relative" is larger where it is
-    nearer. Of these three 0 is unknown. "other" (thermal, near infrared, height; one channel or three) is divided by
-    `scale`, or brought to [0, 1] by the 1st and 99th percentile of the training images.
+    ROOT/x.json: {"kind": ..., "metres_per_unit": ..., "camera": {"fx", "fy", "cx", "cy"}, "scale": ...}. The kinds are:
+
+    - "depth": metres_per_unit times the number in the file is the depth in metres; `scale` is the depth in metres that
+      the encoding "depth" maps to 1.
+    - "disparity": scale / number is the depth in metres; without a scale the disparity is relative.
+    - "relative": the number is larger where a surface is nearer.
+    - "other": thermal, near infrared, height and so on, with one channel or three. It is divided by `scale`, or scaled
+      to [0, 1] by the 1st and 99th percentile of the training images.
+
+    In all kinds but "other", 0 means unknown.
 
     Args:
         root: the folder that holds train/, test/ and so on.
-        split: a folder of it; images of the folder `unlabelled` need no label.
-        size: (H, W) to resize to; None keeps each file's own.
-        with_x: False leaves X out (an RGB student needs none), so that x folders need not exist.
-        x: what a teacher sees of depth: "disparity", "depth" or "normals", which need a camera.
+        split: one of these folders; images of the folder `unlabelled` need no label.
+        size: (H, W) to resize to; None keeps the size of each file.
+        with_x: False leaves X out, so that the x folders need not exist (an RGB student needs no X).
+        x: the encoding of depth: "disparity", "depth" or "normals", which need a camera.
 
     Raises:
-        ValueError: a JSON file that says something else, or an x that these files cannot give.
+        ValueError: a JSON file is wrong, or these files cannot give this x.
         FileNotFoundError: a folder or a file is missing; the message names it and the layout.
     """
     root = Path(root)
@@ -71,7 +78,8 @@ def read_folder(
     items = list_split(root, split, with_x=with_x)
     about = read_x_json(root / "x.json") if with_x else {"kind": "relative"}
     kind, scale = about["kind"], about.get("scale")
-    options = {"size": size, "read_label": read_label, "x": x}
+    described_by = [root / name for name in ("classes.json", *(["x.json"] if with_x else []))]
+    options = {"size": size, "read_label": read_label, "x": x, "described_by": described_by}
     if kind == "other":
         check_relative("folder", x)
         return Triplets("folder", split, classes, items, **options, measured=_measured(root, scale))
@@ -93,17 +101,28 @@ def read_folder(
     return Triplets("folder", split, classes, items, **options, read_depth=read_depth, farthest=farthest)
 
 
+def splits_in(root: Path) -> tuple[str, str | None, str] | None:
+    """Return the training, validation and test split of a folder; without a test split, val takes its place.
+
+    The result is None if the folder lacks train, or both val and test; reading it then fails with a clear message.
+    """
+    train, val, test = ((root / split / "rgb").is_dir() for split in ("train", "val", "test"))
+    if not train or not (val or test):
+        return None
+    return ("train", "val" if val else None, "test") if test else ("train", None, "val")
+
+
 def list_split(root: Path, split: str, *, with_x: bool) -> list[Item]:
-    """The files of a split, sorted by name.
+    """List the files of a split, sorted by name.
 
     Raises:
-        FileNotFoundError: no such folder, or no image in it; the message says which splits there are.
+        FileNotFoundError: there is no such folder, or no image in it; the message names the splits that exist.
     """
     folder = root / split
     if not (folder / "rgb").is_dir():
         there = ", ".join(sorted(path.parent.name for path in root.glob("*/rgb"))) or "none"
         raise FileNotFoundError(f"no folder {folder / 'rgb'}: {root} has the splits {there}\n  layout: {LAYOUT}")
-    photos, find = images_in(folder / "rgb", _suffixes(), warn=True), finder()
+    photos, find = images_in(folder / "rgb", photo_suffixes(), warn=True), finder()
     if not photos:
         raise FileNotFoundError(f"no image in {folder / 'rgb'}\n  layout: {LAYOUT}")
     for part in ("x",) * with_x + ("label",) * (split != "unlabelled"):
@@ -119,10 +138,11 @@ def list_split(root: Path, split: str, *, with_x: bool) -> list[Item]:
 
 
 def read_classes(path: Path) -> tuple[Classes, Callable[[np.ndarray], np.ndarray]]:
-    """The classes of classes.json, and the function that makes class indices of a label file.
+    """Read classes.json; return the classes and a function that converts a label file to class indices.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or one that says something else.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is wrong; the message names it and what was expected.
     """
     about = _read(path, CLASSES, "names")
     names, ignore = about["names"], about.get("ignore", (IGNORE,))
@@ -154,10 +174,11 @@ def read_classes(path: Path) -> tuple[Classes, Callable[[np.ndarray], np.ndarray
 
 
 def read_x_json(path: Path) -> dict:
-    """What x.json says.
+    """Read x.json.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or one that says something else.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is wrong; the message names it and what was expected.
     """
     about = _read(path, X, "kind")
     if about["kind"] == "depth" and "metres_per_unit" not in about:
@@ -169,17 +190,27 @@ def read_x_json(path: Path) -> dict:
 
 
 def _measured(root: Path, scale: float | None) -> Measured:
-    """How the numbers of X become [0, 1]; by percentiles it is the same for all splits."""
-    paths = [item.x for item in list_split(root, "train", with_x=True)]
+    """Return how X is scaled to [0, 1]. Percentiles come from the training images and are used for all splits."""
+    paths = tuple(item.x for item in list_split(root, "train", with_x=True))
     channels = 3 if open_image(paths[0]).mode == "RGB" else 1
     if scale is not None:
         return Measured(0.0, scale, channels, f"x / {scale:g}")
-    # a thousand numbers an image tell its range
-    drawn = [x.flatten()[:: max(1, x.numel() // 1000)] for x in (open_measured(path, channels) for path in paths)]
-    low, high = np.percentile(torch.cat(drawn).numpy(), (1, 99)).tolist()
+    low, high = _percentiles(paths, tuple(map(digest_of_file, paths)), channels)
     if not high > low:
         raise ValueError(f"{root}: X is {low:g} almost everywhere in the training images, and says nothing")
     return Measured(low, high, channels, f"from {low:g} to {high:g}")
+
+
+@lru_cache(maxsize=8)
+def _percentiles(paths: tuple[Path, ...], digests: tuple[str, ...], channels: int) -> tuple[float, float]:
+    """Return the 1st and 99th percentile of X files; about a thousand numbers of each image are enough.
+
+    A run loads its data set several times. With the digests of the files as part of the key, the percentiles are
+    computed again only if a file has changed.
+    """
+    drawn = [x.flatten()[:: max(1, x.numel() // 1000)] for x in (open_measured(path, channels) for path in paths)]
+    low, high = np.percentile(torch.cat(drawn).numpy(), (1, 99)).tolist()
+    return low, high
 
 
 def _read(path: Path, known: dict, needed: str) -> dict:
@@ -198,5 +229,6 @@ def _is_colour(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(isinstance(v, int) and 0 <= v <= 255 for v in value)
 
 
-def _suffixes() -> tuple[str, ...]:
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of all image formats that Pillow knows."""
     return tuple(sorted(Image.registered_extensions()))

@@ -21,8 +21,8 @@ SOURCE = (
     "www.cvlibs.net/datasets/kitti (data_semantics.zip, data_scene_flow.zip, data_scene_flow_calib.zip); "
     "python data_scripts/kitti.py --root ROOT makes disparity_SOURCE from them"
 )
-COUNTS = {"train": 150, "val": 50}  # the paper's; which images it took is not known
-DISPARITY = "disparity_{source}"  # below training/: 16-bit PNG, disparity * 256, 0 = unknown
+COUNTS = {"train": 150, "val": 50}  # as in the paper, which does not say which images it used
+DISPARITY = "disparity_{source}"  # below training/: 16-bit PNG files of disparity * 256, where 0 is unknown
 Source = Literal["sgbm", "crestereo"]
 
 
@@ -36,19 +36,19 @@ def read_kitti(
     x: Encoding = "disparity",
     source: Source = "sgbm",
 ) -> Triplets:
-    """Read a split of the 200 labelled images: 150 to train, 50 to validate.
+    """Read a split of the 200 labelled images: train has 150, val has 50.
 
     Args:
         root: the folder that holds training/.
         split: "train" or "val" of lixlib/data/splits/kitti.txt, or of ROOT/lix_split.txt where that exists.
-        size: (H, W) to resize to; None keeps each image's own, from 370 x 1226 to 376 x 1242.
-        with_x: False leaves X out (an RGB student needs none), so that disparity and calibration need not exist.
-        x: what a teacher sees of the depth: "disparity", "depth" or "normals" (`lixlib.data.x.depth_encoding`).
-        source: what made the dense disparity: "sgbm", or "crestereo" as in the paper.
+        size: (H, W) to resize to; None keeps the size of each image, from 370 x 1226 to 376 x 1242.
+        with_x: False leaves X out, so that disparity and calibration need not exist (an RGB student needs no X).
+        x: the encoding of depth: "disparity", "depth" or "normals" (`lixlib.data.x.depth_encoding`).
+        source: the method that computed the dense disparity: "sgbm", or "crestereo" as in the paper.
 
     Raises:
-        ValueError: another split, x or source; when a sample is read, an unknown label id, files whose sizes differ,
-            a calibration file without the two cameras.
+        ValueError: an unknown split, x or source; when a sample is read, an unknown label id, files whose sizes differ,
+            or a calibration file without the two cameras.
         FileNotFoundError: a folder or a file is missing; the message names it.
     """
     training = Path(root) / "training"
@@ -75,26 +75,26 @@ def read_kitti(
 
 
 def frames() -> list[str]:
-    """The names of the 200 labelled images."""
+    """Return the names of the 200 labelled images."""
     return [f"{i:06d}" for i in range(200)]
 
 
 def depth_of(disparity: Tensor, focal: float, baseline: float) -> Tensor:
-    """Metres from the disparity in pixels of a rectified pair; 0 where the disparity is 0 (unknown)."""
+    """Convert the disparity in pixels of a rectified pair to depth in metres; 0 (unknown) stays 0."""
     return (focal * baseline / disparity).where(disparity > 0, 0)
 
 
 def read_label(label: np.ndarray) -> np.ndarray:
-    """trainIds of an image of labelIds."""
+    """Convert an image of labelIds to trainIds."""
     return from_ids(label, CITYSCAPES_IDS)
 
 
 def read_calibration(path: Path) -> tuple[Intrinsics, float]:
-    """The left colour camera (2) and the metres between it and the right one (3).
+    """Read the left colour camera (2) and its distance in metres to the right one (3).
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it lacks the projection of one of the cameras, or they are no left and right one.
+        FileNotFoundError: there is no such file.
+        ValueError: the file lacks the projection of a camera, or camera 3 is not to the right of camera 2.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no calibration {path}: unpack data_scene_flow_calib.zip there")

@@ -1,4 +1,4 @@
-"""nuImages (nuScenes, Motional): photographs of six cameras, 26 classes, X by a monocular depth network."""
+"""nuImages (nuScenes, Motional): photographs from six cameras, 26 classes, X from a monocular depth network."""
 
 from pathlib import Path
 
@@ -12,33 +12,33 @@ from lixlib.data.labels import from_ids
 from lixlib.data.splits import read_list
 from lixlib.data.x.depth_encoding import Encoding, check_relative
 
-MASKS = "lix/masks"  # below ROOT: CAM_.../NAME.png, the ids of nuScenes' devkit, painted from the tables
-DISPARITY = "lix/disparity"  # below ROOT: CAM_.../NAME.png by Depth Anything, larger = nearer, 0 = unknown
+MASKS = "lix/masks"  # below ROOT: CAM_.../NAME.png with the ids of nuScenes' devkit, drawn from the tables
+DISPARITY = "lix/disparity"  # below ROOT: CAM_.../NAME.png from Depth Anything; larger is nearer, 0 is unknown
 LAYOUT = f"ROOT/samples/CAM_.../NAME.jpg, ROOT/{MASKS}/CAM_.../NAME.png, ROOT/{DISPARITY}/CAM_.../NAME.png"
 SOURCE = (
     "www.nuscenes.org/nuimages, with a login; python data_scripts/nuimages.py --root ROOT makes masks, disparity and "
     "the list of images from it"
 )
-COUNTS = {"train": 560, "val": 240}  # the paper's; which images it took is not known
+COUNTS = {"train": 560, "val": 240}  # as in the paper, which does not say which images it used
 
 
 @checked
 def read_nuimages(
     root: Path | str, split: str, *, size: Size | None = None, with_x: bool = True, x: Encoding = "disparity"
 ) -> Triplets:
-    """Read a split of 800 annotated images: 560 to train, 240 to validate.
+    """Read a split of 800 annotated images: train has 560, val has 240.
 
-    Everything that is neither an object nor drivable surface is class 0, background.
+    Pixels of neither an object nor a drivable surface are class 0, background.
 
     Args:
         root: the folder that holds samples/ and lix/.
         split: "train" or "val" of ROOT/lix_split.txt.
         size: (H, W) to resize to; None keeps 900 x 1600.
-        with_x: False leaves X out (an RGB student needs none), so that disparity need not exist.
-        x: "disparity", which is relative here: no depth and no normals can be computed from it.
+        with_x: False leaves X out, so that disparity need not exist (an RGB student needs no X).
+        x: "disparity", which is relative here, so that depth and normals cannot be computed.
 
     Raises:
-        ValueError: another split or x; when a sample is read, an unknown id, files whose sizes differ.
+        ValueError: an unknown split or x; when a sample is read, an unknown id, or files whose sizes differ.
         FileNotFoundError: a folder or a file is missing; the message names it.
     """
     check_relative("nuimages", x)
@@ -60,5 +60,5 @@ def read_nuimages(
 
 
 def read_label(label: np.ndarray) -> np.ndarray:
-    """Class indices of an image of the devkit's ids."""
+    """Convert an image of the devkit's ids to class indices."""
     return from_ids(label, NUIMAGES_IDS)

@@ -1,4 +1,4 @@
-"""NYUv2 (Silberman et al., ECCV 2012): 1449 images of rooms with the depth of a Kinect, 40 classes."""
+"""NYUv2 (Silberman et al., ECCV 2012): 1449 images of rooms with depth from a Kinect, 40 classes."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,10 +16,13 @@ from lixlib.data.x.depth_encoding import Encoding
 from lixlib.data.x.normals import Intrinsics
 
 LAYOUT = "ROOT/nyu_images/I.jpg, ROOT/nyu_depths/I.png (for a teacher), ROOT/nyu_labels40/I.png, I from 0 to 1448"
-SOURCE = "github.com/markshih91/refinenet_pytorch, folder data"
+SOURCE = (
+    "github.com/markshih91/refinenet_pytorch, folder data; or python data_scripts/nyuv2.py --root ROOT fetches the "
+    "official file and converts it"
+)
 METRES = 10 / 255  # a depth of 255 is 10 m
-NEAREST, FARTHEST = 0.5, 10.0  # metres at which a disparity and a depth are 1: rooms are smaller than streets
-KINECT = Intrinsics(518.8579, 519.4696, 325.5824, 253.7362)  # of RGB, 640 x 480, to which depth was projected
+NEAREST, FARTHEST = 0.5, 10.0  # metres at which a disparity and a depth are 1; rooms are smaller than streets
+KINECT = Intrinsics(518.8579, 519.4696, 325.5824, 253.7362)  # the RGB camera at 640 x 480, to which depth was projected
 FULL = (480, 640)
 TABLES = {13: NYUV2_13, 39: NYUV2_39, 40: NYUV2_40}
 
@@ -34,21 +37,21 @@ def read_nyuv2(
     x: Encoding = "depth",
     classes: Literal[13, 39, 40] = 13,
 ) -> Triplets:
-    """Read a split: train (795) and test (654) are the official ones, fit (381) and val (414) divide train.
+    """Read a split: train (795) and test (654) are the official ones; fit (381) and val (414) divide train.
 
-    Choose hyper-parameters on val, with networks of fit. The split of the public copy itself is not used: half of its
-    test images have a near-duplicate in its training images.
+    To choose hyper-parameters, train on fit and score on val. The split that comes with the public copy is not used,
+    because half of its test images have a near-duplicate in its training images.
 
     Args:
         root: the folder that holds nyu_images/, nyu_depths/ and nyu_labels40/, of 640 x 480 or 320 x 240 pixels.
-        size: (H, W) to resize to; None keeps each file's own.
-        with_x: False leaves X out (an RGB student needs none), so that nyu_depths need not exist.
-        x: "depth" (depth / 10 m), "disparity" (0.5 m / depth) or "normals", with the Kinect's camera.
-        classes: 13 (Couprie et al.); 39; or 40 with "otherprop", which in these files is also every unlabelled pixel
-            and the white border, and is ignored otherwise.
+        size: (H, W) to resize to; None keeps the size of each file.
+        with_x: False leaves X out, so that nyu_depths/ need not exist (an RGB student needs no X).
+        x: "depth" (depth / 10 m), "disparity" (0.5 m / depth) or "normals", computed with the camera of the Kinect.
+        classes: 13 (Couprie et al., ICLR 2013), 39 or 40. The 40th is "otherprop", which in these files also stands for
+            unlabelled pixels and for the white border; with 13 and 39 classes it is ignored.
 
     Raises:
-        ValueError: another split; when a sample is read, another label, files whose sizes differ.
+        ValueError: an unknown split; when a sample is read, an unknown label, or files whose sizes differ.
         FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
     """
     root = Path(root)
@@ -83,16 +86,16 @@ def read_nyuv2(
 
 
 def read_depth(item: Item) -> tuple[Tensor, Intrinsics]:
-    """Depth in metres, and the Kinect's camera at the size of this file."""
+    """Read depth in metres, and return it with the camera of the Kinect, scaled to the size of the file."""
     depth = METRES * open_map(item.x, bits=8)
     return depth, KINECT.scaled(FULL, tuple(depth.shape[-2:]))
 
 
 def to_classes(label: np.ndarray, classes: int) -> np.ndarray:
-    """Class indices of a label file, which holds NYU40's numbers less one.
+    """Convert a label file, which holds the numbers of NYU40 minus one, to class indices.
 
     Raises:
-        ValueError: a number above 39.
+        ValueError: the file holds a number above 39.
     """
     if label.max() > 39:
         raise ValueError(f"label {label.max()} is no class of NYU40: the files hold 0 (wall) to 39 (otherprop)")

@@ -1,4 +1,4 @@
-"""Potholes (Fan et al., IEEE T-IP 2019): stereo road images with a transformed disparity as X, two classes."""
+"""Potholes (Fan et al., IEEE T-IP 2019): stereo images of roads with a transformed disparity as X, two classes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ from lixlib.data.x.depth_encoding import Encoding, check_relative
 LAYOUT = "ROOT/dataset{1,2,3}/{rgb,disp_tg,label}/NN.jpg|png"
 SOURCE = "github.com/ruirangerfan/stereo_pothole_datasets; python data_scripts/potholes.py --root ROOT fetches it"
 DATASETS = (1, 2, 3)
-# the authors leave these frames of dataset2 out of their evaluations
+# The authors leave these frames of dataset2 out of their evaluations.
 NOT_EVALUATED = {2: ("06", "07", "08", "13", "14", "15", "21", "22", "23", "37", "38", "39")}
 
 
@@ -28,21 +28,21 @@ def read_potholes(
     x: Encoding = "disparity",
     test_dataset: Annotated[int, Interval(ge=1, le=3)] = 1,
 ) -> Triplets:
-    """Read the pothole images: train on two of the three datasets, test on the third.
+    """Read the pothole images: two of the three datasets are for training, the third is for testing.
 
-    Frames of one dataset show the same few potholes, so only whole datasets are split, never frames.
+    Frames of one dataset show the same few potholes. For this reason a dataset is never divided between the splits.
 
     Args:
         root: the folder that holds dataset1/, dataset2/, dataset3/.
         split: "train" or "test".
-        size: (H, W) to resize to; None keeps each file's own.
-        with_x: False leaves X out (an RGB student needs none).
-        x: "disparity", which is transformed and relative: no depth and no normals can be computed from it.
-        test_dataset: which of the three is the test set; 1 by default, because dataset2 holds most of the different
-            potholes and dataset3 has five frames.
+        size: (H, W) to resize to; None keeps the size of each file.
+        with_x: False leaves X out (an RGB student needs no X).
+        x: "disparity", which is transformed and relative, so that depth and normals cannot be computed.
+        test_dataset: the number of the test dataset. It is 1 by default, because dataset2 has most of the different
+            potholes, and dataset3 has five frames.
 
     Raises:
-        ValueError: another split, dataset or x.
+        ValueError: an unknown split, dataset or x.
         FileNotFoundError: a folder or a file is missing; the message names it, the layout and the source.
     """
     check_relative("potholes", x)
@@ -64,5 +64,5 @@ def _items(root: Path, number: int, with_x: bool) -> list[Item]:
 
 
 def read_label(label: np.ndarray) -> np.ndarray:
-    """1 where any channel is not 0 (the original is an RGB image with 153, the resized copy has 255)."""
+    """Return 1 where any channel is not 0: the original labels are RGB with 153, those of a resized copy have 255."""
     return (label.reshape(*label.shape[:2], -1) > 0).any(axis=-1)

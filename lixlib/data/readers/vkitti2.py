@@ -23,14 +23,14 @@ LAYOUT = (
     "ROOT/vkitti_2.0.3_rgb/, ROOT/vkitti_2.0.3_depth/ and so on"
 )
 SOURCE = "download.europe.naverlabs.com/virtual_kitti_2.0.3; python data_scripts/vkitti2.py --root ROOT fetches it"
-SCENES = {"Scene01": 447, "Scene02": 233, "Scene06": 270, "Scene18": 339, "Scene20": 837}  # frames
+SCENES = {"Scene01": 447, "Scene02": 233, "Scene06": 270, "Scene18": 339, "Scene20": 837}  # number of frames
 VARIATIONS = (
     *("clone", "fog", "morning", "overcast", "rain", "sunset"),
     *("15-deg-left", "15-deg-right", "30-deg-left", "30-deg-right"),
 )
-COUNTS = {"train": 500, "val": 200}  # the paper's; which frames it took is not known
-CAMERA = 0  # the left one
-FAR = 65535  # the far plane: sky, of which no distance is known
+COUNTS = {"train": 500, "val": 200}  # as in the paper, which does not say which frames it used
+CAMERA = 0  # the left camera
+FAR = 65535  # the far plane, i.e. sky, whose distance is not known
 
 
 @checked
@@ -43,22 +43,22 @@ def read_vkitti2(
     x: Encoding = "disparity",
     ignore_undefined: bool = False,
 ) -> Triplets:
-    """Read a split of 700 frames, drawn from all scenes and variations: 500 to train, 200 to validate.
+    """Read a split of 700 frames, drawn from all scenes and variations: train has 500, val has 200.
 
-    Frames of one scene show the same street in other weather or a moment later, so that validation measures little of
-    what carries over to another street; that is how the paper divides them.
+    Frames of one scene show the same street in other weather or a moment later. Validation therefore says little about
+    other streets; the paper divides the frames in this way.
 
     Args:
         root: the folder that holds SceneXX/, or vkitti_2.0.3_rgb/ and its sisters.
         split: "train" or "val" of lixlib/data/splits/vkitti2.txt, or of ROOT/lix_split.txt where that exists.
         size: (H, W) to resize to; None keeps 375 x 1242.
-        with_x: False leaves X out (an RGB student needs none), so that depth need not exist.
-        x: what a teacher sees of the depth: "disparity", "depth" or "normals" (`lixlib.data.x.depth_encoding`); the
-            sky is masked.
-        ignore_undefined: leave the class Undefined out (14 classes remain) instead of learning it as the paper does.
+        with_x: False leaves X out, so that depth need not exist (an RGB student needs no X).
+        x: the encoding of depth: "disparity", "depth" or "normals" (`lixlib.data.x.depth_encoding`). The sky is not
+            valid.
+        ignore_undefined: ignore the class Undefined, so that 14 classes remain; the paper trains on it.
 
     Raises:
-        ValueError: another split or x; when a sample is read, a colour that is no class, files whose sizes differ.
+        ValueError: an unknown split or x; when a sample is read, a colour of no class, or files whose sizes differ.
         FileNotFoundError: a folder or a file is missing; the message names it.
     """
     root = Path(root)
@@ -71,7 +71,7 @@ def read_vkitti2(
 
     def read_label(label: np.ndarray) -> np.ndarray:
         indices = from_colours(label, VKITTI2.colours)
-        # Undefined is class 0: the others move down, and it becomes 255
+        # Undefined is class 0: it becomes 255, and the other indices decrease by one
         return np.where(indices == 0, IGNORE, indices - 1) if ignore_undefined else indices
 
     def read_depth(item: Item) -> tuple[Tensor, Intrinsics | None]:
@@ -83,12 +83,12 @@ def read_vkitti2(
 
 
 def frames() -> list[str]:
-    """The names of all 21,260 frames of a camera, e.g. Scene01/clone/00012."""
+    """Return the names of all 21,260 frames of a camera, e.g. Scene01/clone/00012."""
     return [f"{scene}/{way}/{i:05d}" for scene, count in SCENES.items() for way in VARIATIONS for i in range(count)]
 
 
 def part(root: Path, kind: str) -> Path:
-    """Where an archive (rgb, depth, classSegmentation, textgt) was unpacked: in a folder of its own, or in the root."""
+    """Return where an archive (rgb, depth, classSegmentation or textgt) was unpacked: its own folder, or the root."""
     own = root / f"vkitti_2.0.3_{kind}"
     return own if own.is_dir() else root
 
@@ -116,11 +116,11 @@ def _camera(item: Item, read: Callable[[Path], dict[int, Intrinsics]]) -> Intrin
 
 
 def _read_cameras(path: Path) -> dict[int, Intrinsics]:
-    """The cameras of a scene by frame.
+    """Read the camera of every frame of a scene.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a line is not as in the header, or gives no camera.
+        FileNotFoundError: there is no such file.
+        ValueError: a line does not have the fields of the header, or does not describe a camera.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}, which normals need: unpack vkitti_2.0.3_textgt.tar.gz there")

@@ -1,1 +1,1 @@
-"""What a teacher can see beside RGB: depth, disparity, normals, thermal images, and their faults."""
+"""X, the second input of a teacher: depth, disparity, normals, thermal images, and faults of the sensor."""

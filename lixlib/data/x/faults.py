@@ -1,4 +1,4 @@
-"""What can be wrong with a sensor of depth: faults of X, to see what reaches a network that trusts it."""
+"""Faults of a depth sensor, to study their effect on a network that uses X."""
 
 from typing import Literal, get_args
 
@@ -12,16 +12,16 @@ NOISE, HOLES, SCALE, SHIFT = 0.3, 0.5, 2.0, 0.06
 
 
 def corrupt(depth: np.ndarray, fault: str, rng: np.random.Generator) -> np.ndarray:
-    """A depth map with a fault, as Fig. 7 of the LIX paper has them.
+    """Apply a fault to a depth map, as in Fig. 7 of the LIX paper.
 
-    "noise": every depth is off by a factor exp(0.3 z), z standard normal. "holes": half of the image, in blocks of an
-    eighth of its height, is missing (0). "scale": all depths are twice as large. "shift": the map lies 6 % of the
-    image's width too far to the right, its left edge repeated, as after a shock to the calibration.
+    "noise" multiplies every depth by exp(0.3 z), where z is standard normal. "holes" removes (sets to 0) half of the
+    image in blocks of an eighth of its height. "scale" doubles all depths. "shift" moves the map to the right by 6 % of
+    the width and repeats its left edge, as if the calibration had been disturbed.
 
-    **Shapes**: (H, W) metres, inf for sky -> the same.
+    **Shapes**: (H, W) in metres, inf for sky -> the same.
 
     Raises:
-        ValueError: an unknown fault.
+        ValueError: the fault is unknown.
     """
     check_choice("fault", fault, FAULTS)
     height, width = depth.shape

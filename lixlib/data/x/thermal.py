@@ -1,10 +1,10 @@
-"""A thermal-like X for ToyDrive: what a camera for warmth would see of a scene, made from labels and depth."""
+"""An X for ToyDrive that resembles a thermal image, made from labels and depth."""
 
 import numpy as np
 from scipy import ndimage
 
 UNIT = "(temperature - air + 20 K) / 40 K"
-# Kelvin above the air on a mild day, and how much it differs from object to object (standard deviation)
+# Temperature above that of the air on a mild day in Kelvin, and its standard deviation from object to object
 WARMTH = {
     "road": (4.0, 0.5),
     "sidewalk": (3.0, 0.5),
@@ -20,21 +20,21 @@ WARMTH = {
     "car": (6.0, 4.0),
     "truck": (7.0, 4.0),
 }
-REACH = 150.0  # metres after which 1 / e of a difference in warmth is left
-BLUR, NOISE = 0.6, 0.3  # of the sensor: pixels, Kelvin
+REACH = 150.0  # distance in metres at which a difference in temperature has fallen to 1 / e
+BLUR, NOISE = 0.6, 0.3  # of the sensor, in pixels and in Kelvin
 
 
 def thermal(label: np.ndarray, depth: np.ndarray, names: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
-    """An image of warmth in [0, 1], clip((temperature - air + 20 K) / 40 K, 0, 1).
+    """Return an image of temperatures, scaled to [0, 1] by clip((temperature - air + 20 K) / 40 K, 0, 1).
 
-    Every connected piece of a class has one temperature, drawn around that of its class (`WARMTH`, plausible numbers,
-    not measured ones), so that parked cars and moving ones differ; distance levels differences, the sensor blurs and
-    adds noise. There is no shape from shading, no sun and no reflection: thermal-like, not thermal.
+    Every connected piece of a class has one temperature, drawn around that of its class (`WARMTH`: plausible numbers,
+    not measurements), so that two cars differ. Differences decrease with distance; the sensor adds blur and noise.
+    There is no shading, no sun and no reflection, so the image only resembles a thermal one.
 
-    **Shapes**: label (H, W) class numbers, depth (H, W) metres, inf for sky -> (H, W) float32.
+    **Shapes**: label (H, W) class numbers, depth (H, W) in metres, inf for sky -> (H, W) float32.
 
     Args:
-        names: of the classes, by number.
+        names: the names of the classes, in the order of their numbers.
     """
     kelvin = np.zeros(label.shape)
     for number, name in enumerate(names):

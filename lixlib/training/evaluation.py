@@ -1,4 +1,4 @@
-"""How a network is scored on a data set, and whether a data set has anything to score."""
+"""Evaluation of a network on a data set, and the check that a split has labels."""
 
 import torch
 from torch import nn
@@ -10,10 +10,10 @@ from lixlib.metrics import confusion_matrix, scores
 
 
 def check_split(dataset: Dataset, what: str) -> None:
-    """Raise a ValueError unless an image of the split has a labelled pixel; no image after the first such is read.
+    """Raise a ValueError unless an image of the split has a labelled pixel; images after the first such are not read.
 
     Args:
-        what: the split is for, where it has no name of its own: training, validation or test.
+        what: the name of the split for the message, where the data set has none: training, validation or test.
     """
     name = " ".join(filter(None, (getattr(dataset, "name", ""), getattr(dataset, "split", "")))) or what
     if not len(dataset):
@@ -25,30 +25,36 @@ def check_split(dataset: Dataset, what: str) -> None:
         )
 
 
-@torch.no_grad()
-def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
-    """The metrics of `lixlib.metrics.scores` of a network over a data set, in float32 and eval mode.
-
-    Args:
-        dataset: of `Sample`s, with an attribute `classes` (`lixlib.data.Classes`).
-
-    Raises:
-        TypeError: the data set has no classes.
-        ValueError: there is no image, no labelled pixel in any of them, a sample whose RGB or X is not finite, or whose
-            labels are not classes of the data set.
-    """
-    check_split(dataset, "test")
+def number_of_classes(dataset: Dataset) -> int:
+    """The number of classes that a data set has; a TypeError if it has no attribute `classes`."""
     if not hasattr(dataset, "classes"):
         raise TypeError(
-            f"{type(dataset).__name__} does not say its classes, and a score needs their number: "
+            f"{type(dataset).__name__} does not say its classes, and their number is needed: "
             'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
         )
+    return len(dataset.classes.names)
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
+    """The metrics of `lixlib.metrics.scores` of a network on a data set, in float32 and evaluation mode.
+
+    Args:
+        dataset: items are `Sample`s; its attribute `classes` (`lixlib.data.Classes`) gives the number of classes.
+        batch: images per forward pass.
+
+    Raises:
+        TypeError: the data set has no attribute `classes`.
+        ValueError: there is no image or no labelled pixel, a sample's RGB or X is not finite, or a label is not a class
+            of the data set.
+    """
+    check_split(dataset, "test")
+    num_classes = number_of_classes(dataset)
     was_training = net.training
     net.to(device).eval()
-    num_classes = len(dataset.classes.names)
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
     for samples in DataLoader(dataset, batch, collate_fn=collate):
-        samples.check_finite()  # before it goes to a GPU, which would have to wait for the answer
+        samples.check_finite()  # on the CPU, because the answer from a GPU would have to be waited for
         samples = samples.to(device)
         output = call(net, samples.rgb, samples.x)
         confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)

@@ -1,0 +1,140 @@
+"""The result line of a run: what it tells, what makes two lines the same run, and what counts as a reduced one."""
+
+import json
+import math
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lixlib import data, nets
+from lixlib.data.classes import Classes
+from lixlib.distillers.common import default_options
+from lixlib.distillers.registry import maker
+from lixlib.lab import inputs
+from lixlib.lab.recipe import Recipe
+
+METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
+# Two lines are the same run if these agree, and their recipes but for `hyper`, and their data: a new line replaces the
+# old one, and a recipe whose header agrees need not be trained. `hyper` holds all options of the method, the recipe
+# only those that were given.
+IDENTITY_FIELDS = ("dataset", "network", "method", "seed", "split", "size", "batch", "hyper")
+# the digest of lines of before it was told; of images from files nobody knows which they were
+RENDERED_BEFORE = "renderer 5"
+BEFORE = {"toydrive": RENDERED_BEFORE}
+# How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
+PAPER_BATCH = {"sne-roadseg": 3}
+# fields that a line tells among the method's options where they are in use
+EXTRAS = ("unlabelled", "labelled", "auxiliary", "pretrain", "class_weights", "ema")
+
+
+def result_header(recipe: Recipe) -> dict:
+    """What the result line of a recipe says before anything is trained: all that tells one run from another.
+
+    Raises:
+        ValueError, FileNotFoundError: the data cannot be read.
+    """
+    header = {
+        "dataset": recipe.dataset,
+        "network": recipe.network,
+        "method": recipe.method,
+        "seed": recipe.seed,
+        "split": recipe.splits[-1],
+        "size": recipe.size,
+        "epochs": recipe.epochs,  # fewer where it stops early
+        "batch": recipe.batch_size,
+        "hyper": {
+            **default_options(maker(recipe.method if recipe.distils else "none")),
+            **recipe.options,
+            **({"net": recipe.described["net"]} if recipe.network_options else {}),
+            **{name: value for name in EXTRAS if (value := getattr(recipe, name)) not in (None, 0, "none")},
+            **({} if recipe.x else {"x": False}),
+            **({} if recipe.teacher.get("x", True) else {"teacher": {"x": False}}),
+        },
+        "recipe": recipe.described,
+        "data_digest": inputs.data_digest(recipe),
+    }
+    return header | {"reduced": is_reduced(header)}
+
+
+def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:
+    """What a weights file says of the network that a recipe has trained (`lixlib.checkpoints.Description`)."""
+    return {
+        "network": recipe.network,
+        "num_classes": len(classes.names),
+        "x_channels": nets.x_channels(net),
+        # what the encoders started from is in the weights
+        "options": {k: value for k, value in recipe.network_options.items() if k not in ("pretrained", "partial")},
+        "classes": classes.names,
+        **({"colours": classes.colours.tolist()} if classes.colours is not None else {}),
+        "size": recipe.size,
+        "recipe": recipe.described,
+    }
+
+
+def identity(line: dict) -> str:
+    """What two lines have in common if and only if they are the same run."""
+    recipe = {name: value for name, value in (line.get("recipe") or {}).items() if name not in ("hyper", "root")}
+    told = [line.get(name) for name in IDENTITY_FIELDS]
+    trained = [] if recipe else [line.get("epochs"), line.get("updates")]  # lines of before recipes were told
+    # as it reads in the file, where a tuple is a list
+    return json.dumps([*told, recipe, *trained, data_digest_of(line)], sort_keys=True)
+
+
+def data_digest_of(line: dict) -> str | None:
+    """The digest of a line's data; None where the line is older than digests and its data can have been any."""
+    return line.get("data_digest") or BEFORE.get(line["dataset"])
+
+
+def is_reduced(line: dict) -> bool:
+    """Whether a run had smaller images, smaller batches or fewer epochs than the paper's; stopping early is no cut."""
+    batch = 8 if line["dataset"] == "nuimages" else PAPER_BATCH.get(line["network"], 8)
+    epochs = (line.get("recipe") or {}).get("epochs") or line["epochs"]
+    known = data.DATASETS.get(line["dataset"])
+    full = known and known.full_size or (0, 0)
+    smaller = any(side < most for side, most in zip(line["size"], full, strict=True))
+    return epochs < data.PAPER_EPOCHS or line["batch"] < batch or smaller
+
+
+def scored(scores: dict, names: tuple[str, ...]) -> dict:
+    """The `metrics` and `per_class` entries of a line, from `lixlib.metrics.scores`; null for what cannot be scored."""
+    pairs = zip(names, scores["IoU"], scores["F1"], strict=True)
+    return {
+        "metrics": {name: _number(scores[name]) for name in METRICS},
+        "per_class": {name: [_number(value) for value in values] for name, *values in pairs},
+    }
+
+
+def provenance(device: torch.device) -> dict:
+    """Hardware, versions and commit of this process."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # others round differently: ATEN_CPU_CAPABILITY
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("torch", "numpy", "kornia")},
+        },
+        "commit": _commit(),
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor()}, {torch.get_num_threads()} threads"
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,48 @@
+"""Class weights and the moving average as fields of a recipe: told, paired, and part of the run's identity."""
+
+import pytest
+import torch
+
+from lixlib.lab.plan import folder_of
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import result_header
+from lixlib.lab.run import run
+
+SMALL = {"size": (16, 32), "epochs": 2, "batch_size": 2, "dataset_options": {"count": 4, "eval_count": 2}}
+SMALL |= {"unlabelled": 0, "network_options": {"width": 0.25}}
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
+
+
+def test_they_are_told_where_they_are_in_use_and_hold_for_the_teacher():
+    plain = Recipe(method="kd")
+    assert not {"class_weights", "ema"} & {*plain.described, *result_header(plain)["hyper"]}
+    told = Recipe(method="kd", class_weights="sqrt", ema=0.99)
+    assert result_header(told)["hyper"].items() >= {"class_weights": "sqrt", "ema": 0.99}.items()
+    assert (told.of_teacher().class_weights, told.of_teacher().ema) == ("sqrt", 0.99)
+    alone = Recipe(method="kd", class_weights="sqrt", ema=0.99, teacher={"class_weights": "none", "ema": 0.0})
+    assert folder_of(alone.of_teacher()) == folder_of(plain.of_teacher()), "one teacher for both"
+    assert len({folder_of(each) for each in (plain, told, alone)}) == 3
+    assert Recipe.read(told.described) == told
+
+
+@pytest.mark.parametrize("change", [{"class_weights": "median"}, {"ema": 0.9}])
+def test_a_student_starts_the_same_and_ends_elsewhere(change):
+    plain, other = (run(Recipe(method="student", **SMALL, **each), progress=False) for each in ({}, change))
+    assert plain.log[0].keys() == other.log[0].keys()
+    weights, others = plain.net.state_dict(), other.net.state_dict()
+    assert weights.keys() == others.keys(), "nothing of them is left in the weights"
+    assert any(not torch.equal(weights[name], others[name]) for name in weights)
+    if "ema" in change:
+        assert plain.log[0]["ce"] == other.log[0]["ce"], "the updates are the same"
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="class_weights must be 'none', 'sqrt', 'median' or 'enet', found 'squares'"):
+        Recipe(class_weights="squares")
+    with pytest.raises(ValueError, match="ema must be less than 1|ema must be below 1"):
+        Recipe(ema=1.0)

@@ -1,0 +1,170 @@
+"""The documentation: what it names exists, its links lead somewhere, its commands are accepted, and the site builds."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+import lixlib.cli
+from tools.dev import readme_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "results" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+CODE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+# A path of the repository begins with one of its folders, or is a file at its top
+TOP = {path.name for path in ROOT.iterdir() if path.name[0] != "."} - {"site", "build", "runs"}
+MADE = ("site/", "runs/")  # by commands
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def ids(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_path_between_backticks_exists(page):
+    words = [word for span in re.findall(r"`([^`\n]+)`", CODE.sub("", text(page))) for word in span.split()]
+    paths = [word.strip("'\",;:()") for word in words if "/" in word and word.split("/")[0] in TOP]
+    assert not [
+        path for path in paths if not re.search(r"[*{}<>$]|\b[A-Z]+\b|\.\.\.", path) and not (ROOT / path).exists()
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_link_to_a_file_leads_to_one(page):
+    links = re.findall(r"\]\((?!\w+:)([^)\s#]+)", CODE.sub("", text(page)))
+    assert not [link for link in links if not (page.parent / unquote(link)).exists()]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The `lix COMMAND ...` that a page shows, as words."""
+    lines = "\n".join(CODE.findall(text(page))).splitlines() + re.findall(r"^    (.*)$", text(page), re.MULTILINE)
+    spans = re.findall(r"`([^`\n]+)`", CODE.sub("", text(page)))
+    found = []
+    for line in [*lines, *spans]:
+        match = re.search(r"(?:^|[ /$])(?:lix|lixlib\.cli) (\w+ .*)", line)
+        if (
+            match and "$ lix" not in line and "COMMAND" not in line
+        ):  # common_errors.md shows what is refused, and has a test of its own
+            found.append(shlex.split(match[1], comments=True))
+    return found
+
+
+SHOWN = [(page, words) for page in PAGES for words in commands(page)]
+
+
+@pytest.mark.parametrize(("page", "words"), SHOWN, ids=[" ".join([ids(page), *words])[:90] for page, words in SHOWN])
+def test_every_command_shown_has_the_flags_shown(page, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["lix", words[0], "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        lixlib.cli.main()
+    said = capsys.readouterr().out
+    assert not stopped.value.code and f"usage: lix {words[0]} " in said
+    offered = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", said))
+    flags = {word.split("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)}
+    assert flags <= offered
+
+
+def test_pages_show_commands():
+    assert len(SHOWN) > 20
+
+
+def test_the_tables_of_the_results_page_are_current():
+    page = text(ROOT / "docs" / "results.md")
+    assert readme_tables.update(page, ROOT / "results") == page, "run `python tools/dev/readme_tables.py`"
+    assert "| **LIX, ours** |" in page
+
+
+def test_the_summary_shows_the_best_of_each_data_set():
+    rows = readme_tables.summary_table(ROOT / "results").splitlines()
+    assert rows[0] == "| | ToyDrive | CamVid | Potholes |"
+    shown = [row.split(" | ")[0].strip("| *") for row in rows[2:]]
+    assert {"KD", "DIST", "NST", "PAD", "LIX, ours"} < set(shown) and shown[:2] == [
+        "teacher (RGB + X)",
+        "student (RGB)",
+    ]
+
+
+class Html(HTMLParser):
+    """The ids, the links and what a page loads."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.ids, self.links, self.loaded, self.formulas = set(), [], [], 0
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.ids |= {given[name] for name in ("id", "name") if given.get(name)}
+        self.formulas += tag == "math"
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+        elif given.get("src") or (tag == "link" and given.get("rel") in ("stylesheet", "icon")):
+            self.loaded.append(given.get("src") or given["href"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> dict[Path, Html]:
+    """The pages of the site, built as `make docs` builds it."""
+    pytest.importorskip("mkdocs", reason="no mkdocs: pip install -e '.[docs]'")
+    folder = tmp_path_factory.mktemp("site")
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert built.returncode == 0 and not built.stderr, built.stderr[-2000:]
+    return {path: Html(path) for path in folder.rglob("*.html") if path.name != "404.html"}
+
+
+@pytest.mark.slow
+def test_every_link_of_the_site_leads_to_a_page_and_a_place_in_it(site):
+    lost = []
+    for path, html in site.items():
+        for link in html.links:
+            file, _, place = unquote(link).partition("#")
+            if re.match(r"\w+:", link):
+                continue
+            target = (path.parent / file).resolve() if file else path
+            if not target.exists() or (place and target in site and place not in site[target].ids):
+                lost.append(f"{path.name}: {link}")
+    assert len(site) > 40 and not lost
+
+
+@pytest.mark.slow
+def test_the_site_loads_nothing_but_its_own_files(site):
+    for path, html in site.items():
+        assert not [
+            url for url in html.loaded if re.match(r"\w+:|//", url) or not (path.parent / unquote(url)).exists()
+        ]
+
+
+@pytest.mark.slow
+def test_notebooks_are_there_with_their_pictures_and_formulas(site):
+    pages = {path.stem: (html, path.read_text(encoding="utf-8")) for path, html in site.items()}
+    for notebook in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        html, source = pages[notebook.stem]
+        pictures = [url for url in html.loaded if url.startswith(f"{notebook.stem}/")]
+        assert len(pictures) == text(notebook).count('"image/png"'), notebook.name
+        assert not re.search(r"formula\d+\.|\$\$", source), notebook.name
+    assert pages["03_dwld_loss"][0].formulas > 150
+
+
+@pytest.mark.slow
+def test_the_api_has_every_loss(site):
+    import lixlib.functional
+
+    (page,) = (html for path, html in site.items() if path.parts[-2:] == ("api", "functional.html"))
+    assert all(any(place.endswith(f".{name}") for place in page.ids) for name in lixlib.functional.__all__)

@@ -1,5 +1,7 @@
 """The data of a recipe: the images that a run learns from and is scored by, and the digest that tells them apart."""
 
+from collections.abc import Callable
+
 from torch.utils.data import Dataset
 
 from lixlib import data
@@ -8,6 +10,8 @@ from lixlib.core.files import at_home
 from lixlib.data.toydrive.render import RENDERER_VERSION
 from lixlib.data.unlabelled import Part, Unlabelled, WithUnlabelled, divide
 from lixlib.lab.recipe import Recipe
+
+RENDERED_BEFORE = "renderer 5"  # the digest of runs and lines of before digests were told
 
 
 def load(recipe: Recipe, split: str, *, with_x: bool) -> Dataset:
@@ -72,6 +76,24 @@ def data_digest(recipe: Recipe) -> str:
     training = digest_of_training(recipe) if recipe.pretrain else digest_of_samples(load_training(recipe))
     scored = [digest_of_samples(load(recipe, split, with_x=recipe.sees_x)) for split in recipe.splits[1:] if split]
     return digest([training, *scored, data_digest(recipe.of_teacher()) if recipe.distils else None])
+
+
+def identity(recipe: Recipe) -> dict:
+    """The data's part of what names a run's folder."""
+    return _told(data_digest, recipe)
+
+
+def identity_of_training(recipe: Recipe) -> dict:
+    """The data's part of what names the folder of a stage or a pretraining."""
+    return _told(digest_of_training, recipe)
+
+
+def _told(digest_of: Callable[[Recipe], str], recipe: Recipe) -> dict:
+    try:
+        told = digest_of(recipe)
+    except (OSError, ValueError):
+        told = None  # there can be no such run, and `run` says why
+    return {} if told == RENDERED_BEFORE else {"data_digest": told}
 
 
 def digest_of_training(recipe: Recipe) -> str:

@@ -1,19 +1,14 @@
 """What a run consists of: the trainings that it needs, each in a folder whose name changes with its numbers."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lixlib.core.digests import digest
 from lixlib.core.files import as_name, at_home
-from lixlib.distillers import TwoStage
-from lixlib.distillers.common import default_options
-from lixlib.distillers.registry import maker
 from lixlib.lab import inputs
 from lixlib.lab.recipe import Recipe
-from lixlib.lab.record import RENDERED_BEFORE
 
 # What decides a stage or a pretraining, by the words of `Recipe.described`; runs that agree in these share it.
 STAGE_FIELDS = ("network", "net", "seed", "batch", "precision", "unlabelled", "labelled", "data")
@@ -41,7 +36,7 @@ def plan(recipe: Recipe) -> list[Step]:
         steps.append(Step("run", recipe.of_teacher(), folder_of(recipe.of_teacher())))
     if recipe.pretrain:
         steps.append(Step("pretraining", recipe, pretraining_folder(recipe)))
-    if recipe.distils and _has_stage(recipe):
+    if recipe.stage:
         steps.append(Step("stage", recipe, stage_folder(recipe)))
     return [*steps, Step("run", recipe, folder_of(recipe))]
 
@@ -55,42 +50,23 @@ def runs_folder() -> Path:
 
 def folder_of(recipe: Recipe) -> Path:
     """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
-    identity = {**recipe.described, "hyper": recipe.options, **_of_data(lambda: inputs.data_digest(recipe))}
-    return _folder(recipe, recipe.method, identity)
+    return _folder(recipe, recipe.method, {"hyper": recipe.options, **inputs.identity(recipe)}, recipe.described)
 
 
 def stage_folder(recipe: Recipe) -> Path:
     """Where the stage of a `TwoStage` method lives; runs that differ in a loss weight, say, share it."""
-    make = maker(recipe.method)
-    options = {**default_options(make), **recipe.options}
-    identity = {name: value for name, value in recipe.described.items() if name in STAGE_FIELDS}
-    identity |= _of_data(lambda: inputs.digest_of_training(recipe))
-    identity["teacher"] = folder_of(recipe.of_teacher()).as_posix()
-    identity["options"] = {name: options.get(name) for name in make.STAGE_OPTIONS}
-    return _folder(recipe, f"{recipe.method}-stage", identity)
+    shared = {name: value for name, value in recipe.described.items() if name in STAGE_FIELDS}
+    decided = {"teacher": folder_of(recipe.of_teacher()).as_posix(), "options": recipe.stage}
+    return _folder(recipe, f"{recipe.method}-stage", decided | inputs.identity_of_training(recipe), shared)
 
 
 def pretraining_folder(recipe: Recipe) -> Path:
     """Where the student's pretraining lives; the methods that start from it share it."""
-    identity = {name: value for name, value in recipe.described.items() if name in PRETRAINING_FIELDS}
-    identity |= _of_data(lambda: inputs.digest_of_training(recipe))
-    identity["unlabelled"] = inputs.unlabelled_of_pretraining(recipe)
-    return _folder(recipe, "pretraining", identity)
+    shared = {name: value for name, value in recipe.described.items() if name in PRETRAINING_FIELDS}
+    decided = {"unlabelled": inputs.unlabelled_of_pretraining(recipe)}
+    return _folder(recipe, "pretraining", decided | inputs.identity_of_training(recipe), shared)
 
 
-def _folder(recipe: Recipe, what: str, identity: dict) -> Path:
-    return Path(recipe.dataset, as_name(recipe.network), f"{what}-seed{recipe.seed}-{digest(identity)[:8]}")
-
-
-def _of_data(found: Callable[[], str]) -> dict:
-    """The data's part of an identity; there is none where a digest is that of the runs of before it was told."""
-    try:
-        told = found()
-    except (OSError, ValueError):
-        told = None  # there can be no such run, and `run` says why
-    return {} if told == RENDERED_BEFORE else {"data_digest": told}
-
-
-def _has_stage(recipe: Recipe) -> bool:
-    make = maker(recipe.method)
-    return isinstance(make, type) and issubclass(make, TwoStage)
+def _folder(recipe: Recipe, what: str, decided: dict, shared: dict) -> Path:
+    name = f"{what}-seed{recipe.seed}-{digest({**shared, **decided})[:8]}"
+    return Path(recipe.dataset, as_name(recipe.network), name)

@@ -12,8 +12,8 @@ from lixlib.core.devices import Precision
 from lixlib.core.digests import digest_of_file
 from lixlib.core.files import at_home, without_folders
 from lixlib.core.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields, check_pixels
-from lixlib.distillers import METHODS
-from lixlib.distillers.common import check_options
+from lixlib.distillers import METHODS, TwoStage
+from lixlib.distillers.common import check_options, default_options
 from lixlib.distillers.registry import UNTAUGHT, maker
 from lixlib.training import ClassWeighting
 
@@ -178,6 +178,15 @@ class Recipe:
             return self.method_options
         method = METHODS[self.method]
         return {**method.tuned, **({} if self.unlabelled else method.tuned_labelled_only), **self.method_options}
+
+    @property
+    def stage(self) -> dict | None:
+        """The options that decide what the stage of a `TwoStage` method becomes; None where there is no stage."""
+        make = maker(self.method) if self.distils else None
+        if not (isinstance(make, type) and issubclass(make, TwoStage)):
+            return None
+        options = {**default_options(make), **self.options}
+        return {name: options.get(name) for name in make.STAGE_OPTIONS}
 
     @property
     def described(self) -> dict:

@@ -22,9 +22,7 @@ METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 # old one, and a recipe whose header agrees need not be trained. `hyper` holds all options of the method, the recipe
 # only those that were given.
 IDENTITY_FIELDS = ("dataset", "network", "method", "seed", "split", "size", "batch", "hyper")
-# the digest of lines of before it was told; of images from files nobody knows which they were
-RENDERED_BEFORE = "renderer 5"
-BEFORE = {"toydrive": RENDERED_BEFORE}
+BEFORE = {"toydrive": inputs.RENDERED_BEFORE}  # of images from files nobody knows which they were
 # How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
 PAPER_BATCH = {"sne-roadseg": 3}
 # fields that a line tells among the method's options where they are in use

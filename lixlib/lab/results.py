@@ -50,9 +50,10 @@ def check_folder(root: Path | str, dataset: str, network: str) -> None:
         OSError: the folder cannot be made or be written to.
         ValueError: a line that is there is none.
     """
-    path = make_folder(Path(root) / dataset) / f"{as_name(network)}.jsonl"
+    path = Path(root) / dataset / f"{as_name(network)}.jsonl"
     if path.exists():
         read_lines(path)
+    make_folder(path.parent)
 
 
 def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[dict]:

@@ -12,7 +12,7 @@ import torch
 from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.distillers import METHODS
 from lixlib.distillers.common import default_options
-from lixlib.lab import record, results
+from lixlib.lab import inputs, record, results
 from tools.dev import readme_tables
 from tools.dev.readme_tables import network_tables, paper_size_table, table, update, update_measured, update_tuning
 
@@ -141,7 +141,7 @@ def test_runs_of_other_data_stand_side_by_side(tmp_path):
         results.append(line(data_digest=digest), tmp_path)
     assert [each["data_digest"] for each in results.read(tmp_path, "camvid")] == [None, "b", "a"]
     old = line(dataset="toydrive", updates=8)
-    assert results.identity(old) == results.identity({**old, "data_digest": record.RENDERED_BEFORE})
+    assert results.identity(old) == results.identity({**old, "data_digest": inputs.RENDERED_BEFORE})
     assert results.identity(old) != results.identity({**old, "data_digest": "renderer 6"})
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lixlib import nets
+from lixlib.checkpoints import onnx_file
 from lixlib.core.constants import IGNORE
 from lixlib.core.described import Described
 from lixlib.core.files import at_home, write_atomically
@@ -25,7 +26,7 @@ Side = Annotated[int, Field(ge=1, le=2**16)]
 
 
 class Description(BaseModel):
-    """What a weights file must say of its network; anything else that it says is kept."""
+    """The fields of a recipe in a weights file, checked when it is read; unknown fields are kept."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -56,7 +57,7 @@ def shipped(name: str) -> Path:
 
 
 def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) -> None:
-    """Save a network's weights and what one must know to use them.
+    """Save a network's weights together with the recipe that is needed to use them.
 
     Args:
         recipe: at least `network`, `num_classes`, `x_channels`, `options` (of `nets.build`), `classes` and `size`.
@@ -70,7 +71,7 @@ def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in plain_state(net).items()}
     if half:
         state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    # as bytes: safetensors' own file would have temporary names and permissions of its own
+    # as bytes, because safetensors' save_file would use other permissions and temporary names
     content = safetensors.torch.save(state, {"recipe": json.dumps(recipe, allow_nan=False)})
     write_atomically(Path(path), lambda temporary: temporary.write_bytes(content))
 
@@ -109,34 +110,74 @@ def check_description(recipe: object, where: str) -> None:
 
 
 def hub_config(recipe: dict) -> dict:
-    """What config.json of a network on the Hugging Face hub must say, for `load` and for the network's from_pretrained.
+    """The config.json of a network on the Hugging Face hub, as `load` and the network's from_pretrained need it.
 
     net, recipe = load("weights.safetensors"); net.push_to_hub("me/name", config=hub_config(recipe))
     """
     return {**recipe, **recipe["options"]}
 
 
-def load(source: Path | str) -> tuple[nn.Module, dict]:
+def load(source: Path | str, *, trust: bool = False) -> tuple[nn.Module, dict]:
     """Build the network that weights describe, in eval mode and float32, and return it with its recipe.
 
     Args:
-        source: a file that `save` wrote, or the folder of a run; a folder that the network's save_pretrained wrote, or
-            the name of a repository on the Hugging Face hub to which it was pushed, e.g. "me/name" (both with
-            `hub_config`). Weights of a network that is named module.path:factory import that module of this machine
-            and call it: load them only from people you trust.
+        source: a file that `save` wrote, or the folder of a run; a file that `lix export` wrote (NAME.onnx), which
+            onnxruntime computes; a folder that the network's save_pretrained wrote, or the name of a repository on the
+            Hugging Face hub to which it was pushed, e.g. "me/name" (both with `hub_config`); or the name of weights
+            that come with the library, e.g. "camvid-mfnet-lix".
+        trust: also build a network that the file names as module.path:factory. This imports that module on this
+            machine and calls the factory, so do it only for files from people you trust. It is not needed for a name
+            that this process has used before, in `nets.build` or in a recipe.
 
     Raises:
         FileNotFoundError: no such file, folder or repository.
-        ValueError: the file is no safetensors file of ours, its recipe lacks an entry or has a wrong one, or its
-            tensors do not fit the network that it names.
+        ValueError: the file is no safetensors file of ours, its recipe lacks an entry or has a wrong one, its
+            tensors do not fit the network that it names, or that network is code of others and `trust` is False.
     """
     path, config = _find(source)
-    with path.open("rb"):  # what cannot be read is of the right kind, perhaps
+    if path.suffix == ".onnx":
+        return onnx_file.load(path, check_description)
+    recipe = _description(path, config)
+    if not (trust or nets.is_known(recipe["network"])):
+        raise ValueError(
+            f"{path} names the network {recipe['network']}, and building it runs that code on this machine: if you "
+            "trust whoever made the file, allow it by --trust (in Python by trust=True)"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no safetensors file ({error})") from error
+    try:
+        nets.check_options(recipe["network"], recipe["options"])
+        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read another file or download one
+            raise ValueError("its encoders start from other weights, and all are needed here")
+        net = nets.build(
+            recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
+        )
+        _fill(net, state)
+    except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
+        raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
+    return net.to(memory_format=torch.channels_last).eval(), recipe
+
+
+def describe(source: Path | str) -> dict:
+    """The recipe in weights, without reading the weights or building the network.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    path, config = _find(source)
+    return onnx_file.describe(path, check_description) if path.suffix == ".onnx" else _description(path, config)
+
+
+def _description(path: Path, config: Path | None) -> dict:
+    """The checked recipe: of config.json where there is one, else in the metadata of the file."""
+    with path.open("rb"):  # raises an error of its own where the file may not be read
         pass
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no safetensors file ({error})") from error
     where = f"the recipe in {config or f'the metadata of {path}'}"
@@ -150,21 +191,11 @@ def load(source: Path | str) -> tuple[nn.Module, dict]:
     except ValueError as error:
         advice = "with config=lixlib.checkpoints.hub_config(recipe)" if config else "with lixlib.checkpoints.save"
         raise ValueError(f"{error}: save it {advice}") from error
-    try:
-        nets.check_options(recipe["network"], recipe["options"])
-        if {"pretrained", "partial"} & recipe["options"].keys():  # it would read a file, or the network, that it names
-            raise ValueError("its encoders start from other weights, and all are needed here")
-        net = nets.build(
-            recipe["network"], num_classes=recipe["num_classes"], x_channels=recipe["x_channels"], **recipe["options"]
-        )
-        _fill(net, state)
-    except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
-        raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
-    return net.to(memory_format=torch.channels_last).eval(), recipe
+    return recipe
 
 
 def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give a network all its weights, each of its kind and finite."""
+    """Load all weights into a network, after checking their kind of number and that they are finite."""
     own = net.state_dict()
     for name, tensor in state.items():
         if name in own and tensor.is_floating_point() != own[name].is_floating_point():
@@ -173,12 +204,12 @@ def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
             raise ValueError(f"{name} holds numbers that are not finite: the training failed, or the file is damaged")
     try:
         net.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
-    except RuntimeError as error:  # which names all that differ
+    except RuntimeError as error:  # its message is long: a shorter one follows
         raise ValueError(f"it {mismatch(own, state)}") from error
 
 
 def _find(source: Path | str) -> tuple[Path, Path | None]:
-    """The file of tensors, and the config.json beside it where it is one of the hub."""
+    """The file with the weights, and the config.json beside it if it has the layout of the Hugging Face hub."""
     if not str(source):
         raise ValueError("the name of the weights is empty: give a file, a folder, or a name of the Hugging Face hub")
     path = at_home(source)
@@ -192,12 +223,14 @@ def _find(source: Path | str) -> tuple[Path, Path | None]:
         if absent:
             raise FileNotFoundError(f"no {absent[0]} in {path}: write such a folder by the network's save_pretrained")
         return path / names[0], path / names[1]
+    if (CHECKPOINTS / f"{path.name}.safetensors").is_file() and len(path.parts) == 1:  # the name of shipped weights
+        return CHECKPOINTS / f"{path.name}.safetensors", None
     # a repository of the hub is owner/name
-    if path.is_absolute() or len(path.parts) != 2 or path.suffix == ".safetensors":
+    if path.is_absolute() or len(path.parts) != 2 or path.suffix in (".safetensors", ".onnx"):
         raise FileNotFoundError(f"no weights file {source}")
     log = logging.getLogger("huggingface_hub")
     before = log.level
-    log.setLevel(logging.ERROR)  # else every repeated try is told
+    log.setLevel(logging.ERROR)  # else it logs every retry
     try:
         tensors, config = (Path(hf_hub_download(path.as_posix(), name)) for name in names)
     except (OSError, HFValidationError, EntryNotFoundError) as error:

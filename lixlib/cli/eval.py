@@ -7,9 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from lixlib import checkpoints, data, nets
+from lixlib import data, nets
+from lixlib.cli import which_weights
 from lixlib.cli.app import Device, Folder, app, table
 from lixlib.cli.photographs import say
+from lixlib.cli.which_weights import Trust
 from lixlib.core import devices
 from lixlib.core.checks import check_choice
 from lixlib.core.options import check_pixels
@@ -26,6 +28,7 @@ def evaluate_weights(
     root: Folder = None,
     size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
     json_line: Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(name="json")] = False,
+    trust: Trust = False,
     device: Device = "auto",
 ) -> None:
     """Score a network on a split of a data set: the four metrics, and IoU and F1 of every class.
@@ -37,8 +40,8 @@ def evaluate_weights(
     Example: lix eval --weights student.safetensors --dataset camvid --root data/camvid --split val
 
     Args:
-        weights_file: Weights of the network: a file as `lix train` writes them, a folder of its save_pretrained, or its
-            name on the Hugging Face hub.
+        weights_file: Weights of the network: a file as `lix train` or `lix export` (NAME.onnx) writes them, a folder of
+            its save_pretrained, its name on the Hugging Face hub, or the name of weights that come with the library.
         dataset: Name of the data set.
         split: Split to score, e.g. test.
         root: Folder of the data set's files; toydrive renders its own.
@@ -46,10 +49,10 @@ def evaluate_weights(
         json_line: Print one line of JSON instead of the tables.
     """
     devices.choose_device(device)
-    net, recipe = checkpoints.load(weights_file)
+    net, recipe = which_weights.load(weights_file, trust)
     trained = recipe.get("recipe", {})
     options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
-    if trained.get("dataset") != dataset:  # whose own options these are, but X is what the network has learnt to read
+    if trained.get("dataset") != dataset:  # of the options only X stays: the network needs the one that it knows
         check_choice("data set", dataset, data.DATASETS)
         options = data.DATASETS[dataset].options | {name: value for name, value in options.items() if name == "x"}
     data.check_options(dataset, options)

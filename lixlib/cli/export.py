@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,16 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from lixlib import checkpoints, nets
+from lixlib import nets
+from lixlib.checkpoints.onnx_file import OnnxNetwork
+from lixlib.cli import which_weights
 from lixlib.cli.app import app
-from lixlib.cli.photographs import say
+from lixlib.cli.photographs import class_table, multiple_of, say
+from lixlib.cli.which_weights import Trust
 from lixlib.core.files import write_atomically
 
-SIZES = ((64, 96), (96, 64), (77, 131))  # where both are compared, with sides that need padding
-TOLERANCE = 1e-4  # of the largest logit
+SIZES = ((64, 96), (96, 64), (77, 131))  # at which both are compared; the last is no multiple of a stride
+TOLERANCE = 1e-4  # relative to the largest logit
 
 
 @app.command
@@ -25,31 +29,37 @@ def export(
     weights_file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="weights", metavar="WEIGHTS")],
     onnx_file: Annotated[Path, tyro.conf.arg(name="onnx", metavar="FILE")],
     opset: int = 17,
+    trust: Trust = False,
 ) -> None:
-    """Write a network as ONNX, and compare it at three sizes with what onnxruntime computes from the file.
+    """Write a network as ONNX, and compare the outputs of onnxruntime and of the network at three sizes.
 
-    Batch, height and width are free. The inputs are rgb, and x of a teacher, in [0, 1]; the output is logits.
+    Batch size, height and width are dynamic. The inputs are rgb, and x of a teacher, in [0, 1]; the output is logits.
+    The metadata hold, as JSON, the names and colours of the classes, the size and the data set of the training, and
+    all that `lix predict` and `lix eval` need to run the file.
 
     Example: lix export student.safetensors --onnx student.onnx
 
     Args:
         weights_file: Weights of a student or teacher: a file, a folder of its save_pretrained, or its name on the
             Hugging Face hub.
-        onnx_file: File to write; it is written only if the network there computes the same.
+        onnx_file: File to write; it is written only if both outputs agree.
         opset: Version of the ONNX operators.
     """
     if importlib.util.find_spec("onnx") is None:
         raise ValueError("`lix export` needs the package onnx: pip install -e '.[export]'")
-    net, recipe = checkpoints.load(weights_file)
-    trained = recipe.get("recipe", {})
+    net, recipe = which_weights.load(weights_file, trust)
+    if isinstance(net, OnnxNetwork):
+        raise ValueError(f"{weights_file} is an ONNX file already: give the weights that it was made of")
+    with suppress(ValueError):  # classes that no data set has, saved without colours
+        recipe["colours"] = class_table(recipe).colours.tolist()
     about = {name: recipe[name] for name in ("network", "classes", "size", "x_channels")}
-    about |= {"dataset": trained.get("dataset"), "colours": recipe.get("colours")}
-    write_atomically(onnx_file, lambda path: _write(net, path, about, opset))
+    about |= {"dataset": recipe.get("recipe", {}).get("dataset"), "colours": recipe.get("colours"), "recipe": recipe}
+    write_atomically(onnx_file, lambda path: _write(net, path, about, opset, multiple_of(recipe)))
     say(f"onnx: {onnx_file}", sys.stdout)
 
 
 class Logits(nn.Module):
-    """A network that gives its logits alone, as a file of ONNX holds it."""
+    """A network that returns only its logits, as the ONNX file does."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -60,15 +70,17 @@ class Logits(nn.Module):
         return nets.call(self.net, *images).logits
 
 
-def _write(net: nn.Module, path: Path, about: dict, opset: int) -> None:
+def _write(net: nn.Module, path: Path, about: dict, opset: int, multiple: int) -> None:
     import onnx  # here alone: of the extra `export`
 
     module = Logits(net).eval()
-    images = _images(net, 2, SIZES[2])
+    sizes = [tuple(-(-side // multiple) * multiple for side in size) for size in SIZES]
+    _check_sizes(net, sizes)
+    images = _images(net, 2, sizes[2])
     names = ["rgb", "x"][: len(images)]
     free = {name: {0: "batch", 2: "height", 3: "width"} for name in [*names, "logits"]}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracing: that sizes are free is compared below
+        warnings.simplefilter("ignore")  # of the tracing: that sizes are dynamic is tested below
         torch.onnx.export(
             module,
             images,
@@ -85,15 +97,28 @@ def _write(net: nn.Module, path: Path, about: dict, opset: int) -> None:
     if importlib.util.find_spec("onnxruntime") is None:
         say("lix: onnxruntime is not installed: the file was not compared with the network", sys.stderr)
         return
-    _compare(net, path, names)
+    _compare(net, path, names, sizes)
 
 
 @torch.no_grad()
-def _compare(net: nn.Module, path: Path, names: list[str]) -> None:
+def _check_sizes(net: nn.Module, sizes: list[tuple[int, int]]) -> None:
+    for height, width in sizes:
+        try:
+            Logits(net)(*_images(net, 1, (height, width)))
+        except Exception as error:  # whatever the code of others raises
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"the network fails on an image of {height} x {width} ({reason}): `lix export` writes files with "
+                "dynamic height and width, so the network must accept images of any size"
+            ) from error
+
+
+@torch.no_grad()
+def _compare(net: nn.Module, path: Path, names: list[str], sizes: list[tuple[int, int]]) -> None:
     import onnxruntime  # here alone: of the extra `export`
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    for batch, size in enumerate(SIZES, 1):
+    for batch, size in enumerate(sizes, 1):
         images = _images(net, batch, size)
         expected = Logits(net)(*images)
         (found,) = session.run(["logits"], {name: image.numpy() for name, image in zip(names, images, strict=True)})

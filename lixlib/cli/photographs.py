@@ -1,8 +1,9 @@
-"""Photographs coloured by class, in little memory; no file but results of earlier calls is ever replaced."""
+"""Segment photographs in little memory, and write the results; only results of earlier calls are replaced."""
 
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -13,50 +14,81 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from lixlib.core.files import at_home, write_atomically
+from lixlib.core.files import at_home, told, write_atomically
+from lixlib.core.options import check_pixels
 from lixlib.data.classes import TABLES, Classes
-from lixlib.data.images import open_photo
-from lixlib.nets import call
+from lixlib.data.images import PHOTOS, choose_images, open_photo
+from lixlib.nets import OURS, call, inputs
 
 OPACITY = 0.6  # of the colours over the photograph
-STRIP = 2**15  # pixels that are worked on at once: what they need stays in a processor's cache
-SOFTWARE = "lix predict"  # in the PNG files that are written: by it they are known again
+STRIP = 2**15  # pixels that are processed at once, so that their data stay in the processor's cache
+FEW = 4  # up to so many photographs have no progress bar
+SUFFIXES = (*PHOTOS, ".bmp", ".tif", ".tiff", ".webp")  # of the photographs in a folder
+SOFTWARE = "lix predict"  # entry in the metadata of results, by which later calls recognise them
+
+Plan = list[tuple[Path, dict[str, Path]]]  # photographs, and for each the paths of its results by kind
 
 
-def colour(plan: Sequence[tuple[Path, Path]], net: nn.Module, size: tuple[int, int], classes: Classes) -> int:
+def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classes, *, legend: bool = True) -> int:
     """Colour photographs by class, and print the name of every result; one that fails does not stop the others.
 
+    A terminal shows a progress bar for more than a few photographs.
+
     Args:
-        plan: every photograph and its result, as `pair` gives them.
-        size: (H, W) that the network was trained at.
+        plan: the photographs and the paths of their results, from `pair`.
+        compute: returns the logits of a photograph, e.g. `logits_of` with a network.
+        legend: list the classes that occur below the photograph.
 
     Returns:
-        How many failed; why is printed to stderr.
+        The number of photographs that failed; the reasons are printed to stderr.
     """
     failures, written = 0, set()
-    for image, target in plan:
+    silent = len(plan) <= FEW or sys.stderr is None or not sys.stderr.isatty()
+    for image, targets in tqdm(plan, unit="photograph", disable=silent):
         try:
             photo = open_photo(image)
-            picture = draw_labels(photo, predict_labels(net, photo, size), classes)
-            if _marks(target) & written:  # on a file system that takes two names for one
-                raise ValueError(f"{target} holds the result of another photograph: rename {image}")
-            info = PngInfo()
-            info.add_text("Software", SOFTWARE)
-            # more effort makes a photograph 15 % smaller, and takes five times as long
-            write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1))  # noqa: B023
-            written |= _marks(target)
-            say(str(target), sys.stdout)
+            logits = compute(photo)
+            labels = largest(logits, (photo.height, photo.width)).cpu()
+            for kind, target in targets.items():
+                picture = _picture(kind, photo, logits, labels, classes, legend)
+                if _marks(target) & written:  # on a file system that takes two names for one
+                    raise ValueError(f"{target} holds the result of another photograph: rename {image}")
+                _write(picture, target)
+                written |= _marks(target)
+                with tqdm.external_write_mode():
+                    say(str(target), sys.stdout)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:  # torch lacks memory with a RuntimeError
             failures += 1
-            say(f"lix: {'; '.join((str(error) or f'{image}: too little memory').splitlines())}", sys.stderr)
+            reason = "; ".join((str(error) or "too little memory").splitlines())
+            with tqdm.external_write_mode():
+                say(f"lix: {reason}" if str(image) in reason else f"lix: {image}: {reason}", sys.stderr)
     return failures
 
 
-def pair(images: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, Path]], list[Path]]:
-    """Every photograph with the path of its result, NAME_labels.png in `out` or beside it; and the results among them.
+def expand(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Replace folders by the photographs in them, sorted by name and without earlier results; list what is wrong."""
+    photos, problems = [], []
+    for image in images:
+        if not image.is_dir():
+            photos.append(image)
+            continue
+        try:
+            found = [file for file in choose_images(sorted(image.iterdir()), SUFFIXES)[0] if not is_result(file)]
+        except OSError as error:
+            problems.append(told(error))
+            continue
+        photos += found
+        if not found:
+            problems.append(f"no photograph in {image}: expected files that end in {', '.join(SUFFIXES)}")
+    return photos, problems
 
-    Results of earlier calls are no photographs; they may be replaced, and nothing else.
+
+def pair(images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labels",)) -> tuple[Plan, list[Path]]:
+    """Pair photographs with the paths of their results, NAME_KIND.png in `out` or beside the photograph.
+
+    Results of earlier calls are not photographs: they are returned apart. They may be replaced, and no other file.
 
     Raises:
         ValueError: two results would be one file, or would replace a photograph or a file that is no result.
@@ -68,18 +100,21 @@ def pair(images: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, Pat
     given = {mark: photo for photo in photos for mark in _marks(photo)}
     plan, taken = [], {}
     for photo in photos:
-        target = (out or photo.parent) / f"{photo.stem}_labels.png"
-        for mark in _marks(target):
-            twin, other = taken.setdefault(mark, photo), given.get(mark)
-            if twin is not photo:
+        targets = {kind: (out or photo.parent) / f"{photo.stem}_{kind}.png" for kind in kinds}
+        for target in targets.values():
+            for mark in _marks(target):
+                twin, other = taken.setdefault(mark, photo), given.get(mark)
+                if twin is not photo:
+                    raise ValueError(
+                        f"{twin} and {photo} have the same name, and one result would replace the other: rename one"
+                    )
+                if other is not None:
+                    raise ValueError(f"the result of {photo} would replace the photograph {other}: give --out a folder")
+            if os.path.lexists(target) and not is_result(target):
                 raise ValueError(
-                    f"{twin} and {photo} have the same name, and one result would replace the other: rename one"
+                    f"{target} is there and no result of `lix predict`: move it away, or give --out a folder"
                 )
-            if other is not None:
-                raise ValueError(f"the result of {photo} would replace the photograph {other}: give --out a folder")
-        if os.path.lexists(target) and not is_result(target):
-            raise ValueError(f"{target} is there and no result of `lix predict`: move it away, or give --out a folder")
-        plan.append((photo, target))
+        plan.append((photo, targets))
     if out is not None:
         if out.exists() and not out.is_dir():
             raise ValueError(f"--out {out} is a file: give a folder")
@@ -91,7 +126,7 @@ def pair(images: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, Pat
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a picture that `colour` has written."""
+    """Whether `colour` wrote this file."""
     with suppress(OSError, ValueError):
         if path.is_file():  # a pipe would wait for ever
             with path.open("rb") as file:
@@ -101,10 +136,10 @@ def is_result(path: Path) -> bool:
 
 
 def class_table(recipe: dict) -> Classes:
-    """The classes of weights, with the colours that the weights hold, or else those of the data set with these classes.
+    """The classes in a recipe, with its colours, or else those of the library's data set that has the same classes.
 
     Raises:
-        ValueError: the weights hold no colours, and no data set has these classes.
+        ValueError: the recipe has no colours, and no data set has these classes.
     """
     names, colours = tuple(recipe["classes"]), recipe.get("colours")
     if colours is not None:
@@ -116,24 +151,72 @@ def class_table(recipe: dict) -> Classes:
 
 
 @torch.no_grad()
-def predict_labels(net: nn.Module, photo: Image.Image, size: tuple[int, int]) -> Tensor:
-    """The class of every pixel of a photograph, computed at `size` (H, W) as in training.
+def logits_of(
+    net: nn.Module,
+    photo: Image.Image,
+    *,
+    trained: tuple[int, int],
+    multiple: int = 1,
+    size: tuple[int, int] | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """Compute the logits of a photograph at `size`, at `scale` times its own size, or at the training resolution.
 
-    **Shapes**: -> (height, width) uint8 of the photograph.
+    Args:
+        trained: (H, W) of the training images. By default a photograph is resized to the same area in its own aspect,
+            so that one of the training aspect is computed at exactly this size.
+        multiple: both sides are padded to multiples of it by repeating the last row and column, and the logits are
+            cropped again; not if `size` is given.
+
+    **Shapes**: -> (1, C, h, w).
+
+    Raises:
+        ValueError: the size has more pixels than images may have in training.
     """
-    device = next(net.parameters()).device
-    small = np.array(photo.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    if size is None:
+        scale = scale or math.sqrt(trained[0] * trained[1] / (photo.height * photo.width))
+        height, width = (max(1, round(scale * side)) for side in (photo.height, photo.width))
+    else:
+        (height, width), multiple = size, 1
+    check_pixels((height, width))
+    device = next(net.parameters(), torch.empty(0)).device
+    small = np.array(photo.resize((width, height), Image.Resampling.BILINEAR))
     rgb = torch.from_numpy(small).permute(2, 0, 1)[None].to(device).float() / 255
-    return largest(call(net, rgb).logits, (photo.height, photo.width)).cpu()
+    return inputs.crop(call(net, inputs.pad(rgb, multiple)).logits, (height, width))
+
+
+def multiple_of(recipe: dict) -> int:
+    """The number that both sides of an image are padded to a multiple of; 1 for the library's networks, which pad.
+
+    For any other network it is the largest power of 2 that divides both sides of its training images: those sizes it
+    accepts. More than 32, the stride of most encoders, is not needed.
+    """
+    return 1 if recipe["network"] in OURS else math.gcd(*recipe["size"], 32)
 
 
 def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """The channel that is largest at every pixel after bilinear resizing (align_corners False), in strips of rows.
-
-    It is `F.interpolate(logits, size, mode="bilinear").argmax(1)[0]` without C floats for every pixel: first all rows
-    are resized across, then the two rows above and below every new one are blended, as torch does it.
+    """The class with the largest logit at every pixel, after bilinear resizing: `F.interpolate(...).argmax(1)[0]`.
 
     **Shapes**: logits (1, C, h, w), C <= 256 -> (*size) uint8.
+    """
+    return _by_strips(logits, size, lambda strip: strip.max(0).indices)
+
+
+def confidence(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """The largest softmax probability at every pixel, after bilinear resizing of the logits; 255 stands for 1.
+
+    **Shapes**: logits (1, C, h, w) -> (*size) uint8.
+    """
+    return _by_strips(logits, size, lambda strip: (strip.float().softmax(0).amax(0) * 255).round())
+
+
+def _by_strips(logits: Tensor, size: tuple[int, int], reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    """Resize logits bilinearly (align_corners False) and reduce them over the classes, one strip of rows at a time.
+
+    C floats for every pixel of a photograph would not fit into the memory. First the width is resized, then every new
+    row is interpolated between the two rows above and below it, as torch does it.
+
+    **Shapes**: logits (1, C, h, w), reduce (C, rows, W) -> (rows, W); -> (*size) uint8.
     """
     height, width = size
     across = F.interpolate(logits, size=(logits.shape[-2], width), mode="bilinear")[0]
@@ -144,22 +227,37 @@ def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
     share = (place - above).clamp(max=1)[:, None].to(logits.dtype)
     found = torch.empty(size, dtype=torch.uint8, device=logits.device)
     for rows in _strips(height, width):
-        blended = across[:, above[rows]] * (1 - share[rows]) + across[:, below[rows]] * share[rows]
-        found[rows] = blended.max(0).indices
+        found[rows] = reduce(across[:, above[rows]] * (1 - share[rows]) + across[:, below[rows]] * share[rows])
     return found
 
 
-def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes) -> Image.Image:
-    """The photograph under the colours of its labels, and below it a legend of the classes that occur.
+def _picture(
+    kind: str, photo: Image.Image, logits: Tensor, labels: Tensor, classes: Classes, legend: bool
+) -> Image.Image:
+    if kind == "labels":
+        return draw_labels(photo, labels, classes, legend=legend)
+    found = labels if kind == "classes" else confidence(logits, (photo.height, photo.width)).cpu()
+    return Image.fromarray(found.numpy())
+
+
+def _write(picture: Image.Image, target: Path) -> None:
+    info = PngInfo()
+    info.add_text("Software", SOFTWARE)
+    # more effort makes a photograph 15 % smaller, and takes five times as long
+    write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1))
+
+
+def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes, *, legend: bool = True) -> Image.Image:
+    """Blend a photograph with the colours of its labels, and add a legend of the classes that occur below it.
 
     **Shapes**: labels (height, width) uint8.
     """
     colours = Image.fromarray(labels.numpy())
     occurring = [i for i, count in enumerate(colours.histogram()) if count]
     colours.putpalette(classes.colours.tobytes())
-    line = min(max(16, photo.width // 40), 400)
-    font = ImageFont.load_default(0.7 * line)
-    entries = [(classes.names[i], tuple(map(int, classes.colours[i]))) for i in occurring]
+    line = min(max(16, photo.width // 40), 400) if legend else 0
+    font = ImageFont.load_default(max(1, 0.7 * line))
+    entries = [(classes.names[i], tuple(map(int, classes.colours[i]))) for i in occurring if legend]
     places, x, y = [], 0, 0
     for name, _ in entries:
         width = int(1.5 * line + font.getlength(name))
@@ -180,14 +278,14 @@ def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes) -> Image.I
 
 
 def say(text: str, stream: TextIO | None) -> None:
-    """Print a line, whatever the stream takes: letters that it lacks are escaped, and nobody need read it."""
+    """Print a line to any stream: letters that its encoding lacks are escaped, and a broken pipe is no error."""
     if stream is None:
         return
     try:
         encoding = stream.encoding or "ascii"
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
-    except (OSError, ValueError):  # whoever read it has gone, or the disk is full, or the stream is closed
-        with suppress(OSError, ValueError):  # what is left in the stream's memory would fail again at the end
+    except (OSError, ValueError):  # a broken pipe, a full disk, or a closed stream
+        with suppress(OSError, ValueError):  # else the buffered text would fail again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -197,7 +295,7 @@ def _strips(height: int, width: int) -> list[slice]:
 
 
 def _marks(path: Path) -> set:
-    """What says that two paths are one file: where they lead, and on the disk its number."""
+    """Keys that two paths to one file share: the resolved path, and the device and inode of the file."""
     marks = {os.path.realpath(path)}
     with suppress(OSError, ValueError):
         found = path.stat()

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,7 +186,8 @@ def _load(step: Step) -> Run | None:
 def _read_files(folder: Path) -> tuple[dict[str, Any], dict[Path, str]]:
     """What the files of a run hold, by their names, and what is wrong with them; a run without a line is none yet."""
     found, problems = {}, {}
-    for name, read in {RESULT: _read_result, LOG: _read_log, WEIGHTS: checkpoints.load}.items():
+    read_weights = partial(checkpoints.load, trust=True)  # our own, though a network's factory may be of others
+    for name, read in {RESULT: _read_result, LOG: _read_log, WEIGHTS: read_weights}.items():
         try:
             found[name] = read(folder / name)
         except (FileNotFoundError, NotADirectoryError):

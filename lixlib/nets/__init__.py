@@ -11,7 +11,7 @@ from lixlib.core.options import check, of, shown
 from lixlib.core.output import Output, call, x_channels
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
-from lixlib.nets.registry import NETWORKS, find, options_of, register
+from lixlib.nets.registry import NETWORKS, OURS, find, is_known, options_of, register
 from lixlib.nets.sne_roadseg import SNERoadSeg
 from lixlib.nets.tapped import tapped
 
@@ -74,6 +74,7 @@ def build(
 
 __all__ = [
     "NETWORKS",
+    "OURS",
     "MFNet",
     "OFFNet",
     "Output",
@@ -81,6 +82,7 @@ __all__ = [
     "build",
     "call",
     "check_options",
+    "is_known",
     "register",
     "tapped",
     "x_channels",

@@ -1,4 +1,4 @@
-"""Where networks are found by name: those of the library, those registered, and any factory as module.path:factory."""
+"""Networks by name: those of the library, registered ones, and any factory given as module.path:factory."""
 
 import inspect
 import sys
@@ -19,17 +19,18 @@ Factory = Callable[..., nn.Module]  # called as factory(num_classes, x_channels,
 
 NETWORKS: dict[str, Factory] = {"mfnet": MFNet, "sne-roadseg": SNERoadSeg, "off-net": OFFNet}
 OURS = tuple(NETWORKS)
+NAMED: set[str] = set()  # every module.path:factory that was looked up in this process
 
 
 def register(name: str, factory: Factory) -> None:
-    """Give a network of your own a name, for `build`, recipes, weights files and the command line of this process.
+    """Register a network of your own under a name, for `build`, recipes, weights files and the command line.
 
     Args:
         factory: a class or a function, called as factory(num_classes, x_channels, **options); x_channels is None for
-            the student. By a name that is your own already it takes the place of the earlier one.
+            the student. A name that you registered before is replaced.
 
     Raises:
-        ValueError: a name that is no name of a folder, or one of the library's networks; or no factory.
+        ValueError: a name that cannot be a folder's name or belongs to the library, or a factory that cannot be called.
     """
     names.check("network", name, taken=OURS)
     if not callable(factory):
@@ -59,7 +60,17 @@ def find(name: str) -> Factory:
     factory: Factory = getattr(module, attribute)
     if not callable(factory):
         raise ValueError(f"network {name!r} is {shown(factory)}: a class or a function that builds one is needed")
+    NAMED.add(name)
     return factory
+
+
+def is_known(name: str) -> bool:
+    """Whether finding a network runs no code that this process has not already been told to run.
+
+    True for the networks of the library, for registered ones, and for a module.path:factory that was looked up before,
+    e.g. by `build`, or because a recipe names it.
+    """
+    return ":" not in name or name in NAMED
 
 
 def options_of(name: str, factory: Factory, given: Mapping[str, object]) -> dict[str, Any]:
@@ -70,7 +81,7 @@ def options_of(name: str, factory: Factory, given: Mapping[str, object]) -> dict
     """
     try:
         signature = inspect.signature(factory, eval_str=True)
-    except NameError:  # annotations of names that are there for type checkers alone
+    except NameError:  # names that are imported only for type checkers
         signature = inspect.signature(factory)
     parameters = list(signature.parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

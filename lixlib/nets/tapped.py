@@ -1,10 +1,12 @@
-"""Any network of PyTorch as a network of this library: its maps by forward hooks, its logits from what it returns."""
+"""Any PyTorch module as a network of this library: forward hooks give its taps, its result gives the logits."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from lixlib.core.options import shown
 from lixlib.core.output import Output
 from lixlib.nets import inputs
 
-MOST_PATHS = 12  # that a message lists
+MOST_PATHS = 12  # the most that an error message lists
 PREFIX = "module."  # of the wrapped module's parameters within `Tapped`; its state dict goes without
 
 
@@ -25,45 +27,46 @@ def tapped(
     x_channels: int | None = None,
     join: Callable[[Tensor, Tensor], Any] | None = None,
 ) -> "Tapped":
-    """Wrap an unchanged module, so that it returns `Output(logits, taps)` as every network of the library does.
+    """Wrap a module, without changing it, so that it returns `Output(logits, taps)` like the library's networks.
 
     tapped(unet, {"stage1": "encoder.layer1", "stage2": "encoder.layer2"})
 
     Args:
         taps: the path of a submodule, as `module.named_modules()` tells it, for the name of each tap. A submodule that
-            runs several times gives its last map; of a tuple or a list it gives the first item.
-        logits: what makes logits of the module's result. None takes the result itself where it is a tensor, "logits"
-            or "out" of a mapping, the first item of a tuple or a list, or else the attribute `logits`. Logits of
-            another size than RGB are resized to it, bilinearly.
+            runs several times gives its last map; of a tuple or a list it gives the first item. The tokens (B, N, C) of
+            a transformer, row by row over the image and with or without a class token before them, become a map.
+        logits: a function that turns the module's result into logits. None takes the result itself if it is a tensor,
+            "logits" or "out" of a mapping, the first item of a tuple or a list, or else the attribute `logits`. Logits
+            of another size than RGB are resized to it, bilinearly.
         x_channels: the channels of X that the module reads as a teacher, called as module(rgb, x); None for a student.
         join: for a teacher that is called in another way: a function of (rgb, x) that returns the module's arguments,
             a mapping of them by name, a tuple of several, or one, e.g. `lambda rgb, x: torch.cat([rgb, x], 1)`.
 
     Raises:
-        ValueError: a path that the module lacks, X channels that are no number above 0, or `join` without them. When
-            it is called: inputs that do not fit, no logits (B, C, h, w), or a tap that is no map (B, C, h, w) or whose
-            submodule did not run.
+        ValueError: a path that the module lacks, an x_channels that is not a positive number, or `join` without
+            x_channels. When the network is called: inputs of wrong shapes, a result without logits (B, C, h, w), or a
+            tap that is neither a map nor tokens, or whose submodule did not run.
     """
     return Tapped(module, taps or {}, logits, x_channels, join)
 
 
 class _Maps(threading.local):
-    """What the hooks of one network have seen in the call that runs in this thread; None between calls."""
+    """The outputs that the hooks of one network collect during a call in this thread; None between calls."""
 
     seen: dict[str, Any] | None = None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        return type(self), ()  # a copy of a network starts with none
+        return type(self), ()  # a copy of the network starts empty
 
 
 class _Hook:
-    """Keeps what a submodule returns, while the network that it belongs to is called."""
+    """A forward hook that stores the output of a submodule while the wrapper is being called."""
 
     def __init__(self, tap: str, maps: _Maps):
         self.tap, self.maps = tap, maps
 
     def __call__(self, module: nn.Module, arguments: tuple[Any, ...], result: Any) -> None:
-        if self.maps.seen is not None:  # else the module is called without the wrapper, or again for its gradient
+        if self.maps.seen is not None:  # None: called without the wrapper, or recomputed in the backward pass
             self.maps.seen[self.tap] = result
 
 
@@ -95,7 +98,7 @@ class Tapped(nn.Module):
                 raise ValueError(
                     f"tap {tap!r}: {type(module).__name__} has no submodule {path!r}: {_near(path, paths)}"
                 )
-        for tap, path in self.taps.items():  # once all are known to be there: the module stays as it was on an error
+        for tap, path in self.taps.items():  # after all checks, so that an error leaves the module unchanged
             paths[path].register_forward_hook(_Hook(tap, self._maps))
 
     def forward(self, rgb: Tensor, x: Tensor | None = None) -> Output:
@@ -105,8 +108,8 @@ class Tapped(nn.Module):
             result = self._call(rgb, x)
             seen = self._maps.seen
         finally:
-            self._maps.seen = outer  # nothing is kept between calls
-        taps = {tap: self._map(tap, seen) for tap in self.taps}
+            self._maps.seen = outer  # no maps are kept between calls
+        taps = {tap: self._map(tap, seen, rgb.shape[-2:]) for tap in self.taps}
         logits = self._logits(result)
         if logits.shape[-2:] != rgb.shape[-2:]:
             logits = F.interpolate(logits, rgb.shape[-2:], mode="bilinear", align_corners=False)
@@ -122,14 +125,17 @@ class Tapped(nn.Module):
             return self.module(**arguments)
         return self.module(*arguments) if isinstance(arguments, tuple | list) else self.module(arguments)
 
-    def _map(self, tap: str, seen: dict[str, Any]) -> Tensor:
+    def _map(self, tap: str, seen: dict[str, Any], size: torch.Size) -> Tensor:
         path = self.taps[tap]
         if tap not in seen:
             raise ValueError(f"tap {tap!r}: the submodule {path!r} did not run: tap one that takes part in forward")
         found = _first(seen[tap])
+        if isinstance(found, Tensor) and found.dim() == 3:
+            found = _map_of_tokens(found, size)
         if not isinstance(found, Tensor) or found.dim() != 4:
             raise ValueError(
-                f"tap {tap!r}: the submodule {path!r} returned {_described(found)}, expected a map (B, C, h, w)"
+                f"tap {tap!r}: the submodule {path!r} returned {_described(found)}, expected a map (B, C, h, w), "
+                "or tokens (B, N, C) for a grid of the image's aspect"
             )
         return found
 
@@ -147,7 +153,7 @@ class Tapped(nn.Module):
             )
         return found
 
-    # The names of the module's own parameters, so that weights fit it with and without the wrapper.
+    # Parameters keep the names that they have in the module, so that weights fit it with and without the wrapper.
     def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]  # any of torch's
         return self.module.state_dict(*arguments, **options)
 
@@ -155,6 +161,29 @@ class Tapped(nn.Module):
         for name in [name for name in state_dict if name.startswith(prefix)]:
             state_dict[f"{prefix}{PREFIX}{name.removeprefix(prefix)}"] = state_dict.pop(name)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def _map_of_tokens(tokens: Tensor, size: torch.Size) -> Tensor:
+    """Tokens as a map of an image's aspect, without a class token; as they are if their number fits no such map.
+
+    A network may round H and W up to whole patches, so that the aspect of the map differs by less than a patch.
+
+    **Shapes**: (B, N, C) -> (B, C, h, w) with N = h * w or h * w + 1.
+    """
+    image_height, image_width = size
+    fits = []
+    for before in (0, 1):
+        count = int(tokens.shape[1]) - before
+        height = round(math.sqrt(count * image_height / image_width))
+        width = count // max(height, 1)
+        unequal = abs(height * image_width - width * image_height)
+        if count and height * width == count and unequal < max(image_height, image_width):
+            fits.append((unequal, before, height, width))
+    if not fits:
+        return tokens
+    _, before, height, width = min(fits)
+    found: Tensor = tokens[:, before:].transpose(1, 2).unflatten(2, (height, width))
+    return found
 
 
 def _first(value: Any) -> Any:
@@ -169,7 +198,7 @@ def _described(value: Any) -> str:
 
 
 def _near(path: str, paths: Mapping[str, nn.Module]) -> str:
-    """The paths that are most like one that is not there; else the first ones."""
+    """A hint for a path that does not exist: the most similar ones, else the first ones."""
     names = [name for name in paths if name]
     near = get_close_matches(str(path), names, n=MOST_PATHS, cutoff=0.6)
     if near:

@@ -278,3 +278,4 @@ def test_shipped_weights_load(path):
     assert recipe["network"] == network
     assert (net.x_channels is not None) == (method == "teacher")
     assert len(recipe["classes"]) == recipe["num_classes"]
+    assert checkpoints.describe(path.stem) == recipe, "the name alone is enough"

@@ -3,8 +3,10 @@
 import sys
 
 import pytest
+from commands import save
 
 import lixlib.cli
+from lixlib.data.classes import CAMVID
 
 
 @pytest.fixture
@@ -23,3 +25,8 @@ def lix(monkeypatch, capsys, tmp_path):
         return code, *capsys.readouterr()
 
     return command
+
+
+@pytest.fixture
+def student(tmp_path):
+    return save(tmp_path / "student.safetensors", CAMVID)

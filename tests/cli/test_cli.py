@@ -1,10 +1,7 @@
 """The command line: help for a person, results for a pipe, one line for a mistake."""
 
-import io
 import json
-import os
 import shutil
-import struct
 import subprocess
 import sys
 import warnings
@@ -14,14 +11,13 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 import trees
+from commands import fails_with_one_line, save
 from PIL import Image
 
 import lixlib.cli
 import lixlib.cli.photographs
-from lixlib import checkpoints, nets
-from lixlib.cli.photographs import draw_labels, largest, predict_labels
+from lixlib import checkpoints
 from lixlib.core.files import read_json_lines
 from lixlib.data import splits
 from lixlib.data.classes import CAMVID, CITYSCAPES, POTHOLES
@@ -62,37 +58,13 @@ ARGUMENTS = {
         *("NAME...", "--seeds", "--size", "--epochs", "--precision", "--quick", "--jobs", "--scheduler", "--device"),
         "--results",
     ],
-    "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--device"],
-    "export": ["WEIGHTS", "--onnx", "--opset"],
-    "predict": ["IMAGE...", "--weights", "--out", "--device"],
+    "eval": ["--weights", "--dataset", "--root", "--split", "--size", "--json", "--trust", "--device"],
+    "export": ["WEIGHTS", "--onnx", "--opset", "--trust"],
+    "predict": [
+        *("IMAGE|DIR...", "--weights", "--dataset", "--size", "--scale", "--labels", "--confidence", "--no-legend"),
+        *("--out", "--trust", "--device"),
+    ],
 }
-
-
-@pytest.fixture
-def student(tmp_path):
-    return save(tmp_path / "student.safetensors", CAMVID, None)
-
-
-def save(path, classes, x_channels, trained=None):
-    net = nets.build("mfnet", num_classes=len(classes), x_channels=x_channels)
-    recipe = {"network": "mfnet", "num_classes": len(classes), "x_channels": x_channels, "options": {}}
-    checkpoints.save(net, path, {**recipe, "classes": classes.names, "size": (32, 48), "recipe": trained or {}})
-    return path
-
-
-def photo(path, size=(50, 40)):
-    Image.fromarray(np.random.default_rng(0).integers(255, size=(size[1], size[0], 3), dtype=np.uint8)).save(path)
-    return path
-
-
-def fails_with_one_line(outcome, *parts):
-    code, _, errors = outcome
-    assert code == 2
-    assert "Traceback" not in errors
-    *bars, line = errors.splitlines()
-    assert line.startswith("lix: "), "a line of its own, below the progress bars"
-    assert all("%|" in bar for bar in bars if bar)
-    assert all(part in line for part in parts), line
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
@@ -424,269 +396,6 @@ def test_wrong_input_of_eval_is_one_line(lix, tmp_path, camvid_root, student):
     file = save(tmp_path / "odd.safetensors", CAMVID, None, {"dataset": "camvid", "data": {"with_x": True}})
     fails_with_one_line(lix("eval", "--weights", file, *camvid, "--split", "val"), "with_x is no option of its own")
     fails_with_one_line(lix("eval", "--weights", student, "--dataset", "ade20k", "--split", "val"), "unknown data set")
-
-
-def test_predict_colours_photographs_of_any_size(lix, tmp_path, student):
-    photos = [photo(tmp_path / "a.png"), photo(tmp_path / "b.jpg", (301, 77))]
-    Image.open(photos[0]).convert("L").save(tmp_path / "grey.png")
-    code, text, _ = lix("predict", *photos, tmp_path / "grey.png", "--weights", student, "--out", tmp_path / "out")
-    assert code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{n}_labels.png" for n in ("a", "b", "grey")]
-    picture = Image.open(tmp_path / "out" / "b_labels.png")
-    assert picture.width == 301 and picture.height > 77, "a legend below the photograph"
-    assert str(tmp_path / "out" / "b_labels.png") in text
-    lix("predict", photos[0], "--weights", student)
-    assert (tmp_path / "a_labels.png").exists(), "beside the photograph"
-
-
-@pytest.mark.parametrize("network, options", [("sne-roadseg", {"encoder": "resnet18"}), ("off-net", {})])
-def test_predict_takes_a_folder_of_the_hub_and_every_network(lix, tmp_path, network, options):
-    net = nets.build(network, num_classes=len(CAMVID.names), **options)
-    recipe = {"network": network, "num_classes": len(CAMVID.names), "x_channels": None, "options": options}
-    config = checkpoints.hub_config({**recipe, "classes": CAMVID.names, "size": (32, 48)})
-    net.save_pretrained(tmp_path / "net", config=config)
-    code, _, errors = lix("predict", photo(tmp_path / "a.png"), "--weights", tmp_path / "net")
-    assert code == 0, errors
-    assert Image.open(tmp_path / "a_labels.png").width == 50
-
-
-def test_predict_turns_photographs_upright(lix, tmp_path, student):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned
-    Image.open(photo(tmp_path / "a.png", (80, 40))).save(tmp_path / "b.jpg", exif=exif)
-    lix("predict", tmp_path / "b.jpg", "--weights", student)
-    assert Image.open(tmp_path / "b_labels.png").width == 40
-
-
-@pytest.mark.parametrize("strip", [1, 100, 2**15])
-@pytest.mark.parametrize("of", [(24, 80), (1, 1), (5, 7)])
-@pytest.mark.parametrize("size", [(37, 50), (24, 80), (3, 5), (1, 1), (101, 301)])
-def test_labels_in_strips_are_those_of_the_whole_image(monkeypatch, strip, of, size):
-    monkeypatch.setattr(lixlib.cli.photographs, "STRIP", strip)
-    logits = torch.randn(2, 1, 13, *of).unbind()
-    for each in (logits[0], logits[1].contiguous(memory_format=torch.channels_last), torch.zeros(1, 13, *of)):
-        expected = F.interpolate(each, size=size, mode="bilinear")[0].argmax(0)
-        assert torch.equal(largest(each, size).long(), expected)
-
-
-def test_a_picture_drawn_in_strips_is_the_same(tmp_path, monkeypatch):
-    picture, labels = Image.open(photo(tmp_path / "a.png")), torch.randint(11, (40, 50), dtype=torch.uint8)
-    whole = draw_labels(picture, labels, CAMVID)
-    for strip in (1, 7 * 50, 13 * 50 + 1):
-        monkeypatch.setattr(lixlib.cli.photographs, "STRIP", strip)
-        assert draw_labels(picture, labels, CAMVID).tobytes() == whole.tobytes()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
-def test_predict_takes_little_memory(tmp_path):
-    """24 megapixels in a process of its own; all logits at that size would take 1.2 GB."""
-    Image.new("RGB", (6000, 4000), "gray").save(tmp_path / "a.png", compress_level=1)
-    code = (
-        "import re, sys; from lixlib import cli\n"
-        "sys.argv = ['lix', 'predict', 'a.png', '--device', 'cpu']; cli.main()\n"
-        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"  # getrusage counts the parent's
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[-1]) / 1e6 < 0.85, "GB"
-
-
-def test_predicted_colours_are_the_classes(tmp_path):
-    net, _ = checkpoints.load(save(tmp_path / "net.safetensors", CAMVID, None))
-    picture = Image.open(photo(tmp_path / "a.png", (48, 32)))
-    labels = predict_labels(net, picture, (32, 48))
-    assert labels.shape == (32, 48)
-    coloured = np.asarray(draw_labels(picture, labels, CAMVID)).astype(float)
-    expected = 0.4 * np.asarray(picture) + 0.6 * CAMVID.colours[labels.numpy()]
-    assert np.abs(coloured[:32] - expected).max() <= 1
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty working folder."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_predict_replaces_no_photograph(lix, here, student):
-    """Whatever the photograph is called where the result of another would be written."""
-    for name in ("l.png", "l_labels.png", "k.jpg"):
-        photo(here / name)
-    (here / "out").mkdir()
-    (here / "out" / "k_labels.png").symlink_to(here / "l.png")
-    before = contents(here)
-    for words in (
-        ["l.png", "l_labels.png"],
-        ["l_labels.png", "l.png"],
-        ["l.png", "out/../l_labels.png"],
-        ["k.jpg", "l.png", "--out", "out"],
-    ):
-        fails_with_one_line(lix("predict", *words, "--weights", student), "would replace the photograph")
-        assert contents(here) == before
-    outcome = lix("predict", "k.jpg", "k_labels.png", "--weights", student)
-    fails_with_one_line(outcome, "would replace the photograph k_labels.png")  # which is not even there
-    assert contents(here) == before
-
-
-@pytest.mark.parametrize("twin", ["out/../a.png", "a.jpg", "link/a.png", "a.png", "other/a.png"])
-def test_two_photographs_of_one_result_are_seen_before_anything_is_written(lix, here, student, twin):
-    for name in ("b.png", "a.png", "a.jpg", "out/c.png", "other/a.png"):
-        (here / name).parent.mkdir(exist_ok=True)
-        photo(here / name)
-    (here / "link").symlink_to(here)
-    before = contents(here)
-    words = ["--out", "results"] if twin == "other/a.png" else []
-    fails_with_one_line(lix("predict", "b.png", "a.png", twin, *words, "--weights", student), "have the same name")
-    assert contents(here) == before
-
-
-def test_a_file_system_that_takes_two_names_for_one(lix, here, student, monkeypatch):
-    """As if A_labels.png were a_labels.png: the second name leads to the first result as soon as that is there."""
-    photo(here / "a.png"), photo(here / "A.png", (30, 20))
-    drawn = []
-
-    def draw(*words):
-        drawn.append(words)
-        if len(drawn) == 2:
-            os.link("a_labels.png", "A_labels.png")
-        return draw_labels(*words)
-
-    monkeypatch.setattr(lixlib.cli.photographs, "draw_labels", draw)
-    outcome = lix("predict", "a.png", "A.png", "--weights", student)
-    fails_with_one_line(outcome, "A_labels.png holds the result of another photograph")
-    assert Image.open("a_labels.png").width == 50
-
-
-def test_predict_skips_its_own_results(lix, here, student):
-    photo(here / "a.png")
-    assert lix("predict", "a.png", "--weights", student)[0] == 0
-    before = contents(here)
-    code, text, errors = lix("predict", "a.png", "a_labels.png", "--weights", student)
-    assert (code, text) == (0, "a_labels.png\n")
-    assert errors == "lix: a_labels.png is a result of `lix predict`: skipped\n"
-    assert contents(here) == before, "made again, and nothing else"
-    assert lix("predict", "a_labels.png", "--weights", student)[:2] == (0, "")
-
-
-def test_predict_replaces_no_file_but_its_own_results(lix, here, student):
-    photo(here / "a.png")
-    target = here / "a_labels.png"
-    for make in (
-        lambda: photo(target),
-        lambda: target.write_text("my notes"),
-        lambda: target.mkdir(),
-        lambda: target.symlink_to("nowhere"),
-    ):
-        make()
-        before = contents(here)
-        outcome = lix("predict", "a.png", "--weights", student)
-        fails_with_one_line(outcome, "a_labels.png is there and no result of `lix predict`")
-        assert contents(here) == before and os.path.lexists(target)
-        target.rmdir() if target.is_dir() else target.unlink()
-
-
-def test_one_broken_photograph_stops_no_other(lix, here, student):
-    photo(here / "a.png"), photo(here / "d.png")
-    (here / "b.png").write_text("no image")
-    (here / "deep.tif").mkdir()
-    Image.fromarray(np.ones((20, 30), np.float32)).save("f.tif")
-    names = ["a.png", "b.png", "none.png", "deep.tif", "f.tif", "d.png"]
-    code, text, errors = lix("predict", *names, "--weights", student, "--out", "out")
-    assert code == 2 and text.split() == ["out/a_labels.png", "out/d_labels.png"]
-    lines = errors.splitlines()
-    assert len(lines) == 4 and all(line.startswith("lix: ") for line in lines)
-    assert all(name in line for name, line in zip(names[1:5], lines, strict=True))
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["a_labels.png", "d_labels.png"]
-
-
-def test_a_photograph_of_too_many_pixels_is_one_line(lix, here, student):
-    header = b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 20_000, 10_000, 1, 24, 0, 0, 0, 0, 0, 0)
-    (here / "a.bmp").write_bytes(header)
-    fails_with_one_line(lix("predict", "a.bmp", "--weights", student), "a.bmp has more than 178956970 pixels")
-
-
-def test_out_that_is_no_folder_or_cannot_be_written(lix, here, student, monkeypatch):
-    photo(here / "a.png")
-    for out in ("a.png", "a.png/deep"):
-        fails_with_one_line(lix("predict", "a.png", "--weights", student, "--out", out), out)
-    monkeypatch.setattr(Image.Image, "save", lambda *words, **options: (_ for _ in ()).throw(OSError(28, "disk full")))
-    fails_with_one_line(lix("predict", "a.png", "--weights", student), "cannot write a_labels.png: disk full")
-    assert sorted(contents(here)) == ["a.png"]
-
-
-def test_a_folder_below_home(lix, here, student, monkeypatch):
-    monkeypatch.setenv("HOME", str(here))
-    photo(here / "a.png")
-    assert lix("predict", "a.png", "--weights", student, "--out=~/out")[0] == 0
-    assert (here / "out" / "a_labels.png").is_file() and not (here / "~").exists()
-
-
-NAMES = ["straße.png", "夜.png", os.fsdecode(b"\xff.png"), "z.png"]
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
-def test_names_that_cannot_be_printed_stop_nothing(lix, here, student, monkeypatch, encoding):
-    for name in NAMES:
-        photo(here / name)
-    with monkeypatch.context() as only:
-        output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-        only.setattr(sys, "stdout", output)
-        code, _, errors = lix("predict", *NAMES, "--weights", student)
-    assert code == 0, errors
-    assert len(list(here.glob("*_labels.png"))) == 4
-    lines = output.buffer.getvalue().splitlines()
-    assert lines == [name.replace(".", "_labels.").encode(encoding, "backslashreplace") for name in NAMES]
-
-
-@pytest.mark.parametrize("gone", [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("closed")])
-def test_nobody_need_read_what_is_printed(lix, here, student, monkeypatch, gone):
-    class Deaf(io.StringIO):
-        def write(self, text):
-            raise gone
-
-    photo(here / "a.png"), photo(here / "b.png")
-    with monkeypatch.context() as only:
-        only.setattr(sys, "stdout", Deaf())
-        assert lix("predict", "a.png", "b.png", "--weights", student)[0] == 0
-    assert len(list(here.glob("*_labels.png"))) == 2
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
-def test_a_pipe_that_breaks_and_a_full_device(here, student):
-    photo(here / "a.png"), photo(here / "b.png")
-    command = [sys.executable, "-m", "lixlib.cli", "predict", "a.png", "b.png", "--weights", student]
-    read, write = os.pipe()
-    os.close(read)
-    with open("/dev/full", "w") as full, open(write, "w") as broken:
-        for stream in (broken, full):
-            done = subprocess.run(command, stdout=stream, stderr=subprocess.PIPE, text=True)
-            assert (done.returncode, done.stderr) == (0, "")
-            for name in ("a_labels.png", "b_labels.png"):
-                (here / name).unlink()
-
-
-def test_wrong_input_of_predict_is_one_line(lix, tmp_path, student, monkeypatch):
-    image = photo(tmp_path / "a.png")
-    (tmp_path / "text.png").write_text("no image")
-    (tmp_path / "other").mkdir()
-    teacher = save(tmp_path / "teacher.safetensors", CAMVID, 1)
-    fails_with_one_line(lix("predict", image, "--weights", teacher), "is a teacher and needs X")
-    fails_with_one_line(lix("predict", tmp_path / "text.png", "--weights", student), "is no readable image")
-    fails_with_one_line(lix("predict", tmp_path / "none.png", "--weights", student), "none.png")
-    fails_with_one_line(lix("predict", "--weights", student), "no photograph given")
-    fails_with_one_line(lix("predict", image, "--weights", ""), "the name of the weights is empty")
-    twin = photo(tmp_path / "other" / "a.png")
-    fails_with_one_line(lix("predict", image, twin, "--weights", student, "--out", tmp_path), "the same name")
-    monkeypatch.setattr(checkpoints, "CHECKPOINTS", tmp_path)
-    fails_with_one_line(
-        lix("predict", image), "no weights 'toydrive-mfnet-lix' come with lixlib: it has student, teacher"
-    )
 
 
 @pytest.mark.notebook

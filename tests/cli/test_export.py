@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from commands import save
 
-from lixlib import checkpoints, nets
+from lixlib import checkpoints
 from lixlib.cli import export
 from lixlib.data.classes import CAMVID
 
@@ -12,20 +13,13 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 
-def save(path, network, x_channels, options):
-    net = nets.build(network, num_classes=len(CAMVID), x_channels=x_channels, **options)
-    recipe = {"network": network, "num_classes": len(CAMVID), "x_channels": x_channels, "options": options}
-    recipe |= {"classes": CAMVID.names, "size": (32, 48), "recipe": {"dataset": "camvid"}}
-    checkpoints.save(net, path, recipe)
-    return path
-
-
 @pytest.mark.parametrize("x_channels", [None, 1])
 @pytest.mark.parametrize(
     ("network", "options"), [("mfnet", {}), ("sne-roadseg", {"encoder": "resnet18"}), ("off-net", {})]
 )
 def test_every_network_leaves_as_onnx_with_free_sizes(lix, tmp_path, network, options, x_channels):
-    file = save(tmp_path / "net.safetensors", network, x_channels, options)
+    trained = {"dataset": "camvid"}
+    file = save(tmp_path / "net.safetensors", CAMVID, x_channels, trained, network=network, options=options)
     code, text, errors = lix("export", file, "--onnx", tmp_path / "net.onnx")
     assert (code, errors) == (0, "")
     assert text.count("of the largest logit") == len(export.SIZES)
@@ -33,12 +27,26 @@ def test_every_network_leaves_as_onnx_with_free_sizes(lix, tmp_path, network, op
     about = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert about["network"] == network and about["dataset"] == "camvid" and about["size"] == [32, 48]
     assert about["classes"] == list(CAMVID.names) and about.get("x_channels") == x_channels
+    assert about["recipe"] == {**checkpoints.describe(file), "colours": CAMVID.colours.tolist()}
     assert [each.name for each in model.graph.input] == ["rgb", "x"][: 1 if x_channels is None else 2]
 
 
 def test_a_file_that_computes_something_else_is_not_written(lix, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", -1)
-    file = save(tmp_path / "net.safetensors", "mfnet", None, {})
+    file = save(tmp_path / "net.safetensors", CAMVID)
     code, _, errors = lix("export", file, "--onnx", tmp_path / "net.onnx")
     assert code == 2 and "onnxruntime differs by" in errors and len(errors.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.safetensors"]
+
+
+@pytest.mark.parametrize("x_channels", [None, 1])
+def test_the_scores_of_the_file_are_those_of_the_network(lix, tmp_path, camvid_root, x_channels):
+    file = save(tmp_path / "net.safetensors", CAMVID, x_channels, {"dataset": "camvid"})
+    assert lix("export", file, "--onnx", tmp_path / "net.onnx")[0] == 0
+    found = []
+    for weights in (file, tmp_path / "net.onnx"):
+        words = ["--weights", weights, "--dataset", "camvid", "--root", camvid_root, "--split", "val", "--json"]
+        code, text, errors = lix("eval", *words)
+        assert code == 0, errors
+        found.append(json.loads(text)["metrics"])
+    assert found[0] == pytest.approx(found[1], abs=1e-3)

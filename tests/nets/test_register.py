@@ -18,9 +18,10 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "network_of_your_own.md"
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """The example of the page, as a module in the working directory."""
-    code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    """The examples of the page, as modules in the working directory."""
+    code, of_transformers, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "page_nets.py").write_text(code + "\nnumber = 3\n", encoding="utf-8")
+    (tmp_path / "page_segformer.py").write_text(of_transformers, encoding="utf-8")
     (tmp_path / "broken_nets.py").write_text("import no_such_thing\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
@@ -40,6 +41,16 @@ def test_by_module_and_factory(module, tmp_path):
     del sys.modules["page_nets"]
     with pytest.raises(ValueError, match="net.safetensors.*there is no module page_nets"):
         checkpoints.load(tmp_path / "net.safetensors")
+
+
+def test_segformer(module):
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    with torch.no_grad():
+        logits, taps = nets.build("page_segformer:segformer", num_classes=3, x_channels=1).eval()(
+            torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96)
+        )
+    assert logits.shape == (1, 3, 64, 96)
+    assert [taps[f"stage{i}"].shape[2:] for i in (1, 4)] == [(16, 24), (2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -81,4 +92,4 @@ def test_trained_by_the_command(module, tmp_path, method):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     weights = list((tmp_path / "runs" / "toydrive" / "page_nets-unet").glob(f"{method}-*/weights.safetensors"))
-    assert len(weights) == 1 and nets.x_channels(checkpoints.load(weights[0])[0]) is None
+    assert len(weights) == 1 and nets.x_channels(checkpoints.load(weights[0], trust=True)[0]) is None

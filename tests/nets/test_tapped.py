@@ -113,6 +113,31 @@ def test_in_processes(tmp_path):
         torch.distributed.destroy_process_group()
 
 
+class Tokens(nn.Module):
+    """The tokens of a map of stride 2, row by row, after others that belong to no pixel."""
+
+    def __init__(self, before=0):
+        super().__init__()
+        self.body, self.before = nn.Identity(), before
+
+    def forward(self, rgb):
+        tokens = rgb[..., ::2, ::2].flatten(2).transpose(1, 2)
+        self.body(torch.cat([tokens[:, : self.before], tokens], 1))
+        return rgb
+
+
+@pytest.mark.parametrize("size", [(16, 24), (24, 16), (15, 23), (2, 64), (1, 1), (77, 131)])
+@pytest.mark.parametrize("before", [0, 1])
+def test_tokens_become_a_map(size, before):
+    rgb = torch.rand(2, 3, *size)
+    assert torch.equal(nets.tapped(Tokens(before), {"t": "body"})(rgb).taps["t"], rgb[..., ::2, ::2])
+
+
+def test_tokens_that_fit_no_map():
+    with pytest.raises(ValueError, match=r"returned a tensor \(2, 100, 3\), expected .*, or tokens"):
+        nets.tapped(Tokens(4), {"t": "body"})(RGB)
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match="no submodule 'bod': did you mean body"):
         nets.tapped(Own(), {"conv2": "bod"})
@@ -140,17 +165,3 @@ def test_distilled(method):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
-
-
-def test_networks_of_transformers():
-    made = pytest.importorskip("transformers", reason="transformers is not installed")
-    widths = {"hidden_sizes": [8, 16, 24, 32], "num_attention_heads": [1] * 4, "decoder_hidden_size": 16}
-    segformer = made.SegformerForSemanticSegmentation(made.SegformerConfig(num_labels=5, depths=[1] * 4, **widths))
-    net = nets.tapped(segformer, {"head": "decode_head.batch_norm"}).eval()
-    assert net(torch.rand(2, 3, 32, 96)).logits.shape == (2, 5, 32, 96)
-    small = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
-    neck = {"neck_hidden_sizes": [8, 8, 16, 16], "fusion_hidden_size": 8, "backbone_out_indices": [0, 1, 2, 3]}
-    config = made.DPTConfig(num_labels=5, image_size=32, patch_size=16, use_auxiliary_head=False, **small, **neck)
-    net = nets.tapped(made.DPTForSemanticSegmentation(config), {"fused": "neck.fusion_stage.layers.3"}).eval()
-    logits, taps = net(torch.rand(2, 3, 32, 32))
-    assert logits.shape == (2, 5, 32, 32) and taps["fused"].shape[:2] == (2, 8)

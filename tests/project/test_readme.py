@@ -39,7 +39,7 @@ def test_a_network_of_ones_own_is_trained_validated_and_scored(names, tmp_path):
 
 def test_the_page_on_networks_distils_both_of_its_networks():
     page = README.parent / "docs" / "network_of_your_own.md"
-    wrapped, plain = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    wrapped, _, plain = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     names: dict = {}
     exec(wrapped, names)
     exec(plain, names)

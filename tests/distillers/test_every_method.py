@@ -12,7 +12,7 @@ from torch import nn
 
 from lixlib import data, nets
 from lixlib.data import Classes, Sample
-from lixlib.distillers import METHODS, Distiller, build
+from lixlib.distillers import METHODS, Distiller, Method, build
 from lixlib.distillers.common import encoder_pairs
 from lixlib.lab import results
 from lixlib.lab.recipe import Recipe, teacher_student_distilled
@@ -153,7 +153,7 @@ class OwnData(torch.utils.data.Dataset):
 def own(monkeypatch, tmp_path):
     """One's own method, network and data set in the four tables where things have their names."""
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setitem(METHODS, "own", OwnMethod)
+    monkeypatch.setitem(METHODS, "own", Method(OwnMethod, "Own", "logit"))
     monkeypatch.setitem(nets.NETWORKS, "own-net", OwnNet)
     monkeypatch.setattr(data, "DATASETS", dict(data.DATASETS))
     data.register("own-data", data.Entry(OwnData, (16, 24), 1, ("train", "val", "test")))
@@ -179,8 +179,8 @@ def test_what_one_adds_is_trained_reported_and_compared(own, tmp_path):
     lines = results.read(tmp_path / "results", "own-data", "own-net")
     assert path.name == "own-net.jsonl" and list(results.by_method(lines)) == ["student", "own"]
     found = results.by_method(lines)
-    assert results.NAMES["own"] == "own" and "own" not in results.NAMES
-    assert results.gains(found, "own").keys() == {0} and "| own |" in table(lines)
+    assert results.NAMES["own"] == "Own" and "own" not in results.NAMES
+    assert results.gains(found, "own").keys() == {0} and "| Own |" in table(lines)
     assert list(estimates(found, "student")) == ["own"] and "| own |" in gain_table(found, "student")
 
 

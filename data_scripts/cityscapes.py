@@ -4,7 +4,7 @@
     python data_scripts/cityscapes.py --root data/cityscapes --depth-anything depth-anything/Depth-Anything-V2-Base-hf
 
 X is the official disparity with its cameras. With a model, X is a relative disparity instead; train on it with
---data '{"source": "depth-anything"}'. The first command says what to fetch and where to put it. Licence:
+--dataset-options '{"source": "depth-anything"}'. The first command says what to fetch and where to put it. Licence:
 non-commercial, by registration.
 """
 

@@ -5,7 +5,7 @@
 
 KITTI's own disparity comes from a laser scanner and is sparse. By default, OpenCV's semi-global matching computes a
 dense one from the two cameras. The paper used CREStereo. With --onnx, an exported CREStereo is used, such as those of
-github.com/nburrus/stereodemo (release v0.1-crestereo); then train with --data '{"source": "crestereo"}'.
+github.com/nburrus/stereodemo (release v0.1-crestereo); then train with --dataset-options '{"source": "crestereo"}'.
 Licence: CC BY-NC-SA 3.0.
 """
 

@@ -12,12 +12,6 @@ SMALL = {"size": (16, 32), "epochs": 2, "batch_size": 2, "dataset_options": {"co
 SMALL |= {"unlabelled": 0, "network_options": {"width": 0.25}}
 
 
-@pytest.fixture(autouse=True)
-def runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
-
-
 def test_they_are_told_where_they_are_in_use_and_hold_for_the_teacher():
     plain = Recipe(method="kd")
     assert not {"class_weights", "ema"} & {*plain.described, *result_header(plain)["hyper"]}

@@ -9,7 +9,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
@@ -29,13 +28,6 @@ from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
 
 TOYDRIVE = {"size": (32, 48), "batch_size": 8, "dataset_options": {"count": 16, "eval_count": 2}, "unlabelled": 4}
-
-
-@pytest.fixture(autouse=True)
-def runs(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "runs"
 
 
 @pytest.fixture

@@ -15,11 +15,6 @@ from lixlib.lab.workers import command_of
 SMALL = {"size": (16, 32), "epochs": 1, "batch_size": 2, "network_options": {"width": 0.25}}
 
 
-@pytest.fixture(autouse=True)
-def runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-
-
 def camvid(root, **options) -> Recipe:
     return Recipe("camvid", root=str(root), **{**SMALL, **options})
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from lixlib import nets
 from lixlib.checkpoints import onnx_file
+from lixlib.checkpoints.described import Described
 from lixlib.core.constants import IGNORE
-from lixlib.core.described import Described
 from lixlib.core.files import at_home, write_atomically
 from lixlib.nets.pretrained import mismatch
 

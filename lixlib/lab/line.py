@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat, ValidationError
 
-from lixlib.core.described import Count, Described, Fields
+from lixlib.checkpoints.described import Count, Described, Fields
 
 Share = FiniteFloat | None  # None where nothing could be scored
 

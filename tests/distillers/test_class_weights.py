@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_distillers import C, Net, make, make_batch, methods
 from torch.nn.functional import cross_entropy
+from two_layers import C, Net, make, make_batch, methods
 
 from lixlib.core.sample import IGNORE, Sample
 from lixlib.data.unlabelled import Unlabelled, WithUnlabelled

@@ -198,7 +198,7 @@ def test_a_line_without_a_digest_is_of_toydrive_alone(here, few, tmp_path):
 def test_a_damaged_line_of_a_run_is_made_again(content, here, few, runs, tmp_path):
     (recipe,) = grid(methods=["student"], **few)
     first = run(recipe, device="cpu", progress=False)
-    path = folder_of(first) / "result.jsonl"
+    path = first.folder / "result.jsonl"
     path.write_text(2 * path.read_text() if content == "twice" else content)
     with pytest.warns(UserWarning, match="result.jsonl is damaged"):
         report = compare([recipe], results_dir=tmp_path)
@@ -292,7 +292,7 @@ def test_a_process_that_is_killed_is_a_failure(few, tmp_path, monkeypatch):
         (["--seeds"], "--seeds is empty: nothing would be trained"),
         (["--methods"], "--methods is empty: nothing would be trained"),
         (["--root", "ade20k=x"], "--root ade20k=x: write DATASET=DIR"),
-        (["--teacher", '{"method_options": {}}'], "a teacher has no 'hyper'"),
+        (["--teacher", '{"method_options": {}}'], "a teacher has no 'method_options'"),
     ],
 )
 def test_a_wrong_option_is_one_line(words, message, tmp_path, monkeypatch, capsys):

@@ -121,6 +121,6 @@ def test_what_all_frames_share_does_not_count_as_particular(observer):
 def test_the_tools_runs_are_those_of_the_experiments():
     recipes = [recipe_of(method, 1) for method in ("student", "arfd", "lix")]
     assert [recipe.method for recipe in recipes] == ["student", "arfd", "lix"]
-    assert len({(recipe.size, recipe.epochs, recipe.batch, recipe.seed) for recipe in recipes}) == 1
+    assert len({(recipe.size, recipe.epochs, recipe.batch_size, recipe.seed) for recipe in recipes}) == 1
     assert recipes[1].of_teacher() == recipes[2].of_teacher()
     assert recipes[1].options["kernel"] == "laplace" and recipes[2].method_options == {}

@@ -1,6 +1,7 @@
 """The networks of notebook 14 where they were not trained: what results/transfer says is what `evaluate` says."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -62,7 +63,7 @@ def test_runs_are_tested_at_every_difficulty_and_what_is_there_stays(tmp_path, m
     recipe = Recipe(
         method="student", size=(32, 48), epochs=1, batch_size=2, dataset_options={"count": 2, "eval_count": 3}
     )
-    recipes = {"student": {0: recipe, 1: Recipe(**{**recipe.described, "seed": 1})}}
+    recipes = {"student": {0: recipe, 1: replace(recipe, seed=1)}}
     monkeypatch.setattr(experiments, "recipes", lambda name, seeds: recipes)
     line = run(recipe, device="cpu", progress=False).line
     options = Options(("methods",), camvid=str(camvid_root), frames=3, results=str(tmp_path / "results"))

@@ -21,17 +21,21 @@ from packaging.utils import canonicalize_name
 
 import lixlib
 from tools.dev.execute_notebooks import notebook_files
+from tools.dev.write_lock import requirements
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-RUNTIME = PYPROJECT["project"]["dependencies"]
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
-TEST, LIBRARY = EXTRAS["test"], [*EXTRAS["cluster"], *EXTRAS["export"]]
+CORE, TRAIN, COURSE = requirements(), requirements("train"), requirements("course")
+RUNTIME, TEST = [*CORE, *TRAIN, *COURSE], requirements("test")
+LIBRARY = [*EXTRAS["cluster"], *EXTRAS["export"]]
 SCRIPTS, DOCS = [*EXTRAS["data"], *EXTRAS["depth"]], EXTRAS["docs"]
+# the rooms that can be lifted into other projects without an extra
+LIFTED = ("core", "functional", "nets", "distillers", "checkpoints", "metrics.py")
 PINS = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
 
-@pytest.mark.parametrize("text", [*RUNTIME, *TEST, *PYPROJECT["build-system"]["requires"]])
+@pytest.mark.parametrize("text", sorted({*CORE, *TEST, *PYPROJECT["build-system"]["requires"]}))
 def test_exactly_one_pin_satisfies_a_requirement(text):
     requirement = Requirement(text)
     name = canonicalize_name(requirement.name)
@@ -54,16 +58,25 @@ def test_every_dependency_has_its_reason():
 
 
 def test_tests_have_the_other_extras():
-    assert {*LIBRARY, *SCRIPTS, *DOCS} <= set(TEST)
+    (own,) = (text for text in EXTRAS["test"] if Requirement(text).name == "lix")
+    assert Requirement(own).extras == EXTRAS.keys() - {"test"}
 
 
-@pytest.mark.parametrize(("folder", "extra"), [("lixlib", LIBRARY), ("data_scripts", SCRIPTS)])
-def test_only_dependencies_are_imported(folder, extra):
-    allowed = {canonicalize_name(Requirement(text).name) for text in [*RUNTIME, *extra]}
+@pytest.mark.parametrize(
+    ("folder", "listed"),
+    [
+        *((f"lixlib/{room}", [*CORE, *EXTRAS["export"]] if room == "checkpoints" else CORE) for room in LIFTED),
+        ("lixlib", [*RUNTIME, *LIBRARY]),
+        ("data_scripts", [*RUNTIME, *SCRIPTS]),
+    ],
+)
+def test_only_dependencies_are_imported(folder, listed):
+    allowed = {canonicalize_name(Requirement(text).name) for text in listed}
     allowed |= {"ipython"}  # comes with ipykernel, which is its kernel
     distributions = packages_distributions()
-    neighbours = {path.stem for path in (ROOT / folder).glob("*.py")}
-    for path in sorted((ROOT / folder).rglob("*.py")):
+    top = ROOT / folder
+    neighbours = {path.stem for path in top.glob("*.py")}
+    for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
         for name in imported(path.read_text(encoding="utf-8")) - {"lixlib"} - neighbours - sys.stdlib_module_names:
             owners = {canonicalize_name(owner) for owner in distributions.get(name, [])}
             assert owners & allowed, f"{path.name} imports {name}, which pyproject.toml does not list"

@@ -41,11 +41,22 @@ def installed_distribution(requirement: Requirement) -> Distribution:
         return distribution(requirement.name)
 
 
+def requirements(extra: str | None = None) -> list[str]:
+    """What pyproject.toml lists, alone or for one of its extras; an extra of its own among them stands for its list."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    found = []
+    for text in listed:
+        requirement = Requirement(text)
+        own = requirement.name == project["name"]
+        found += [each for part in sorted(requirement.extras) for each in requirements(part)] if own else [text]
+    return found
+
+
 def pins() -> dict[str, str]:
     """Name and version of every distribution reached from pyproject.toml under any Python in `PYTHONS`."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    tables = project["project"]["dependencies"], project["project"]["optional-dependencies"]["test"]
-    roots = [*tables[0], *tables[1], *project["build-system"]["requires"]]
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    roots = [*requirements(), *requirements("test"), *build]
     found: dict[str, str] = {}
     for python in PYTHONS:
         queue, seen = [Requirement(root) for root in roots], set()

@@ -123,10 +123,19 @@ def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
         f"{report.loaded} loaded from {runs_folder()}, {report.written} already in {results_dir}",
         sys.stdout,
     )
+    if report.lines:
+        say(
+            table(["in %", *results.METRICS], [[_called(line), *line["metrics"].values()] for line in report.lines]),
+            sys.stdout,
+        )
     for failure in report.failures:
         say(f"failed: {failure.command}\n    {failure.error}", sys.stderr)
     if report.failures:
         raise SystemExit(1)
+
+
+def _called(line: dict) -> str:
+    return f"{line['dataset']} {line['network']} {line['method']}, seed {line['seed']}"
 
 
 def main() -> None:

@@ -53,9 +53,12 @@ def check(
     unwise = sum(map(len, report.warnings.values()))
     if report.problems:
         wrong = sum(map(len, report.problems.values()))
-        say(f"{root} cannot be trained on as it is: {wrong} problems, {unwise} warnings", sys.stdout)
+        say(
+            f"{root} cannot be trained on as it is: {_number(wrong, 'problem')}, {_number(unwise, 'warning')}",
+            sys.stdout,
+        )
         raise SystemExit(1)
-    say(f"{root} can be trained on: no problems, {unwise} warnings", sys.stdout)
+    say(f"{root} can be trained on: no problems, {_number(unwise, 'warning')}", sys.stdout)
 
 
 def _counts(report: checking.Report) -> str:
@@ -94,3 +97,7 @@ def _is_sheet(path: Path) -> bool:
         return open_image(path).info.get("Software") == SOFTWARE
     except (ValueError, OSError):
         return False
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

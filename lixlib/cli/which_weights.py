@@ -84,7 +84,9 @@ def about(name: str, recipe: dict, dataset: str | None) -> list[str]:
 
 def _is_student(file: Path) -> bool:
     try:
-        return checkpoints.describe(file)["x_channels"] is None
+        about = checkpoints.describe(file)
+        # a teacher of RGB alone could be called, but it is a control, and no student
+        return about["x_channels"] is None and about.get("recipe", {}).get("method") != "teacher"
     except (OSError, ValueError):  # damaged files are not recommended
         return False
 

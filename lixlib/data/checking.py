@@ -17,13 +17,14 @@ from lixlib import data
 from lixlib.core.sample import IGNORE, check_label
 from lixlib.data.classes import Classes
 from lixlib.data.contact_sheet import Row
-from lixlib.data.image_files import Item, check_size, open_measured, require_folder
+from lixlib.data.image_files import Item, Triplets, check_size, open_measured, require_folder
 from lixlib.data.images import MAPS, choose_images, open_image, open_label, open_photo
 from lixlib.data.readers import folder
 
 ORDER = ("train", "val", "test", "unlabelled")
 FEW_TO_TRAIN, FEW_TO_SCORE = 20, 10  # images below which a result says little
 ROWS = 4  # of the contact sheet, for every split
+LOOK, MOST_AT_LIMIT = 20, 0.1  # images that are looked at, and share of their X
 NEAR = 0.12  # share of the bits of a hash in which two near-duplicates may differ
 
 
@@ -143,8 +144,25 @@ def check(root: Path, dataset: str = "folder", *, progress: bool = True) -> Repo
     _judge_duplicates(report, hashes)
     if dataset == "folder" and not report.problems:
         with report.noting("the training images cannot be read together"):
-            folder.read_folder(root, "train", with_x=report.splits["train"].with_x > 0)
+            train = folder.read_folder(root, "train", with_x=report.splits["train"].with_x > 0)
+            _judge_limit(report, train)
     return report
+
+
+def _judge_limit(report: Report, train: Triplets) -> None:
+    """Warn if much of X lies at the end of the range that a teacher sees, where all is alike."""
+    if train.read_depth is None or not report.splits["train"].with_x:
+        return
+    samples = [train[round(i)] for i in np.linspace(0, len(train) - 1, min(len(train), LOOK))]
+    known = torch.cat([sample.x[sample.valid] for sample in samples])
+    share = float((known >= 1).float().mean()) if known.numel() else 0.0
+    if share > MOST_AT_LIMIT:
+        advice = (
+            'take another form, e.g. --dataset-options \'{"x": "depth"}\' with the largest depth as scale in x.json'
+        )
+        report.warn(
+            "X that is cut off as a teacher sees it", f"{share:.0%} is at its limit ({train[0].unit}): {advice}"
+        )
 
 
 def difference_hash(photo: Image.Image) -> np.ndarray:

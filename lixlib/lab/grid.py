@@ -16,7 +16,7 @@ from lixlib.lab.plan import folder_of, plan, runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
 from lixlib.lab.record import identity, result_header
 from lixlib.lab.run import LOG, finished_line
-from lixlib.lab.workers import _Cluster, _one_line, _Processes
+from lixlib.lab.workers import _Cluster, _one_line, _Processes, command_of
 
 POLL = 0.2  # seconds between two looks at the runs
 
@@ -108,7 +108,9 @@ def compare(
             lines[folder] = line
             report.loaded += 1
             results.append(line, results_dir)
-    todo = _needed({folder: recipe for folder, recipe in asked.items() if lines[folder] is None})
+    todo = _needed(
+        _readable({folder: recipe for folder, recipe in asked.items() if lines[folder] is None}, device, report)
+    )
     if todo:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
             for folder, line, trained in _train_all(todo, workers, report):
@@ -136,6 +138,20 @@ def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> 
         with suppress(OSError, ValueError):  # of data that cannot be read there is no line, and the run says why
             found[folder_of(recipe)] = written.get(identity(result_header(recipe)))
     return {folder: line for folder, line in found.items() if line}
+
+
+def _readable(recipes: dict[Path, Recipe], device: str, report: Report) -> dict[Path, Recipe]:
+    """The runs whose data, and those of their teachers, can be read; the others fail before anything is trained."""
+    found = {}
+    for folder, recipe in recipes.items():
+        try:
+            inputs.data_digest(recipe)
+        except (OSError, ValueError) as error:
+            command = command_of(recipe, device=device, root=recipe.root)
+            report.failures.append(Failure(recipe, _one_line(error), command))
+        else:
+            found[folder] = recipe
+    return found
 
 
 def _needed(recipes: dict[Path, Recipe]) -> dict[Path, Recipe]:

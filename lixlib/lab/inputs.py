@@ -20,8 +20,8 @@ def load(recipe: Recipe, split: str, *, with_x: bool) -> Dataset:
     return data.load(recipe.dataset, split, **options, **recipe.dataset_options)
 
 
-def load_unlabelled(recipe: Recipe, count: int | None = None) -> Dataset:
-    """Images without labels, as many as the recipe has or `count`.
+def load_unlabelled(recipe: Recipe, count: int | None = None, *, with_x: bool = True) -> Dataset:
+    """Images without labels, as many as the recipe has or `count`; with_x = False leaves X out.
 
     Raises:
         ValueError: there are fewer of them.
@@ -31,10 +31,10 @@ def load_unlabelled(recipe: Recipe, count: int | None = None) -> Dataset:
         options = {**recipe.dataset_options, "eval_count": count}
         return Unlabelled(data.load("toydrive", "unlabelled", size=recipe.size, **options))
     if recipe.root and (at_home(recipe.root) / "unlabelled").is_dir():
-        found = load(recipe, "unlabelled", with_x=True)
+        found = load(recipe, "unlabelled", with_x=with_x)
         left, where = range(len(found)), f"the folder {at_home(recipe.root) / 'unlabelled'} has {len(found)}"
     else:
-        found = load(recipe, recipe.splits[0], with_x=True)
+        found = load(recipe, recipe.splits[0], with_x=with_x)
         _, left = divide(len(found), recipe.labelled or 0, seed=recipe.seed)
         where = f"{len(left)} of the split {recipe.splits[0]} are left"
     if count > len(left):
@@ -47,7 +47,7 @@ def load_training(recipe: Recipe) -> Dataset:
     train = load(recipe, recipe.splits[0], with_x=recipe.needs_x)
     if recipe.labelled:
         train = Part(train, divide(len(train), recipe.labelled, seed=recipe.seed)[0])
-    return WithUnlabelled(train, load_unlabelled(recipe)) if recipe.unlabelled else train
+    return WithUnlabelled(train, load_unlabelled(recipe, with_x=recipe.needs_x)) if recipe.unlabelled else train
 
 
 def load_pretraining(recipe: Recipe) -> Dataset:
@@ -100,5 +100,8 @@ def digest_of_training(recipe: Recipe) -> str:
     """The digest of the images and X that a stage or a pretraining learns from."""
     if recipe.dataset == "toydrive":
         return data_digest(recipe)
-    read = digest_of_samples(load(recipe, recipe.splits[0], with_x=True))
-    return digest([read, digest_of_samples(load_unlabelled(recipe))]) if recipe.unlabelled else read
+    with_x = recipe.needs_x or recipe.pretrain > 0
+    read = digest_of_samples(load(recipe, recipe.splits[0], with_x=with_x))
+    if not recipe.unlabelled:
+        return read
+    return digest([read, digest_of_samples(load_unlabelled(recipe, with_x=with_x))])

@@ -8,6 +8,7 @@ from typing import Literal
 from lixlib.core.digests import digest
 from lixlib.core.files import as_name, at_home
 from lixlib.lab import inputs
+from lixlib.lab.code import code_digest
 from lixlib.lab.recipe import Recipe
 
 # What decides a stage or a pretraining, by the words of `Recipe.described`; runs that agree in these share it.
@@ -50,7 +51,8 @@ def runs_folder() -> Path:
 
 def folder_of(recipe: Recipe) -> Path:
     """Where the run lives, below the runs folder: its name changes with anything that changes its numbers."""
-    return _folder(recipe, recipe.method, {"hyper": recipe.options, **inputs.identity(recipe)}, recipe.described)
+    decided = {"hyper": recipe.options, **inputs.identity(recipe)}
+    return _folder(recipe, recipe.method, decided, recipe.described)
 
 
 def stage_folder(recipe: Recipe) -> Path:
@@ -68,5 +70,6 @@ def pretraining_folder(recipe: Recipe) -> Path:
 
 
 def _folder(recipe: Recipe, what: str, decided: dict, shared: dict) -> Path:
-    name = f"{what}-seed{recipe.seed}-{digest({**shared, **decided})[:8]}"
+    code = {"code_digest": found} if (found := code_digest(recipe)) else {}
+    name = f"{what}-seed{recipe.seed}-{digest({**shared, **decided, **code})[:8]}"
     return Path(recipe.dataset, as_name(recipe.network), name)

@@ -15,12 +15,13 @@ from lixlib.data.classes import Classes
 from lixlib.distillers.common import default_options
 from lixlib.distillers.registry import maker
 from lixlib.lab import inputs
+from lixlib.lab.code import code_digest
 from lixlib.lab.recipe import Recipe
 from lixlib.metrics import METRICS
 
-# Two lines are the same run if these agree, and their recipes but for `hyper`, and their data: a new line replaces the
-# old one, and a recipe whose header agrees need not be trained. `hyper` holds all options of the method, the recipe
-# only those that were given.
+# Two lines are the same run if these agree, and their recipes but for `hyper`, their data, and the code of methods and
+# networks from outside. A new line replaces the old one, and a recipe whose header agrees need not be trained. `hyper`
+# holds all options of the method, the recipe only those that were given.
 IDENTITY_FIELDS = ("dataset", "network", "method", "seed", "split", "size", "batch", "hyper")
 BEFORE = {"toydrive": inputs.RENDERED_BEFORE}  # of images from files nobody knows which they were
 # How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
@@ -55,7 +56,8 @@ def result_header(recipe: Recipe) -> dict:
         "recipe": recipe.described,
         "data_digest": inputs.data_digest(recipe),
     }
-    return header | {"reduced": is_reduced(header)}
+    code = {"code_digest": found} if (found := code_digest(recipe)) else {}
+    return header | code | {"reduced": is_reduced(header)}
 
 
 def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:
@@ -79,7 +81,7 @@ def identity(line: dict) -> str:
     told = [line.get(name) for name in IDENTITY_FIELDS]
     trained = [] if recipe else [line.get("epochs"), line.get("updates")]  # lines of before recipes were told
     # as it reads in the file, where a tuple is a list
-    return json.dumps([*told, recipe, *trained, data_digest_of(line)], sort_keys=True)
+    return json.dumps([*told, recipe, *trained, data_digest_of(line), line.get("code_digest")], sort_keys=True)
 
 
 def data_digest_of(line: dict) -> str | None:

@@ -209,3 +209,10 @@ def test_what_is_not_read_from_files(root):
         look(root, dataset="toydrive")
     with pytest.raises(FileNotFoundError, match="no folder .*missing"):
         look(root / "missing")
+
+
+def test_x_that_is_cut_off_is_told(tmp_path):
+    near = own_folder(tmp_path / "near", x={"kind": "depth", "metres_per_unit": 0.0001, "scale": 1})  # 10 to 25 cm
+    assert "--dataset-options" in str(check(near, progress=False).warnings["X that is cut off as a teacher sees it"])
+    street = own_folder(tmp_path / "street", x={"kind": "depth", "metres_per_unit": 0.01, "scale": 80})
+    assert "X that is cut off as a teacher sees it" not in check(street, progress=False).warnings

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from own_folder import COUNTS, own_folder
 
 from lixlib.data.unlabelled import divide
 from lixlib.lab import inputs
@@ -85,3 +86,20 @@ def test_it_needs_no_files_of_x(camvid_root, tmp_path):
 def test_what_is_wrong_is_told(options, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**options)
+
+
+@pytest.mark.parametrize("given", ["unlabelled/", "nothing"])
+def test_images_without_labels_for_the_student_of_a_teacher_of_rgb_alone(tmp_path, given):
+    counts = COUNTS | {"train": 10} if given == "unlabelled/" else {"train": 10, "test": 2}
+    root = own_folder(tmp_path / "mine", counts)
+    shared = {"root": str(root), "unlabelled": 3, "labelled": 6, "method": "kd", "teacher": {"x": False}}
+    recipe = Recipe("folder", splits=("train", None, "test"), **{**SMALL, **shared})
+    with_x = [sample.x.any() for sample in (inputs.load_training(recipe)[i] for i in (0, -1))]
+    assert not any(with_x), "nobody looks at X"
+    assert run(recipe, device="cpu", progress=False).line["hyper"]["teacher"] == {"x": False}
+    shutil.rmtree(root / "train" / "x")
+    shutil.rmtree(root / "unlabelled" / "x", ignore_errors=True)
+    assert len(inputs.load_training(recipe)) == 9, "X need not be there"
+    usual = Recipe("folder", splits=("train", None, "test"), **{**SMALL, **shared, "teacher": {}})
+    with pytest.raises(FileNotFoundError, match="no folder .*/x"):
+        inputs.load_training(usual)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from own_folder import COUNTS, own_folder
 
+from lixlib.lab.grid import compare, grid
 from tools.dev.execute_notebooks import FOLDER, execute, notebook_files
 
 pytestmark = pytest.mark.notebook
@@ -49,3 +51,15 @@ def test_committed_outputs_are_current(name, tmp_path):
         text=True,
     )
     assert result.returncode == 0, f"{result.stdout[-6000:]}{result.stderr[-1000:]}\nRun `make notebooks`."
+
+
+def test_the_run_and_the_comparison_take_a_data_set_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    root = own_folder(tmp_path / "mine", COUNTS | {"train": 8})
+    about = {"dataset": "folder", "root": str(root), "quick": True}
+    execute(FOLDER / "09_distillation_run.ipynb", SECONDS_PER_CELL, **about)
+    small = {"size": (24, 32), "epochs": 1, "batch_size": 4, "network_options": {"width": 0.25}}
+    roots, methods = {"folder": str(root)}, ("teacher", "student", "kd", "lix")
+    recipes = grid(datasets=("folder",), methods=methods, seeds=(0, 1), roots=roots, **small)
+    assert not compare(recipes, results_dir=tmp_path / "results", jobs=1, device="cpu").failures
+    execute(FOLDER / "10_comparison.ipynb", SECONDS_PER_CELL, results_folder=str(tmp_path / "results"), **about)

@@ -51,6 +51,9 @@ def load(path: Path, check: Check) -> tuple[OnnxNetwork, dict]:
             f"{path} has the inputs {', '.join(found)}, expected {' and '.join(expected)}, and one output, logits: "
             "write it by `lix export`"
         )
+    classes = session.get_outputs()[0].shape[1]
+    if isinstance(classes, int) and classes != recipe["num_classes"]:
+        raise ValueError(f"{path} has logits of {classes} classes, and names {recipe['num_classes']}: export it again")
     return OnnxNetwork(path, session, recipe["x_channels"]).eval(), recipe
 
 

@@ -145,6 +145,10 @@ def main() -> None:
             warnings.showwarning = _show_warning
             import_plugins()
             app.tell_names()
+            given = {flag for flag, _, _ in _flags(sys.argv[1:])}
+            for former, flag in FORMER.items():
+                if {former, flag} <= given:
+                    raise ValueError(f"{former} is the former name of {flag}: give it once")
             sys.argv[1:] = [FORMER.get(flag, flag) + equals + value for flag, equals, value in _flags(sys.argv[1:])]
             _parse()()
     except OSError as error:
@@ -201,7 +205,9 @@ def command_line() -> str:
     if is_torchelastic_launched():
         words = ["torchrun", f"--nproc_per_node={os.environ['LOCAL_WORLD_SIZE']}", "-m", "lixlib.cli"]
     for word in sys.argv[1:]:
-        flag, equals, value = word.rpartition("=")
+        flag, equals, value = ("", "", word) if word.startswith("{") else word.rpartition("=")
+        if word.startswith("--") and equals:  # a value may hold "=", too
+            flag, equals, value = word.partition("=")
         if "--root" in (flag, words[-1]):
             value = "ROOT"
         elif value.startswith("{"):

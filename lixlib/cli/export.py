@@ -42,9 +42,11 @@ def export(
     Args:
         weights_file: Weights of a student or teacher: a file, a folder of its save_pretrained, or its name on the
             Hugging Face hub.
-        onnx_file: File to write; it is written only if both outputs agree.
+        onnx_file: File to write, NAME.onnx, in place of an earlier one; it is written only if both outputs agree.
         opset: Version of the ONNX operators.
     """
+    if onnx_file.suffix != ".onnx" or onnx_file.is_dir():
+        raise ValueError(f"--onnx {onnx_file} must be a file whose name ends in .onnx, by which it is known again")
     if importlib.util.find_spec("onnx") is None:
         raise ValueError("`lix export` needs the package onnx: pip install -e '.[export]'")
     net, recipe = which_weights.load(weights_file, trust)

@@ -17,15 +17,15 @@ def digest(value: object) -> str:
 
 
 def digest_of_samples(dataset: Samples) -> str:
-    """The `digest` of a data set; of one that has none, that of all its samples, which are read for it every time."""
+    """The `digest` of a data set; of one that has none, that of its classes and samples, which are read every time."""
     known: str | None = getattr(dataset, "digest", None)
     if known:
         return known
-    read = hashlib.sha256()
+    read = hashlib.sha256(repr(getattr(getattr(dataset, "classes", None), "names", None)).encode())
     for sample in (dataset[index] for index in range(len(dataset))):
         read.update(repr(sample.name).encode())
         for tensor in (sample.rgb, sample.x, sample.valid, sample.label):
-            read.update(tensor.contiguous().numpy().tobytes())
+            read.update(repr((tuple(tensor.shape), tensor.dtype)).encode() + tensor.contiguous().numpy().tobytes())
     return read.hexdigest()[:16]
 
 

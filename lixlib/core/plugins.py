@@ -42,5 +42,6 @@ def imported(what: str, path: str) -> ModuleType:
             f"{what}: there is no module {error.name}: neither in {here} nor where Python looks "
             "(PYTHONPATH, installed packages)"
         ) from error
-    except Exception as error:  # whatever the code of others raises
-        raise ValueError(f"{what}: {path} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the code of others raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{what}: {path} cannot be imported: {reason}") from error

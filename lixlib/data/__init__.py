@@ -88,8 +88,8 @@ def register(name: str, entry: Entry) -> None:
         ValueError: a name that no folder can have, or one of the library's data sets; or no `Entry`.
     """
     names.check("data set", name, taken=OURS)
-    if not isinstance(entry, Entry):
-        raise ValueError(f"data set {name!r}: a lixlib.data.Entry is needed, found {shown(entry)}")
+    if not isinstance(entry, Entry) or not callable(entry.read):
+        raise ValueError(f"data set {name!r}: a lixlib.data.Entry with a reader is needed, found {shown(entry)}")
     DATASETS[name] = entry
 
 

@@ -18,8 +18,8 @@ class Unlabelled(Dataset):
         self.dataset = dataset
 
     @property
-    def digest(self) -> str | None:
-        return getattr(self.dataset, "digest", None)
+    def digest(self) -> str:
+        return digest_of_samples(self.dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -77,7 +77,7 @@ class WithUnlabelled(Dataset):
 
     @property
     def digest(self) -> str:
-        return digest([getattr(part, "digest", None) for part in (self.labelled, self.unlabelled)])
+        return digest([digest_of_samples(part) for part in (self.labelled, self.unlabelled)])
 
     def __len__(self) -> int:
         return 2 * len(self.labelled)

@@ -15,7 +15,7 @@ from lixlib.core.output import Output
 
 def check_options(method: Callable[..., object], given: Mapping[str, object]) -> None:
     """Raise a ValueError if one of these is no option of the method, or of another type or range than it says."""
-    options.check(method.__name__, options.of(method), given)
+    options.check(getattr(method, "__name__", type(method).__name__), options.of(method), given)
 
 
 def default_options(method: Callable[..., object]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from lixlib.functional.softmax import softmax
 if TYPE_CHECKING:
     from lixlib.core.sample import Sample
 
+RESERVED = ("ce", "x", "epoch", "mIoU", "seconds")  # terms of `Distiller`, and what else is in a row of the log
+
 
 class Distiller(nn.Module):
     """Trains `student` by cross-entropy and by what `teacher` knows: L = CE + the terms of the method, LIX Eq. (18).
@@ -110,7 +112,20 @@ class Distiller(nn.Module):
         terms = {"ce": ce}
         if self.x_head is not None:
             terms["x"] = self.auxiliary * self.x_head(student, batch)
-        return {**terms, **self.method(student, teacher, targets(label, teacher))}
+        return {**terms, **self._checked(self.method(student, teacher, targets(label, teacher)))}
+
+    def _checked(self, terms: Any) -> dict[str, Tensor]:
+        """The terms of the method, if they are what the training loop and its log can take."""
+        name = type(self.method).__name__
+        if not isinstance(terms, dict):
+            raise ValueError(f"{name} returned {type(terms).__name__}: a dictionary of loss terms by name is needed")
+        for term, value in terms.items():
+            if term in RESERVED:
+                raise ValueError(f"{name} returned a term {term!r}, which is the name of something else: rename it")
+            if not isinstance(value, Tensor) or value.ndim:
+                found = f"a tensor {shape(value)}" if isinstance(value, Tensor) else type(value).__name__
+                raise ValueError(f"{name} returned {found} as its term {term!r}: a tensor without dimensions is needed")
+        return terms
 
     @full_precision
     def _cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def plan(recipe: Recipe) -> list[Step]:
         steps.append(Step("run", recipe.of_teacher(), folder_of(recipe.of_teacher())))
     if recipe.pretrain:
         steps.append(Step("pretraining", recipe, pretraining_folder(recipe)))
-    if recipe.stage:
+    if recipe.stage is not None:
         steps.append(Step("stage", recipe, stage_folder(recipe)))
     return [*steps, Step("run", recipe, folder_of(recipe))]
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from lixlib import data, nets
-from lixlib.distillers import Distiller
+from lixlib.distillers import Distiller, TwoStage
 from lixlib.lab import inputs
 from lixlib.lab.recipe import Recipe
 from lixlib.training import Schedule, check_split, check_training, class_frequencies, class_weights
@@ -79,7 +79,10 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset, *, p
     if recipe.class_weights != "none":
         frequencies = class_frequencies(train, progress=progress)
         shared["class_weights"] = class_weights(frequencies, recipe.class_weights)
-    return Distiller(student, teacher, recipe.method if recipe.distils else "none", **shared, **recipe.options)
+    distiller = Distiller(student, teacher, recipe.method if recipe.distils else "none", **shared, **recipe.options)
+    if isinstance(distiller.method, TwoStage) and recipe.stage is None:
+        raise ValueError(f"method {recipe.method!r} has a stage to train first: register its class, and no function")
+    return distiller
 
 
 def schedule_of(recipe: Recipe) -> Schedule:

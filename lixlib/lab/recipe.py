@@ -209,8 +209,21 @@ class Recipe:
         return _without_places(options, by_name) | {"teacher": _without_places(self.teacher, by_name)}
 
     @classmethod
-    def read(cls, described: dict) -> "Recipe":
-        """The recipe of a result line or of weights, from what `described` gave."""
+    def read(cls, described: dict, *, trust: bool = False) -> "Recipe":
+        """The recipe of a result line or of weights, from what `described` gave.
+
+        What it does not say has today's defaults and tuned options, as for a command: those of an old line may differ,
+        and the line itself tells all of them.
+
+        Args:
+            trust: import a network that is named module.path:factory, which runs code of that module.
+
+        Raises:
+            ValueError: something that no recipe has, or a network that needs trust.
+        """
+        for network in (described.get("network"), described.get("teacher", {}).get("network")):
+            if isinstance(network, str) and not (trust or nets.is_known(network)):
+                raise ValueError(f"network {network!r} runs code of its module: trust it (trust=True) if you know it")
         return cls(**_as_fields(described))
 
     def of_teacher(self) -> "Recipe":
@@ -268,8 +281,9 @@ def teacher_student_distilled(
 def _as_fields(given: dict) -> dict:
     """The same by the names of the fields, where some are words of result lines."""
     renamed = {FIELDS.get(name, name): value for name, value in given.items()}
-    if len(renamed) < len(given):
-        raise ValueError(f"{', '.join(given)}: one field is there under two names, give it once")
+    twice = [word for word in given if word in FIELDS and FIELDS[word] in given]
+    if twice:
+        raise ValueError(f"{twice[0]} and {FIELDS[twice[0]]} are two names of one field: give it once")
     return renamed
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return own_folder(tmp_path / "mine", {"train": 20, "test": 10})
+    return own_folder(tmp_path / "mine", {"train": 20, "test": 10}, x={"kind": "depth", "metres_per_unit": 0.01})
 
 
 def test_a_data_set_that_can_be_trained_on(lix, root, tmp_path):
@@ -34,7 +34,7 @@ def test_problems_are_grouped_and_counted(lix, root, tmp_path):
     (root / "test" / "rgb" / "test0.jpg").write_bytes(b"")
     say(root, "classes.json", names=["floor", "wall", "chair", "lamp"])
     code, out, _ = lix("check", root, "--out", "sheet.png")
-    assert code == 1 and "cannot be trained on as it is: 9 problems, 1 warnings" in out
+    assert code == 1 and "cannot be trained on as it is: 9 problems, 1 warning" in out
     assert "problem: label files with values that are no class (8)" in out and "and 3 more" in out
     assert out.count("id 9 at row 0") == 5 and "problem: photographs that cannot be read (1)" in out
     assert "warning: classes that occur in no image (1)\n    lamp" in out

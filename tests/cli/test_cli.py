@@ -372,3 +372,14 @@ def test_a_tilde_that_no_shell_has_seen(lix, tmp_path, monkeypatch):
     of_nobody = ["--dataset", "camvid", "--root", "~nobody-of-this-name/x"]
     fails_with_one_line(lix("train", *of_nobody), "no folder ~nobody-of-this-name/x")
     assert not (tmp_path / "~").exists()
+
+
+def test_the_former_names_of_flags(lix, monkeypatch):
+    seen = []
+    monkeypatch.setattr(lixlib.cli.train, "run", lambda recipe, **_: seen.append(recipe) or 1 / 0)
+    for words in (["--hyper", '{"weight": 2.0}', "--batch", "4"], ['--method-options={"weight": 2.0}', "--batch=4"]):
+        with pytest.raises(ZeroDivisionError):
+            lix("train", "--method", "kd", *words)
+    assert seen[0] == seen[1] and (seen[0].method_options, seen[0].batch_size) == ({"weight": 2.0}, 4)
+    code, _, errors = lix("train", "--batch", "4", "--batch-size", "8")
+    assert code == 2 and "--batch is the former name of --batch-size: give it once" in errors

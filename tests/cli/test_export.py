@@ -50,3 +50,11 @@ def test_the_scores_of_the_file_are_those_of_the_network(lix, tmp_path, camvid_r
         assert code == 0, errors
         found.append(json.loads(text)["metrics"])
     assert found[0] == pytest.approx(found[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "net.safetensors", "folder.onnx"])
+def test_nothing_but_an_earlier_export_is_replaced(lix, tmp_path, student, name):
+    target = tmp_path / name
+    target.mkdir() if name.startswith("folder") else target.write_text("mine")
+    code, _, errors = lix("export", student, "--onnx", target)
+    assert code == 2 and "must be a file whose name ends in .onnx" in errors and target.exists()

@@ -15,7 +15,9 @@ from lixlib.data.splits import LIST, write_list
 
 @pytest.fixture
 def root(tmp_path):
-    return own_folder(tmp_path, {"train": 20, "val": 10, "test": 10, "unlabelled": 3})
+    return own_folder(
+        tmp_path, {"train": 20, "val": 10, "test": 10, "unlabelled": 3}, x={"kind": "depth", "metres_per_unit": 0.01}
+    )
 
 
 def look(root, **options):

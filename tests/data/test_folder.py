@@ -111,7 +111,7 @@ def test_normals_need_a_camera(root):
     [
         ("classes.json", {"names": []}, "names must"),
         ("classes.json", {"colours": []}, "must be an object that names 'names'"),
-        ("classes.json", {"names": ["a", "a"]}, "names must be up to 255 different ones, found 2"),
+        ("classes.json", {"names": ["a", "a"]}, "names must be up to 255 different ones, found 1 in a list of 2"),
         ("classes.json", {"names": NAMES, "colours": [[1, 2, 3]]}, "colours must be 3 lists"),
         ("classes.json", {"names": NAMES, "values": {"x": 0}}, "values has 'x', which is no number"),
         ("classes.json", {"names": NAMES, "values": {"7": 3}}, "values lead to class 3"),
@@ -172,3 +172,27 @@ def test_splits_of_other_data_sets_are_their_own(root):
     assert data.splits_of("toydrive") == ("train", "val", "test")
     with pytest.raises(ValueError, match="data set"):
         data.splits_of("mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"names": ["a", "b"], "colours": [[1, 2, 3], [1, 2, 3]]}', "two classes have the same colour"),
+        ('{"names": ["a"], "names": ["b"]}', "'names' is there twice"),
+        ('{"names": ["a", " "]}', "names has ' '"),
+        ('{"names": ["a", "b\\nc"]}', r"names has 'b\\nc'"),
+    ],
+)
+def test_classes_that_could_be_taken_for_one_another(root, text, problem):
+    (root / "classes.json").write_text(text)
+    with pytest.raises(ValueError, match=problem):
+        data.load("folder", "train", root=root, size=None)
+
+
+def test_other_classes_or_another_x_make_another_run(root):
+    common = {"root": str(root), "method": "kd", "splits": ("train", None, "test")}
+    before = folder_of(Recipe("folder", **common))
+    (root / "classes.json").write_text((root / "classes.json").read_text().replace("floor", "ground"))
+    after = folder_of(Recipe("folder", **common))
+    (root / "x.json").write_text((root / "x.json").read_text().replace("0.001", "0.002"))
+    assert len({before, after, folder_of(Recipe("folder", **common))}) == 3

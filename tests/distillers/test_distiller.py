@@ -1,6 +1,7 @@
 """Distiller: which networks and labels it takes, what it leaves alone, and what it says of bad options."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from two_layers import C, Net, make, make_batch, outputs
 
 from lixlib.core.sample import Sample
-from lixlib.distillers import Distiller, build
+from lixlib.distillers import METHODS, Distiller, Method, build
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
@@ -131,3 +132,36 @@ def test_an_image_without_labels_is_distilled_towards_what_the_teacher_sees():
     partly = replace(batch, label=batch.label.clone())
     partly.label[:, :6] = 255  # some labels: the rest stays ignored
     assert distiller(partly)["dkd"] != distiller(replace(partly, label=seen.label))["dkd"]
+
+
+class Says(torch.nn.Module):
+    def __init__(self, student, teacher, *, what="ok"):
+        super().__init__()
+        self.what = what
+
+    def forward(self, student, teacher, target):
+        one = student.logits.mean()
+        return {
+            "vector": {"own": one[None]},
+            "float": {"own": 1.0},
+            "nothing": None,
+            "ce": {"ce": one},
+            "epoch": {"epoch": one},
+        }[self.what]
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("vector", r"Says returned a tensor \(1,\) as its term 'own': a tensor without dimensions is needed"),
+        ("float", "Says returned float as its term 'own'"),
+        ("nothing", "Says returned NoneType: a dictionary of loss terms by name is needed"),
+        ("ce", "Says returned a term 'ce', which is the name of something else: rename it"),
+        ("epoch", "Says returned a term 'epoch'"),
+    ],
+)
+def test_terms_that_no_training_can_take_are_named(monkeypatch, what, message):
+    monkeypatch.setitem(METHODS, "says", Method(partial(Says), "Says", "logit"))
+    batch = make_batch()
+    with pytest.raises(ValueError, match=message):
+        make("says", batch, what=what)(batch)

@@ -217,3 +217,18 @@ def test_reduced_is_measured_by_the_papers_schedule(changes, reduced):
 def test_every_default_of_a_small_data_set_is_reduced():
     for name in ("toydrive", "camvid", "potholes"):
         assert record.is_reduced(Recipe(name).described | {"recipe": {}}), name
+
+
+def test_reading_a_strangers_recipe_runs_no_code_without_trust(tmp_path, monkeypatch):
+    (tmp_path / "evil_nets.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    described = {**Recipe(method="kd").described, "network": "evil_nets:net"}
+    with pytest.raises(ValueError, match="runs code of its module: trust it"):
+        Recipe.read(described)
+    with pytest.raises(ValueError, match="evil_nets cannot be imported: SystemExit: it ran"):
+        Recipe.read(described, trust=True)
+
+
+def test_one_field_under_two_names():
+    with pytest.raises(ValueError, match="batch and batch_size are two names of one field: give it once"):
+        Recipe(method="kd", teacher={"epochs": 2, "batch": 2, "batch_size": 4})

@@ -147,8 +147,15 @@ def read_classes(path: Path) -> tuple[Classes, Callable[[np.ndarray], np.ndarray
     about = _read(path, CLASSES, "names")
     names, ignore = about["names"], about.get("ignore", (IGNORE,))
     if len(set(names)) < len(names) or len(names) > IGNORE:
-        raise ValueError(f"{path}: names must be up to {IGNORE} different ones, found {len(names)}")
+        raise ValueError(
+            f"{path}: names must be up to {IGNORE} different ones, found {len(set(names))} in a list of {len(names)}"
+        )
+    odd = [name for name in names if not name.strip() or not name.isprintable()]
+    if odd:
+        raise ValueError(f"{path}: names has {odd[0]!r}: a name has letters, and no line break")
     colours = about.get("colours")
+    if colours is not None and len({tuple(colour) for colour in colours}) < len(colours):
+        raise ValueError(f"{path}: two classes have the same colour: give each its own")
     if colours is not None and (len(colours) != len(names) or not all(_is_colour(each) for each in colours)):
         raise ValueError(f"{path}: colours must be {len(names)} lists of red, green and blue, 0 to 255")
     values = about.get("values", {str(index): index for index in range(len(names))})
@@ -217,12 +224,20 @@ def _read(path: Path, known: dict, needed: str) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}\n  layout: {LAYOUT}")
     try:
-        about = json.loads(read_text(path))
+        about = json.loads(read_text(path), object_pairs_hook=_once)
     except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error}): correct it") from error
     if not isinstance(about, dict) or needed not in about:
         raise ValueError(f"{path} must be an object that names {needed!r}: docs/data_of_your_own.md shows one")
     return check(str(path), known, about)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    names = [name for name, _ in pairs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} is there twice")
+    return dict(pairs)
 
 
 def _is_colour(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""What the tests of the lab share: a runs folder and a cache of their own."""
+"""What the tests of the lab share: a runs folder of their own, and the rendered frames."""
 
 from pathlib import Path
 
@@ -7,10 +7,16 @@ import pytest
 from lixlib.lab.recipe import Recipe
 
 
-@pytest.fixture(autouse=True)
-def runs(tmp_path, monkeypatch) -> Path:
+@pytest.fixture(scope="session")
+def frames(tmp_path_factory) -> Path:
+    """Where ToyDrive's frames are kept; all tests share them, since rendering takes longer than training here."""
+    return tmp_path_factory.mktemp("frames")
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch, frames) -> Path:
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LIX_CACHE", str(frames))
     return tmp_path / "runs"
 
 

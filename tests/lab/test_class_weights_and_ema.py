@@ -8,6 +8,8 @@ from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import result_header
 from lixlib.lab.run import run
 
+pytestmark = pytest.mark.usefixtures("runs")
+
 SMALL = {"size": (16, 32), "epochs": 2, "batch_size": 2, "dataset_options": {"count": 4, "eval_count": 2}}
 SMALL |= {"unlabelled": 0, "network_options": {"width": 0.25}}
 

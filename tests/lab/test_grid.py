@@ -27,6 +27,8 @@ from lixlib.lab.record import identity, result_header
 from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
 
+pytestmark = pytest.mark.usefixtures("runs")
+
 TOYDRIVE = {"size": (32, 48), "batch_size": 8, "dataset_options": {"count": 16, "eval_count": 2}, "unlabelled": 4}
 
 

@@ -13,6 +13,8 @@ from lixlib.lab.record import result_header
 from lixlib.lab.run import run
 from lixlib.lab.workers import command_of
 
+pytestmark = pytest.mark.usefixtures("runs")
+
 SMALL = {"size": (16, 32), "epochs": 1, "batch_size": 2, "network_options": {"width": 0.25}}
 
 

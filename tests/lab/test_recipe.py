@@ -13,6 +13,8 @@ from lixlib.lab.plan import folder_of, pretraining_folder, runs_folder
 from lixlib.lab.recipe import Recipe, teacher_student_distilled
 from lixlib.lab.record import result_header
 
+pytestmark = pytest.mark.usefixtures("runs")
+
 
 def test_a_recipe_takes_the_data_sets_defaults_where_it_says_nothing():
     recipe = Recipe("camvid", epochs=3)

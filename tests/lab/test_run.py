@@ -23,6 +23,8 @@ from lixlib.lab.plan import folder_of, pretraining_folder
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
 
+pytestmark = pytest.mark.usefixtures("runs")
+
 SPECIFIED = {
     *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
     *("per_class", "teacher", "seconds", "device", "versions", "commit", "command", "reduced"),

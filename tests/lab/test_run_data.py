@@ -19,6 +19,8 @@ from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import result_header
 from lixlib.lab.run import run
 
+pytestmark = pytest.mark.usefixtures("runs")
+
 SMALL = {
     "size": (16, 32),
     "epochs": 1,

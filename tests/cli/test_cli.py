@@ -87,7 +87,8 @@ def test_the_installed_command_runs_from_anywhere(tmp_path):
     assert command, "install with `pip install -e .`"
     result = subprocess.run([command, "predict", "nothing.png"], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr.startswith("lix: no ") and len(result.stderr.splitlines()) == 1
+    *about, error = result.stderr.splitlines()
+    assert error.startswith("lix: no image nothing.png") and all(line.startswith("lix: weights: ") for line in about)
 
 
 def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):

@@ -24,6 +24,7 @@ from lixlib.core import devices
 from lixlib.core.files import at_home, told, without_folders
 from lixlib.core.options import shown
 from lixlib.core.plugins import import_plugins
+from lixlib.core.text import one_line, repeated
 from lixlib.lab import results
 from lixlib.lab.grid import compare as compare_recipes
 from lixlib.lab.plan import runs_folder
@@ -41,8 +42,12 @@ Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 
 
 # Flags by their names of before, in commands of committed result lines.
-FORMER = {"--net": "--network-options", "--hyper": "--method-options", "--data": "--dataset-options"}
-FORMER["--batch"] = "--batch-size"
+FORMER = {
+    "--net": "--network-options",
+    "--hyper": "--method-options",
+    "--data": "--dataset-options",
+    "--batch": "--batch-size",
+}
 
 
 class App(tyro.extras.SubcommandApp):
@@ -94,10 +99,8 @@ def _one_word(kind: type, metavar: str, read: Callable[[str], object], write: Ca
 
 def _read_object(text: str) -> dict:
     def once(pairs: list[tuple[str, object]]) -> dict:
-        names = [name for name, _ in pairs]
-        doubled = [name for name in names if names.count(name) > 1]
-        if doubled:
-            raise ValueError(f"{shown(text)} says {doubled[0]!r} twice: say it once")
+        if (doubled := repeated([name for name, _ in pairs])) is not None:
+            raise ValueError(f"{shown(text)} says {doubled!r} twice: say it once")
         return dict(pairs)
 
     def no_number(word: str) -> None:
@@ -145,11 +148,7 @@ def main() -> None:
             warnings.showwarning = _show_warning
             import_plugins()
             app.tell_names()
-            given = {flag for flag, _, _ in _flags(sys.argv[1:])}
-            for former, flag in FORMER.items():
-                if {former, flag} <= given:
-                    raise ValueError(f"{former} is the former name of {flag}: give it once")
-            sys.argv[1:] = [FORMER.get(flag, flag) + equals + value for flag, equals, value in _flags(sys.argv[1:])]
+            sys.argv[1:] = _with_todays_flags(sys.argv[1:])
             _parse()()
     except OSError as error:
         _fail(told(error))
@@ -164,8 +163,13 @@ def main() -> None:
         raise SystemExit(130) from None
 
 
-def _flags(words: list[str]) -> list[tuple[str, str, str]]:
-    return [word.partition("=") if word.startswith("--") else (word, "", "") for word in words]
+def _with_todays_flags(words: list[str]) -> list[str]:
+    parts = [word.partition("=") if word.startswith("--") else (word, "", "") for word in words]
+    given = {flag for flag, _, _ in parts}
+    for former, flag in FORMER.items():
+        if {former, flag} <= given:
+            raise ValueError(f"{former} is the former name of {flag}: give it once")
+    return [FORMER.get(flag, flag) + equals + value for flag, equals, value in parts]
 
 
 def _parse() -> Callable[[], None]:
@@ -187,16 +191,12 @@ def _parse() -> Callable[[], None]:
 
 
 def _fail(text: str) -> NoReturn:
-    say(f"lix: {_one_line(text)}", sys.stderr)
+    say(f"lix: {one_line(text)}", sys.stderr)
     raise SystemExit(2) from None
 
 
 def _show_warning(message: Warning | str, *_, **__) -> None:
-    tqdm.write(f"lix: warning: {_one_line(str(message))}", file=sys.stderr)  # above a progress bar
-
-
-def _one_line(text: str) -> str:
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    tqdm.write(f"lix: warning: {one_line(str(message))}", file=sys.stderr)  # above a progress bar
 
 
 def command_line() -> str:

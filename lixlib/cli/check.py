@@ -9,11 +9,10 @@ import tyro
 from PIL.PngImagePlugin import PngInfo
 
 from lixlib.cli.app import app
-from lixlib.cli.photographs import say
+from lixlib.cli.photographs import is_result, say
 from lixlib.core.files import write_atomically
 from lixlib.core.sample import IGNORE
 from lixlib.data import checking, contact_sheet
-from lixlib.data.images import open_image
 
 SHOWN = 5  # examples of every problem and warning
 SOFTWARE = "lix check"  # marks the PNG files that this command has written, and may replace
@@ -39,7 +38,7 @@ def check(
         out: PNG file for the contact sheet; by default check_NAME.png in the current folder, with the name of DIR.
     """
     out = out or Path(f"check_{root.resolve().name}.png")
-    if out.exists() and not _is_sheet(out):
+    if out.exists() and not is_result(out, SOFTWARE):
         raise ValueError(f"{out} is there and no contact sheet of `lix check`: move it away, or give another --out")
     report = checking.check(root, dataset)
     for text in (_counts(report), *_findings("problem", report.problems), *_findings("warning", report.warnings)):
@@ -90,13 +89,6 @@ def _findings(kind: str, groups: dict[str, list[str]]) -> list[str]:
             "\n".join(["", f"{kind}: {heading} ({len(lines)})", *(f"    {line}" for line in lines[:SHOWN]), *more])
         )
     return paragraphs
-
-
-def _is_sheet(path: Path) -> bool:
-    try:
-        return open_image(path).info.get("Software") == SOFTWARE
-    except (ValueError, OSError):
-        return False
 
 
 def _number(count: int, what: str) -> str:

@@ -125,13 +125,13 @@ def pair(images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labe
     return plan, results
 
 
-def is_result(path: Path) -> bool:
-    """Whether `colour` wrote this file."""
+def is_result(path: Path, software: str = SOFTWARE) -> bool:
+    """Whether `colour`, or the command that `software` names, wrote this file."""
     with suppress(OSError, ValueError):
         if path.is_file():  # a pipe would wait for ever
             with path.open("rb") as file:
                 head = file.read(1024)
-            return head.startswith(b"\x89PNG") and b"tEXtSoftware\0" + SOFTWARE.encode() in head
+            return head.startswith(b"\x89PNG") and b"tEXtSoftware\0" + software.encode() in head
     return False
 
 

@@ -20,6 +20,11 @@ def code_digest(recipe: Recipe) -> str | None:
     return digest(sorted(digest_of_file(file) for file in files)) if files else None
 
 
+def identity_of_code(recipe: Recipe) -> dict[str, str]:
+    """The code's part of what names a run's folder and tells its result line from others."""
+    return {"code_digest": found} if (found := code_digest(recipe)) else {}
+
+
 def _makers(recipe: Recipe) -> Iterator[Callable]:
     if recipe.distils and recipe.method not in methods.OURS:
         yield methods.METHODS[recipe.method].make

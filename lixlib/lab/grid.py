@@ -103,8 +103,8 @@ def compare(
     for dataset, network in {(recipe.dataset, recipe.network) for folder, recipe in asked.items() if not lines[folder]}:
         results.check_folder(results_dir, dataset, network)
     report = Report(written=sum(line is not None for line in lines.values()))
-    for folder, recipe in asked.items():
-        if lines[folder] is None and (line := finished_line(recipe)):
+    for folder in asked:
+        if lines[folder] is None and (line := finished_line(folder)):
             lines[folder] = line
             report.loaded += 1
             results.append(line, results_dir)
@@ -163,7 +163,7 @@ def _needed(recipes: dict[Path, Recipe]) -> dict[Path, Recipe]:
     for recipe in recipes.values():
         *before, last = (step for step in plan(recipe) if step.kind == "run")
         for step in before:
-            if not finished_line(step.recipe):
+            if not finished_line(step.folder):
                 todo.setdefault(step.folder, step.recipe)
         todo.setdefault(last.folder, recipe)
     return todo

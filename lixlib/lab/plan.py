@@ -8,7 +8,7 @@ from typing import Literal
 from lixlib.core.digests import digest
 from lixlib.core.files import as_name, at_home
 from lixlib.lab import inputs
-from lixlib.lab.code import code_digest
+from lixlib.lab.code import identity_of_code
 from lixlib.lab.recipe import Recipe
 
 # What decides a stage or a pretraining, by the words of `Recipe.described`; runs that agree in these share it.
@@ -70,6 +70,5 @@ def pretraining_folder(recipe: Recipe) -> Path:
 
 
 def _folder(recipe: Recipe, what: str, decided: dict, shared: dict) -> Path:
-    code = {"code_digest": found} if (found := code_digest(recipe)) else {}
-    name = f"{what}-seed{recipe.seed}-{digest({**shared, **decided, **code})[:8]}"
+    name = f"{what}-seed{recipe.seed}-{digest({**shared, **decided, **identity_of_code(recipe)})[:8]}"
     return Path(recipe.dataset, as_name(recipe.network), name)

@@ -44,13 +44,16 @@ def load_splits(recipe: Recipe) -> Splits:
     return splits
 
 
-def check_distillation(recipe: Recipe) -> None:
+def check_distillation(recipe: Recipe, train: Dataset) -> None:
     """Put the method between the two networks, to find what does not fit before the teacher has been trained.
+
+    Args:
+        train: the images that the student learns from.
 
     Raises:
         ValueError, FileNotFoundError: the data of the two, or the networks and the method do not fit.
     """
-    train, taught = load_splits(recipe).train, recipe.of_teacher()
+    taught = recipe.of_teacher()
     seen = inputs.load_training(taught)
     check_training(getattr(seen, "labelled", seen), taught.batch_size)
     check_split(seen, "training")

@@ -26,8 +26,10 @@ TEACHER_OVERRIDES = (
 WORDS = {"network_options": "net", "batch_size": "batch", "method_options": "hyper", "dataset_options": "data"}
 FIELDS = {word: name for name, word in WORDS.items()}
 # Fields that a line tells only where they are in use, with the value that means that they are not.
-RARE = {"net": {}, "auxiliary": 0.0, "pretrain": 0, "labelled": None, "x": True}
-RARE |= {"class_weights": "none", "ema": 0.0}
+RARE = {
+    **{"net": {}, "auxiliary": 0.0, "pretrain": 0, "labelled": None, "x": True},
+    **{"class_weights": "none", "ema": 0.0},
+}
 
 
 def all_methods() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from lixlib.data.classes import Classes
 from lixlib.distillers.common import default_options
 from lixlib.distillers.registry import maker
 from lixlib.lab import inputs
-from lixlib.lab.code import code_digest
+from lixlib.lab.code import identity_of_code
 from lixlib.lab.recipe import Recipe
 from lixlib.metrics import METRICS
 
@@ -55,9 +55,9 @@ def result_header(recipe: Recipe) -> dict:
         },
         "recipe": recipe.described,
         "data_digest": inputs.data_digest(recipe),
+        **identity_of_code(recipe),
     }
-    code = {"code_digest": found} if (found := code_digest(recipe)) else {}
-    return header | code | {"reduced": is_reduced(header)}
+    return header | {"reduced": is_reduced(header)}
 
 
 def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:

@@ -1,7 +1,7 @@
 """Training what a recipe says: every step of its plan, from where it was left, to weights, a log and a result line."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +16,8 @@ from lixlib.core.files import one_at_a_time, read_json_lines, remove_leftovers, 
 from lixlib.data.augment import Augment
 from lixlib.distillers import Distiller, PredictX
 from lixlib.lab import inputs, results
-from lixlib.lab.plan import Step, folder_of, plan, runs_folder
-from lixlib.lab.prepare import check_distillation, distiller_of, load_splits, schedule_of
+from lixlib.lab.plan import Step, plan, runs_folder
+from lixlib.lab.prepare import Splits, check_distillation, distiller_of, load_splits, schedule_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import description_of, provenance, result_header, scored
 from lixlib.training import Schedule, evaluate, fit, fit_stage, launch
@@ -78,68 +78,76 @@ def run(
     fabric = launch(device, recipe.precision)
     if fabric.broadcast((finished := _load(last)) is not None):
         return finished
-    teacher = None
+    teacher = splits = None
     for step in before:
         if step.kind == "run" and fabric.broadcast((teacher := _load(step)) is None):
             with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
-                check_distillation(recipe)
-            teacher = _train_once(step, [], None, launch(device, step.recipe.precision), command, None, progress)
+                splits = load_splits(recipe)
+                check_distillation(recipe, splits.train)
+            teacher = _train_once(_Job(step, launch(device, step.recipe.precision), command, progress))
     parts = [step for step in before if step.kind != "run"]
-    return _train_once(last, parts, teacher, fabric, command, observe, progress)
+    return _train_once(_Job(last, fabric, command, progress, parts, teacher, splits, observe))
 
 
-def finished_line(recipe: Recipe) -> dict | None:
-    """The result line in a run's folder; None where there is none, or a damaged one."""
+def finished_line(folder: Path) -> dict | None:
+    """The result line in a run's folder, below the runs folder; None where there is none, or a damaged one."""
     try:
-        return _read_result(runs_folder() / folder_of(recipe) / RESULT)
+        return _read_result(runs_folder() / folder / RESULT)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
-def _train_once(
-    step: Step,
-    parts: list[Step],
-    teacher: Run | None,
-    fabric: "Fabric",
-    command: str,
-    observe: Callable[[int, Distiller], dict] | None,
-    progress: bool,
-) -> Run:
+@dataclass(frozen=True)
+class _Job:
+    """One run to train: its step, the parts and the teacher that it starts from, and how it is trained.
+
+    Args:
+        splits: its data where they have been read already.
+    """
+
+    step: Step
+    fabric: "Fabric"
+    command: str
+    progress: bool
+    parts: Sequence[Step] = ()
+    teacher: Run | None = None
+    splits: Splits | None = None
+    observe: Callable[[int, Distiller], dict] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return runs_folder() / self.step.folder
+
+
+def _train_once(job: _Job) -> Run:
     """Train a run, unless another command has done so by now; what is damaged is set aside first."""
-    folder = runs_folder() / step.folder
+    folder, fabric = job.folder, job.fabric
     with _alone(fabric, folder):
         _, problems = _read_files(folder)
         trained = fabric.broadcast(bool(problems))
         if trained:
             if fabric.is_global_zero:
                 _set_aside(problems)
-            _train(step, parts, teacher, fabric, command, observe, progress)
+            _train(job)
     fabric.barrier()
     found, problems = _read_files(folder)
     for path, problem in problems.items():
         raise OSError(f"{path} {problem}, though it has just been written")
-    return Run(step.recipe, *(found[name] for name in FILES), folder, trained, teacher if trained else None)
+    teacher = job.teacher if trained else None
+    return Run(job.step.recipe, *(found[name] for name in FILES), folder, trained, teacher)
 
 
-def _train(
-    step: Step,
-    parts: list[Step],
-    teacher: Run | None,
-    fabric: "Fabric",
-    command: str,
-    observe: Callable[[int, Distiller], dict] | None,
-    progress: bool,
-) -> None:
+def _train(job: _Job) -> None:
     """Prepare, train, score, and write the files of the run."""
-    recipe, folder = step.recipe, runs_folder() / step.folder
+    recipe, folder, fabric, teacher = job.step.recipe, job.folder, job.fabric, job.teacher
     with fabric.rank_zero_first():
-        splits = load_splits(recipe)
+        splits = job.splits or load_splits(recipe)
         header = result_header(recipe)
-    distiller = distiller_of(recipe, teacher.net if teacher else None, splits.train, progress=progress)
+    distiller = distiller_of(recipe, teacher.net if teacher else None, splits.train, progress=job.progress)
     schedule = schedule_of(recipe)
-    options = {"augment": Augment(recipe.size), "fabric": fabric, "progress": progress}
-    early = [row for part in parts for row in _train_part(part, distiller, splits.train, schedule, options)]
-    watched = {"validation": splits.validation, "observe": observe}
+    options = {"augment": Augment(recipe.size), "fabric": fabric, "progress": job.progress}
+    early = [row for part in job.parts for row in _train_part(part, distiller, splits.train, schedule, options)]
+    watched = {"validation": splits.validation, "observe": job.observe}
     log = fit(distiller, splits.train, schedule, folder=folder, **watched, **options)
     if not fabric.is_global_zero:
         return
@@ -155,7 +163,7 @@ def _train(
         **({"stage_seconds": _seconds(early)} if early else {}),  # they are within the seconds
         **provenance(fabric.device),
         **({"processes": fabric.world_size} if fabric.world_size > 1 else {}),
-        "command": command,
+        "command": job.command,
     }
     write_json_lines(folder / RESULT, [line])
 

@@ -16,6 +16,7 @@ import torch
 from lixlib.core.devices import choose_device
 from lixlib.core.files import at_home
 from lixlib.core.plugins import import_plugins
+from lixlib.core.text import one_line
 from lixlib.lab.plan import folder_of, runs_folder
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
@@ -50,7 +51,7 @@ def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = No
 
 
 def _one_line(error: Exception) -> str:
-    text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    text = one_line(str(error))
     expected = isinstance(error, ValueError | OSError | TrainingFailed | RunFailed)
     return text if text and expected else f"{type(error).__name__}: {text}"
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_runs import SMALL
 
 import lixlib.lab.run
 import lixlib.training.checkpoint
@@ -29,13 +30,6 @@ SPECIFIED = {
     *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
     *("per_class", "teacher", "seconds", "device", "versions", "commit", "command", "reduced"),
     "data_digest",
-}
-SMALL = {
-    "size": (16, 32),
-    "epochs": 1,
-    "batch_size": 2,
-    "dataset_options": {"count": 4, "eval_count": 2},
-    "unlabelled": 4,
 }
 
 

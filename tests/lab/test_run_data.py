@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import trees
 from PIL import Image
+from small_runs import SMALL
 
 from lixlib.data import splits
 from lixlib.data.toydrive.render import RENDERER_VERSION
@@ -20,14 +21,6 @@ from lixlib.lab.record import result_header
 from lixlib.lab.run import run
 
 pytestmark = pytest.mark.usefixtures("runs")
-
-SMALL = {
-    "size": (16, 32),
-    "epochs": 1,
-    "batch_size": 2,
-    "dataset_options": {"count": 4, "eval_count": 2},
-    "unlabelled": 4,
-}
 
 
 def repaint(path: Path, value: int = 1) -> None:

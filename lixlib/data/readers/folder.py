@@ -15,6 +15,7 @@ from torch import Tensor
 from lixlib.core.digests import digest_of_file
 from lixlib.core.options import Positive, Size, check, checked
 from lixlib.core.sample import IGNORE
+from lixlib.core.text import repeated
 from lixlib.data.classes import Classes, palette
 from lixlib.data.image_files import Item, Measured, Triplets, open_measured, require_folder
 from lixlib.data.images import MAPS, finder, images_in, open_image, open_map
@@ -233,10 +234,8 @@ def _read(path: Path, known: dict, needed: str) -> dict:
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict:
-    names = [name for name, _ in pairs]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]!r} is there twice")
+    if (twice := repeated([name for name, _ in pairs])) is not None:
+        raise ValueError(f"{twice!r} is there twice")
     return dict(pairs)
 
 

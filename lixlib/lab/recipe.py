@@ -12,6 +12,7 @@ from lixlib.core.devices import Precision
 from lixlib.core.digests import digest_of_file
 from lixlib.core.files import at_home, without_folders
 from lixlib.core.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields, check_pixels
+from lixlib.data.augment import Augment
 from lixlib.distillers import METHODS, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.distillers.registry import UNTAUGHT, maker
@@ -20,7 +21,7 @@ from lixlib.training import ClassWeighting
 # Recipe fields that a teacher may override.
 TEACHER_OVERRIDES = (
     *("network", "network_options", "dataset_options", "seed", "epochs", "batch_size", "lr", "patience", "precision"),
-    *("labelled", "x", "class_weights", "ema"),
+    *("labelled", "x", "class_weights", "ema", "momentum", "weight_decay", "augmentation"),
 )
 # What result lines and weights call these fields: their format is older than the names.
 WORDS = {"network_options": "net", "batch_size": "batch", "method_options": "hyper", "dataset_options": "data"}
@@ -28,7 +29,7 @@ FIELDS = {word: name for name, word in WORDS.items()}
 # Fields that a line tells only where they are in use, with the value that means that they are not.
 RARE = {
     **{"net": {}, "auxiliary": 0.0, "pretrain": 0, "labelled": None, "x": True},
-    **{"class_weights": "none", "ema": 0.0},
+    **{"class_weights": "none", "ema": 0.0, "momentum": 0.9, "weight_decay": 5e-4, "augmentation": {}},
 }
 
 
@@ -52,7 +53,11 @@ class Recipe:
         size: Height and width of the images; where not given, the data set's own default.
         epochs: Passes over the training images; where not given, the data set's own default.
         batch_size: Images in one update.
-        lr: Initial learning rate; it falls to 0.
+        lr: Initial learning rate of SGD; it falls to 0.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        augmentation: Options of `lixlib.data.Augment` that differ from its own, e.g. {"jitter": 0.3}; images are left
+            as they are by {"flip": 0, "scale": [1, 1], "stretch": [1, 1], "jitter": 0}.
         patience: Epochs without a better validation mIoU after which to stop; 0 never stops early.
         precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
         splits: Training, validation (None: no validation) and test split; where not given, the data set's own default.
@@ -92,6 +97,9 @@ class Recipe:
     epochs: Epochs | None = None
     batch_size: Count = 8
     lr: Positive = 0.05
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
+    weight_decay: Weight = 5e-4
+    augmentation: dict = field(default_factory=dict)
     patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
     precision: Precision = "32-true"
     splits: tuple[str, str | None, str] | None = None
@@ -133,6 +141,8 @@ class Recipe:
         if not self.x and self.method != "teacher":
             raise ValueError('a student never sees X; of its teacher say it by teacher {"x": false}')
         check_pixels(self.size)
+        if self.augmentation:
+            Augment(self.size, **self.augmentation)  # says what is wrong with them
         if self.patience and self.splits[1] is None:
             raise ValueError(
                 f"early stopping (patience {self.patience}) needs a validation split, and splits are "

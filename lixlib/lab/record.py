@@ -14,28 +14,29 @@ from lixlib import data, nets
 from lixlib.data.classes import Classes
 from lixlib.distillers.common import default_options
 from lixlib.distillers.registry import maker
-from lixlib.lab import inputs
 from lixlib.lab.code import identity_of_code
-from lixlib.lab.recipe import Recipe
+from lixlib.lab.inputs import RENDERED_BEFORE, Inputs
+from lixlib.lab.recipe import RARE, Recipe
 from lixlib.metrics import METRICS
 
 # Two lines are the same run if these agree, and their recipes but for `hyper`, their data, and the code of methods and
 # networks from outside. A new line replaces the old one, and a recipe whose header agrees need not be trained. `hyper`
 # holds all options of the method, the recipe only those that were given.
 IDENTITY_FIELDS = ("dataset", "network", "method", "seed", "split", "size", "batch", "hyper")
-BEFORE = {"toydrive": inputs.RENDERED_BEFORE}  # of images from files nobody knows which they were
+BEFORE = {"toydrive": RENDERED_BEFORE}  # of images from files nobody knows which they were
 # How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
 PAPER_BATCH = {"sne-roadseg": 3}
 # fields that a line tells among the method's options where they are in use
-EXTRAS = ("unlabelled", "labelled", "auxiliary", "pretrain", "class_weights", "ema")
+EXTRAS = tuple(name for name in RARE if name != "net")
 
 
-def result_header(recipe: Recipe) -> dict:
+def result_header(inputs: Inputs) -> dict:
     """What the result line of a recipe says before anything is trained: all that tells one run from another.
 
     Raises:
         ValueError, FileNotFoundError: the data cannot be read.
     """
+    recipe = inputs.recipe
     header = {
         "dataset": recipe.dataset,
         "network": recipe.network,
@@ -49,12 +50,12 @@ def result_header(recipe: Recipe) -> dict:
             **default_options(maker(recipe.method if recipe.distils else "none")),
             **recipe.options,
             **({"net": recipe.described["net"]} if recipe.network_options else {}),
-            **{name: value for name in EXTRAS if (value := getattr(recipe, name)) not in (None, 0, "none")},
-            **({} if recipe.x else {"x": False}),
+            **({"unlabelled": recipe.unlabelled} if recipe.unlabelled else {}),
+            **{name: value for name in EXTRAS if (value := getattr(recipe, name)) != RARE[name]},
             **({} if recipe.teacher.get("x", True) else {"teacher": {"x": False}}),
         },
         "recipe": recipe.described,
-        "data_digest": inputs.data_digest(recipe),
+        "data_digest": inputs.digest,
         **identity_of_code(recipe),
     }
     return header | {"reduced": is_reduced(header)}

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.utils.data import Dataset
 
 from lixlib import checkpoints, data
 from lixlib.core.files import one_at_a_time, read_json_lines, remove_leftovers, set_aside, write_json_lines
-from lixlib.data.augment import Augment
 from lixlib.distillers import Distiller, PredictX
-from lixlib.lab import inputs, results
+from lixlib.lab import results
 from lixlib.lab.plan import Step, plan, runs_folder
-from lixlib.lab.prepare import Splits, check_distillation, distiller_of, load_splits, schedule_of
+from lixlib.lab.prepare import augmentation_of, check_distillation, check_inputs, distiller_of, schedule_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import description_of, provenance, result_header, scored
 from lixlib.training import Schedule, evaluate, fit, fit_stage, launch
@@ -58,7 +56,7 @@ def run(
     """Train what the recipe says, its teacher first; what is finished is loaded, what was killed goes on.
 
     What is damaged or missing in a run's folder is told, set aside, and made again: from its checkpoint where that is
-    whole, else by training. Other data make another run (`lixlib.lab.inputs.data_digest`).
+    whole, else by training. Other data make another run (`lixlib.lab.inputs.Inputs.digest`).
 
     Of several commands that ask for the same run at the same time one trains it, and the others wait and load it.
     Processes that torchrun started train it together (`lixlib.training.fit`); they must see the same runs folder.
@@ -73,20 +71,21 @@ def run(
         ValueError, FileNotFoundError: the recipe or its data are wrong; the message says what to do.
         TrainingFailed: the loss is not finite.
     """
-    inputs.data_digest(recipe)  # says what is wrong with the data before anything else happens
     *before, last = plan(recipe)
+    last.inputs.digest  # noqa: B018  says what is wrong with the files before anything else happens
     fabric = launch(device, recipe.precision)
     if fabric.broadcast((finished := _load(last)) is not None):
         return finished
-    teacher = splits = None
+    with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
+        check_inputs(last.inputs)
+    teacher = None
     for step in before:
         if step.kind == "run" and fabric.broadcast((teacher := _load(step)) is None):
-            with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
-                splits = load_splits(recipe)
-                check_distillation(recipe, splits.train)
+            with fabric.rank_zero_first():
+                check_distillation(last.inputs)
             teacher = _train_once(_Job(step, launch(device, step.recipe.precision), command, progress))
     parts = [step for step in before if step.kind != "run"]
-    return _train_once(_Job(last, fabric, command, progress, parts, teacher, splits, observe))
+    return _train_once(_Job(last, fabric, command, progress, parts, teacher, observe))
 
 
 def finished_line(folder: Path) -> dict | None:
@@ -99,11 +98,7 @@ def finished_line(folder: Path) -> dict | None:
 
 @dataclass(frozen=True)
 class _Job:
-    """One run to train: its step, the parts and the teacher that it starts from, and how it is trained.
-
-    Args:
-        splits: its data where they have been read already.
-    """
+    """One run to train: its step, the parts and the teacher that it starts from, and how it is trained."""
 
     step: Step
     fabric: "Fabric"
@@ -111,7 +106,6 @@ class _Job:
     progress: bool
     parts: Sequence[Step] = ()
     teacher: Run | None = None
-    splits: Splits | None = None
     observe: Callable[[int, Distiller], dict] | None = None
 
     @property
@@ -139,25 +133,23 @@ def _train_once(job: _Job) -> Run:
 
 def _train(job: _Job) -> None:
     """Prepare, train, score, and write the files of the run."""
-    recipe, folder, fabric, teacher = job.step.recipe, job.folder, job.fabric, job.teacher
-    with fabric.rank_zero_first():
-        splits = job.splits or load_splits(recipe)
-        header = result_header(recipe)
-    distiller = distiller_of(recipe, teacher.net if teacher else None, splits.train, progress=job.progress)
+    recipe, inputs, fabric, teacher = job.step.recipe, job.step.inputs, job.fabric, job.teacher
+    header = result_header(inputs)
+    distiller = distiller_of(recipe, teacher.net if teacher else None, inputs.train, progress=job.progress)
     schedule = schedule_of(recipe)
-    options = {"augment": Augment(recipe.size), "fabric": fabric, "progress": job.progress}
-    early = [row for part in job.parts for row in _train_part(part, distiller, splits.train, schedule, options)]
-    watched = {"validation": splits.validation, "observe": job.observe}
-    log = fit(distiller, splits.train, schedule, folder=folder, **watched, **options)
+    options = {"augment": augmentation_of(recipe), "fabric": fabric, "progress": job.progress}
+    early = [row for part in job.parts for row in _train_part(part, distiller, schedule, options)]
+    watched = {"validation": inputs.validation, "observe": job.observe}
+    log = fit(distiller, inputs.train, schedule, folder=job.folder, **watched, **options)
     if not fabric.is_global_zero:
         return
-    student, classes = distiller.student, splits.train.classes
-    checkpoints.save(student, folder / WEIGHTS, description_of(recipe, student, classes))
+    student, classes = distiller.student, inputs.train.classes
+    checkpoints.save(student, job.folder / WEIGHTS, description_of(recipe, student, classes))
     line = {
         **header,
         "epochs": len(log),
-        "updates": len(log) * (len(splits.train) // schedule.batch),
-        **scored(evaluate(student, splits.test, batch=recipe.batch_size, device=fabric.device), classes.names),
+        "updates": len(log) * (len(inputs.train) // schedule.batch),
+        **scored(evaluate(student, inputs.test, batch=recipe.batch_size, device=fabric.device), classes.names),
         "teacher": teacher.folder.relative_to(runs_folder()).as_posix() if teacher else None,
         "seconds": _seconds(early + log),
         **({"stage_seconds": _seconds(early)} if early else {}),  # they are within the seconds
@@ -165,18 +157,18 @@ def _train(job: _Job) -> None:
         **({"processes": fabric.world_size} if fabric.world_size > 1 else {}),
         "command": job.command,
     }
-    write_json_lines(folder / RESULT, [line])
+    write_json_lines(job.folder / RESULT, [line])
 
 
-def _train_part(step: Step, distiller: Distiller, train: Dataset, schedule: Schedule, options: dict) -> list[dict]:
+def _train_part(step: Step, distiller: Distiller, schedule: Schedule, options: dict) -> list[dict]:
     """Train what several runs share: the distiller's weights change, and its log is returned."""
     recipe, folder, fabric = step.recipe, runs_folder() / step.folder, options["fabric"]
     with _alone(fabric, folder):
         if step.kind == "stage":
-            return fit_stage(distiller, train, schedule, folder=folder, **options)
+            return fit_stage(distiller, step.inputs.train, schedule, folder=folder, **options)
         # The student predicts X before it learns classes; the head that does so is thrown away.
         with fabric.rank_zero_first():
-            train = inputs.load_pretraining(recipe)
+            train = step.inputs.pretraining
         schedule = replace(schedule, epochs=recipe.pretrain, batch=2 * recipe.batch_size, patience=0, ema=0.0)
         return fit(PredictX(distiller.student, data.collate([train[0]])), train, schedule, folder=folder, **options)
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import result_header
@@ -16,9 +17,9 @@ SMALL |= {"unlabelled": 0, "network_options": {"width": 0.25}}
 
 def test_they_are_told_where_they_are_in_use_and_hold_for_the_teacher():
     plain = Recipe(method="kd")
-    assert not {"class_weights", "ema"} & {*plain.described, *result_header(plain)["hyper"]}
+    assert not {"class_weights", "ema"} & {*plain.described, *result_header(Inputs(plain))["hyper"]}
     told = Recipe(method="kd", class_weights="sqrt", ema=0.99)
-    assert result_header(told)["hyper"].items() >= {"class_weights": "sqrt", "ema": 0.99}.items()
+    assert result_header(Inputs(told))["hyper"].items() >= {"class_weights": "sqrt", "ema": 0.99}.items()
     assert (told.of_teacher().class_weights, told.of_teacher().ema) == ("sqrt", 0.99)
     alone = Recipe(method="kd", class_weights="sqrt", ema=0.99, teacher={"class_weights": "none", "ema": 0.0})
     assert folder_of(alone.of_teacher()) == folder_of(plain.of_teacher()), "one teacher for both"

@@ -35,8 +35,9 @@ def what_is_trained(distiller: nn.Module, schedule: "Schedule", train: Dataset) 
 
 
 def _fields(schedule: "Schedule") -> dict:
-    """The fields of a schedule; `ema` only where it is used, because older checkpoints lack it."""
-    return {name: value for name, value in asdict(schedule).items() if name != "ema" or value}
+    """The fields of a schedule that decide the weights; `ema` only where it is used, as older checkpoints lack it."""
+    left_out = {"ema": not schedule.ema, "validate_every": not schedule.patience or schedule.validate_every == 1}
+    return {name: value for name, value in asdict(schedule).items() if not left_out.get(name)}
 
 
 def _options(distiller: nn.Module) -> dict:

@@ -84,7 +84,7 @@ def fit(
 
     Args:
         folder: where log.jsonl and checkpoint.pt are written.
-        validation: the split on which the student is scored after every epoch; None: it is not scored.
+        validation: the split on which the student is scored, as often as the schedule says; None: it is not scored.
         augment: changes every training batch, for example `lixlib.data.Augment`.
         fabric: device and number format, from `launch`; None: the CPU in float32.
         observe: called after every epoch with its number and the distiller in evaluation mode; the dict that it returns
@@ -127,9 +127,10 @@ def fit(
     silent = not (progress and is_first)
 
     with (
-        tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=silent) as bar,
+        _bar(folder.name, run.epoch * steps, updates, silent=silent) as bar,
         _Seen(distiller) as seen,
     ):
+        shown: dict[str, str] = {}
         while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
             start = time.perf_counter()
             torch.manual_seed(schedule.seed * 100_003 + run.epoch)
@@ -153,7 +154,7 @@ def fit(
             sums = {name: fabric.all_reduce(total, reduce_op="mean") for name, total in sums.items()}
             row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}
             with average.in_network() if average else nullcontext():
-                if validation is not None and is_first:
+                if validation is not None and is_first and schedule.validates(run.epoch + 1):
                     found = evaluate(distiller.student, validation, batch=schedule.batch, device=fabric.device)
                     row["mIoU"] = found["mIoU"]
                 if observe and is_first:
@@ -161,13 +162,19 @@ def fit(
                         row |= observe(run.epoch + 1, distiller.eval())
             row["seconds"] = round(time.perf_counter() - start, 3)
             row = fabric.broadcast(row)
-            bar.set_postfix({name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if row.get(name) is not None})
+            shown |= {name: f"{row[name]:.3f}" for name in (*sums, "mIoU") if row.get(name) is not None}
+            bar.set_postfix(shown)
             run.save(row)
     if average:
         average.to_network()
     if schedule.patience:
         run.restore_best()
     return run.log
+
+
+def _bar(name: str, done: int, updates: int, *, silent: bool) -> tqdm:
+    """A progress bar of updates; steps a second and what is left are means since the start, validations included."""
+    return tqdm(total=updates, initial=done, unit="step", desc=name, smoothing=0, disable=silent)
 
 
 def sgd(distiller: Distiller, schedule: Schedule) -> torch.optim.SGD:
@@ -237,7 +244,7 @@ class _Seen:
 
 
 def _totals(values: Tensor) -> Tensor:
-    return values.detach().flatten(1).sum(1, dtype=torch.float32)
+    return values.detach().sum(dim=(1, 2, 3), dtype=torch.float32)  # flattened, they would be copied
 
 
 def _check_finite(step: tuple[int, dict[str, Tensor], tuple[str, ...], dict[str, Tensor]] | None) -> None:

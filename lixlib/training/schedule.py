@@ -24,6 +24,11 @@ class Schedule:
         seed: of the order of the images, the augmentation and every other random choice of the loop.
         ema: decay of the moving average of the student's weights (`lixlib.training.MovingAverage`), which is then
             validated and kept in their place, e.g. 0.99; 0 for none.
+        validate_every: epochs from one validation to the next; the last epoch is always validated. Where nothing is
+            chosen by them, fewer validations save time and change no weight.
+
+    Raises:
+        ValueError: a field out of its range, or a patience that ends before the next validation.
     """
 
     epochs: Epochs = 40
@@ -35,6 +40,16 @@ class Schedule:
     patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
     seed: Seed = 0
     ema: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    validate_every: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
 
     def __post_init__(self):
         check_fields(self)
+        if 0 < self.patience < self.validate_every:
+            raise ValueError(
+                f"Schedule: patience is {self.patience} and validate_every is {self.validate_every}: validate at least "
+                "once before patience ends"
+            )
+
+    def validates(self, epoch: int) -> bool:
+        """Whether the student is scored after this epoch (1, 2, ...)."""
+        return epoch % self.validate_every == 0 or epoch == self.epochs

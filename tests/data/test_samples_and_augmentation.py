@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import kornia.augmentation as K
 import pytest
 import torch
 
@@ -151,3 +152,32 @@ def test_augmentation_repeats_itself_under_a_seed():
     for field in ("rgb", "x", "valid", "label"):
         assert torch.equal(getattr(first, field), getattr(again, field)), field
     assert not torch.equal(first.label, other.label)
+
+
+@pytest.mark.parametrize("options", [{}, {"jitter": 0.0}, {"jitter": 1.0}, {"flip": 1.0, "scale": (0.2, 0.4)}])
+@pytest.mark.parametrize("unit", ["2 m / depth", "normal"])
+def test_augmentation_is_that_of_kornias_own_classes_bit_for_bit(options, unit):
+    """Weights of earlier runs depend on it."""
+    height, width = SIZE
+    flip, scale, jitter = ({"flip": 0.5, "scale": (0.6, 1.0), "jitter": 0.15} | options).values()
+    aspect = width / height
+    crop = K.RandomResizedCrop(SIZE, scale=scale, ratio=(0.9 * aspect, 1.1 * aspect))
+    geometry = K.AugmentationSequential(K.RandomHorizontalFlip(p=flip), crop, data_keys=["input", "mask"])
+    colour = K.ColorJiggle(jitter, jitter, jitter, 0.1 * jitter, p=0.8)
+    one = replace(sample(x_channels=3), unit=unit)
+    one.rgb[:, :6], one.rgb[:, 6:9], one.rgb[1:, 9:12] = 0, 0.5, 0  # black, grey and red have a hue or none
+    batch, ours = collate([one] * 8), Augment(SIZE, **options)
+    for seed in range(5):
+        torch.manual_seed(seed)
+        maps = torch.cat([batch.x, batch.valid.float(), batch.label[:, None].float()], dim=1)
+        rgb, maps = geometry(batch.rgb, maps)
+        x, valid, label = maps.split([3, 1, 1], dim=1)
+        if unit == "normal":
+            mirrored = geometry.transform_matrix[:, 0, 0] < 0
+            x[mirrored, 0] = -x[mirrored, 0]
+        rgb, drawn = colour(rgb).clamp(0, 1), torch.get_rng_state()
+        torch.manual_seed(seed)
+        after = ours(batch)
+        assert torch.equal(torch.get_rng_state(), drawn)
+        for field, expected in {"rgb": rgb, "x": x, "valid": valid > 0.5, "label": label[:, 0].long()}.items():
+            assert torch.equal(getattr(after, field), expected), field

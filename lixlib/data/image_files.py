@@ -1,6 +1,8 @@
 """A data set of RGB, X and label image files, which are resized once and then kept in memory up to a limit."""
 
+import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,7 +105,26 @@ class Triplets(Dataset):
         return len(self.items)
 
     def __getitem__(self, index: int) -> Sample:
-        stored = self._cache.get(index) or self._read(self.items[index])
+        return self._decoded(index, self._cache.get(index) or self._read(self.items[index]))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        """The samples of a batch, as a `DataLoader` asks for them.
+
+        What is not in memory is read by as many threads as torch has: an image file is decoded outside Python's lock,
+        and threads, unlike processes, share the memory and draw no random numbers.
+        """
+        missing = list(dict.fromkeys(index for index in indices if index not in self._cache))
+        threads = min(len(missing), torch.get_num_threads())
+        if threads < 2:
+            return [self[index] for index in indices]
+        # threads that open images restore each other's filters of warnings
+        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+            read = pool.map(lambda index: self._read(self.items[index]), missing)
+            new = dict(zip(missing, read, strict=True))
+        return [self._decoded(index, self._cache.get(index) or new[index]) for index in indices]
+
+    def _decoded(self, index: int, stored: Sample) -> Sample:
+        """The sample in the types that it promises; its bytes stay in memory while there is room."""
         if index not in self._cache and self._room > 0:
             self._cache[index] = stored
             self._room -= sum(getattr(stored, field).nbytes for field in TENSORS)

@@ -11,6 +11,13 @@ from lixlib.core.sample import IGNORE, Sample
 from lixlib.data.splits import draw
 
 
+def read_batch(dataset: Dataset, indices: Sequence[int]) -> list[Sample]:
+    """Several samples, read at once by a data set that can do so (`lixlib.data.image_files.Triplets`)."""
+    if hasattr(dataset, "__getitems__"):
+        return dataset.__getitems__(indices)
+    return [dataset[index] for index in indices]
+
+
 class Unlabelled(Dataset):
     """A data set whose labels are removed: every pixel is 255."""
 
@@ -25,8 +32,14 @@ class Unlabelled(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
-        sample = self.dataset[index]
-        return replace(sample, label=torch.full_like(sample.label, IGNORE))
+        return _without_label(self.dataset[index])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        return [_without_label(sample) for sample in read_batch(self.dataset, indices)]
+
+
+def _without_label(sample: Sample) -> Sample:
+    return replace(sample, label=torch.full_like(sample.label, IGNORE))
 
 
 class Part(Dataset):
@@ -46,6 +59,9 @@ class Part(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         return self.dataset[self.indices[index]]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        return read_batch(self.dataset, [self.indices[index] for index in indices])
 
 
 def divide(count: int, kept: int, *, seed: int) -> tuple[list[int], list[int]]:
@@ -83,6 +99,12 @@ class WithUnlabelled(Dataset):
         return 2 * len(self.labelled)
 
     def __getitem__(self, index: int) -> Sample:
-        if index < len(self.labelled):
-            return self.labelled[index]
-        return self.unlabelled[int(torch.randint(len(self.unlabelled), ()))]
+        (sample,) = self.__getitems__([index])
+        return sample
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        count = len(self.labelled)
+        labelled = [index for index in indices if index < count]
+        drawn = [int(torch.randint(len(self.unlabelled), ())) for index in indices if index >= count]
+        first, second = iter(read_batch(self.labelled, labelled)), iter(read_batch(self.unlabelled, drawn))
+        return [next(first if index < count else second) for index in indices]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import kornia.augmentation as K
 import torch
@@ -56,45 +56,47 @@ class Augment(nn.Module):
         self.size = size
         self.flip = K.RandomHorizontalFlip(p=flip)
         self.crop = K.RandomResizedCrop(size, scale=scale, ratio=(stretch[0] * aspect, stretch[1] * aspect))
-        self.colour = _Jitter(jitter, jitter, jitter, 0.1 * jitter, p=0.8)
+        self.colour = K.ColorJiggle(jitter, jitter, jitter, 0.1 * jitter, p=0.8)
 
     @torch.no_grad()
     def forward(self, batch: Sample) -> Sample:
-        mirrored = self.flip.forward_parameters(batch.rgb.shape)["batch_prob"] > 0.5
-        boxes = self.crop.forward_parameters(batch.rgb.shape)["src"]
+        shape = batch.rgb.shape
+        mirrored = _chosen(self.flip.forward_parameters(shape)).to(batch.rgb.device, non_blocking=True)
+        boxes = self.crop.forward_parameters(shape)["src"]
         # float32 represents labels exactly, and one tensor for all three keeps them aligned
-        maps = torch.cat([batch.x, batch.valid, batch.label[:, None]], dim=1)
-        rgb, maps = (_mirror(images, mirrored) for images in (batch.rgb, maps))
+        rgb, maps = batch.rgb.clone(), torch.cat([batch.x, batch.valid, batch.label[:, None]], dim=1)
+        for images in (rgb, maps):
+            images.index_copy_(0, mirrored, images[mirrored].flip(-1))
         rgb = crop_by_indices(rgb, boxes, self.size, "bilinear", align_corners=True)
         maps = crop_by_indices(maps, boxes, self.size, "nearest-exact")
         x, valid, label = maps.split([batch.x.shape[1], 1, 1], dim=1)
         if batch.unit == UNITS["normals"]:
             x[mirrored, 0] = -x[mirrored, 0]
-        return replace(batch, rgb=self.colour(rgb).clamp(0, 1), x=x, valid=valid > 0.5, label=label[:, 0].long())
+        _jitter_(rgb, self.colour.forward_parameters(shape))
+        return replace(batch, rgb=rgb.clamp_(0, 1), x=x, valid=valid > 0.5, label=label[:, 0].long())
 
 
-def _mirror(images: Tensor, which: Tensor) -> Tensor:
-    images = images.clone()
-    images[which] = images[which].flip(-1)
-    return images
+def _chosen(drawn: dict[str, Tensor]) -> Tensor:
+    """The indices of the images that are changed."""
+    return (drawn["batch_prob"] > 0.5).nonzero()[:, 0]
 
 
-class _Jitter(K.ColorJiggle):
-    """kornia's `ColorJiggle`, bit for bit, with a faster change of the hue."""
-
-    def apply_transform(self, input: Tensor, params: dict[str, Tensor], flags: dict, transform: Any = None) -> Tensor:
-        steps = (
-            ("brightness_factor", 1, lambda rgb, factor: adjust_brightness(rgb, factor - 1)),
-            ("contrast_factor", 1, adjust_contrast),
-            ("saturation_factor", 1, adjust_saturation),
-            ("hue_factor", 0, _turn_hue),
-        )
-        rgb = input.clamp(0, 1)
-        for index in params["order"].tolist():
-            name, neutral, step = steps[index]
-            if (params[name] != neutral).any():
-                rgb = step(rgb, params[name])
-        return rgb.clamp(0, 1)
+def _jitter_(rgb: Tensor, drawn: dict[str, Tensor]) -> None:
+    """Do to the images what kornia's `ColorJiggle` does with these parameters, bit for bit, at half its time."""
+    steps = (
+        ("brightness_factor", 1, lambda images, factor: adjust_brightness(images, factor - 1)),
+        ("contrast_factor", 1, adjust_contrast),
+        ("saturation_factor", 1, adjust_saturation),
+        ("hue_factor", 0, _turn_hue),
+    )
+    chosen = _chosen(drawn)
+    rows = chosen.to(rgb.device, non_blocking=True)
+    images = rgb[rows].clamp_(0, 1)
+    for index in drawn["order"].tolist():
+        name, neutral, step = steps[index]
+        if (drawn[name] != neutral).any():
+            images = step(images, drawn[name][chosen])
+    rgb.index_copy_(0, rows, images)
 
 
 def _turn_hue(rgb: Tensor, turns: Tensor) -> Tensor:

@@ -26,10 +26,10 @@ from lixlib.core.options import shown
 from lixlib.core.plugins import import_plugins
 from lixlib.core.text import one_line, repeated
 from lixlib.lab import results
+from lixlib.lab.finished import Run
 from lixlib.lab.grid import compare as compare_recipes
 from lixlib.lab.plan import runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
-from lixlib.lab.run import Run
 from lixlib.training import TrainingFailed
 
 DESCRIPTION = (

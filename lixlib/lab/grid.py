@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from lixlib.core.files import as_name
 from lixlib.lab import results
+from lixlib.lab.finished import LOG, finished_line
 from lixlib.lab.inputs import load, load_unlabelled
 from lixlib.lab.plan import Step, plan, runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
-from lixlib.lab.record import identity, result_header
-from lixlib.lab.run import LOG, finished_line
+from lixlib.lab.record import identity, read_lines, result_header
 from lixlib.lab.workers import _Cluster, _one_line, _Processes, command_of
 
 POLL = 0.2  # seconds between two looks at the runs
@@ -136,7 +136,7 @@ def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> 
 def _lines_of(steps: list[Step], results_dir: Path) -> dict[Path, dict]:
     names = {(step.recipe.dataset, step.recipe.network) for step in steps}
     paths = (results_dir / dataset / f"{as_name(network)}.jsonl" for dataset, network in names)
-    written = {identity(line): line for path in paths if path.exists() for line in results.read_lines(path)}
+    written = {identity(line): line for path in paths if path.exists() for line in read_lines(path)}
     found = {}
     for step in steps if written else ():
         with suppress(OSError, ValueError):  # of data that cannot be read there is no line, and the run says why

@@ -226,7 +226,13 @@ def check_some(**lists: tuple) -> None:
 
 
 def origin(finished: Run) -> str:
-    return f"{finished.recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
+    """Where a run comes from, and the options of its method; the tuned ones depend on images without labels."""
+    recipe = finished.recipe
+    told = f"{recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
+    if not recipe.options:
+        return told
+    images = f"{recipe.unlabelled} images without labels" if recipe.unlabelled else "labelled images alone"
+    return f"{told}\n    options for {images}: {json.dumps(recipe.options)}"
 
 
 def metrics_table(lines: list[dict]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lixlib.core.files import as_name
+from lixlib.distillers.registry import UNTAUGHT
 from lixlib.lab import results
 from lixlib.lab.finished import LOG, finished_line
 from lixlib.lab.inputs import load, load_unlabelled
@@ -47,6 +48,7 @@ def grid(
     datasets: Iterable[str] = ("toydrive",),
     networks: Iterable[str] = ("mfnet",),
     methods: Iterable[str] | None = None,
+    method_options: Mapping[str, dict] | None = None,
     seeds: Iterable[int] = (0,),
     roots: dict[str, str] | None = None,
     **common,
@@ -55,23 +57,30 @@ def grid(
 
     Args:
         methods: what to train; None: a teacher, a student alone, and a student by every method there is.
+        method_options: by the method's name, its options that differ from the tuned ones.
         roots: folder of each data set that is read from files.
         common: what all recipes have in common, e.g. epochs or precision; `teacher` is what a teacher has different.
 
     Raises:
         ValueError: an unknown name, or an option that does not fit.
     """
-    recipes = {}
-    for seed, dataset, network, method in product(
-        seeds, datasets, networks, all_methods() if methods is None else methods
-    ):
+    recipes, methods, given = {}, all_methods() if methods is None else list(methods), method_options or {}
+    distilled = [method for method in methods if method not in UNTAUGHT]
+    if others := sorted(given.keys() - set(distilled)):
+        raise ValueError(
+            f"method_options has {', '.join(others)}, and is for {', '.join(distilled) or 'no method'} here"
+        )
+    for method, options in given.items():
+        if not isinstance(options, dict):
+            raise ValueError(f'method_options of {method} is {options!r}: write {{"{method}": {{"weight": 0.5}}}}')
+    for seed, dataset, network, method in product(seeds, datasets, networks, methods):
         shared = {"dataset": dataset, "root": (roots or {}).get(dataset), "network": network, "seed": seed, **common}
         if method == "teacher":
             recipe = Recipe(**shared, method="student").of_teacher()
         elif method == "student":
             recipe = Recipe(**{**shared, "teacher": {}}, method="student")
         else:
-            recipe = Recipe(**shared, method=method)
+            recipe = Recipe(**shared, method=method, method_options=given.get(method, {}))
         recipes[json.dumps([recipe.described, str(recipe.root)], sort_keys=True)] = recipe
     return list(recipes.values())
 

@@ -30,6 +30,7 @@ from lixlib.lab.finished import Run
 from lixlib.lab.grid import compare as compare_recipes
 from lixlib.lab.plan import runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
+from lixlib.lab.record import Record
 from lixlib.training import TrainingFailed
 
 DESCRIPTION = (
@@ -137,7 +138,7 @@ def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
         raise SystemExit(1)
 
 
-def _called(line: dict) -> str:
+def _called(line: Record) -> str:
     return f"{line['dataset']} {line['network']} {line['method']}, seed {line['seed']}"
 
 
@@ -235,7 +236,7 @@ def origin(finished: Run) -> str:
     return f"{told}\n    options for {images}: {json.dumps(recipe.options)}"
 
 
-def metrics_table(lines: list[dict]) -> str:
+def metrics_table(lines: list[Record]) -> str:
     return table(["in %", *results.METRICS], [[line["method"], *line["metrics"].values()] for line in lines])
 
 

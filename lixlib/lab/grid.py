@@ -17,7 +17,7 @@ from lixlib.lab.finished import LOG, finished_line
 from lixlib.lab.inputs import load, load_unlabelled
 from lixlib.lab.plan import Step, plan, runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
-from lixlib.lab.record import identity, read_lines, result_header
+from lixlib.lab.record import Record, identity, read_lines, result_header
 from lixlib.lab.workers import _Cluster, _one_line, _Processes, command_of
 
 POLL = 0.2  # seconds between two looks at the runs
@@ -36,7 +36,7 @@ class Failure:
 class Report:
     """What became of a grid: the result lines of its finished runs, where they came from, and what failed."""
 
-    lines: list[dict] = field(default_factory=list)
+    lines: list[Record] = field(default_factory=list)
     trained: int = 0
     loaded: int = 0  # finished runs of the runs folder
     written: int = 0  # lines that were in the results
@@ -133,7 +133,7 @@ def compare(
     return report
 
 
-def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, dict]:
+def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, Record]:
     """The result lines that are there already, by the folder of their recipe.
 
     Raises:
@@ -142,7 +142,7 @@ def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> 
     return _lines_of([plan(recipe)[-1] for recipe in recipes], Path(results_dir))
 
 
-def _lines_of(steps: list[Step], results_dir: Path) -> dict[Path, dict]:
+def _lines_of(steps: list[Step], results_dir: Path) -> dict[Path, Record]:
     names = {(step.recipe.dataset, step.recipe.network) for step in steps}
     paths = (results_dir / dataset / f"{as_name(network)}.jsonl" for dataset, network in names)
     written = {identity(line): line for path in paths if path.exists() for line in read_lines(path)}
@@ -177,7 +177,7 @@ def _needed(plans: list[list[Step]], device: str, report: Report) -> dict[Path, 
 
 def _train_all(
     todo: dict[Path, Step], workers: _Processes | _Cluster, report: Report
-) -> Iterator[tuple[Path, dict, bool]]:
+) -> Iterator[tuple[Path, Record, bool]]:
     """Folder and line of each run when it ends, and whether it was trained; the failures go into the report."""
     waiting, running, failed = dict(todo), {}, {}
     updates = _updates(todo)
@@ -216,7 +216,7 @@ def _train_all(
                 time.sleep(POLL)
 
 
-def _outcome(line: dict, trained: bool) -> str:
+def _outcome(line: Record, trained: bool) -> str:
     miou = line["metrics"]["mIoU"]
     score = "no mIoU" if miou is None else f"mIoU {100 * miou:.2f}"
     return f"{score}, {line['seconds']:.0f} s" if trained else f"{score}, loaded"

@@ -134,7 +134,7 @@ def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:
     }
 
 
-def identity(line: dict) -> str:
+def identity(line: Record) -> str:
     """What two lines have in common if and only if they are the same run."""
     recipe = {name: value for name, value in (line.get("recipe") or {}).items() if name not in ("hyper", "root")}
     told = [line.get(name) for name in IDENTITY_FIELDS]
@@ -143,12 +143,12 @@ def identity(line: dict) -> str:
     return json.dumps([*told, recipe, *trained, data_digest_of(line), line.get("code_digest")], sort_keys=True)
 
 
-def data_digest_of(line: dict) -> str | None:
+def data_digest_of(line: Record) -> str | None:
     """The digest of a line's data; None where the line is older than digests and its data can have been any."""
     return line.get("data_digest") or BEFORE.get(line["dataset"])
 
 
-def is_reduced(line: dict) -> bool:
+def is_reduced(line: Record) -> bool:
     """Whether a run had smaller images, smaller batches or fewer epochs than the paper's; stopping early is no cut."""
     batch = 8 if line["dataset"] == "nuimages" else PAPER_BATCH.get(line["network"], 8)
     epochs = (line.get("recipe") or {}).get("epochs") or line["epochs"]
@@ -186,7 +186,7 @@ def provenance(device: torch.device) -> dict:
     }
 
 
-def _problem_of(line: dict) -> str | None:
+def _problem_of(line: Record) -> str | None:
     """What is wrong with a result line: the first field that is missing or has another type; None: nothing."""
     from pydantic import ValidationError  # here, because it takes long to import, and most only look
 

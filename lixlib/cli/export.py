@@ -7,6 +7,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
+from unittest.mock import patch
 
 import torch
 import tyro
@@ -21,6 +22,7 @@ from lixlib.cli.which_weights import Trust
 from lixlib.core.files import write_atomically
 
 SIZES = ((64, 96), (96, 64), (77, 131))  # at which both are compared; the last is no multiple of a stride
+OPSETS = range(11, 21)  # older ones pad to fixed sizes alone; torch's exporter by tracing knows no newer ones
 TOLERANCE = 1e-4  # relative to the largest logit
 
 
@@ -43,8 +45,10 @@ def export(
         weights_file: Weights of a student or teacher: a file, a folder of its save_pretrained, or its name on the
             Hugging Face hub.
         onnx_file: File to write, NAME.onnx, in place of an earlier one; it is written only if both outputs agree.
-        opset: Version of the ONNX operators.
+        opset: Version of the ONNX operators, from 11 to 20.
     """
+    if opset not in OPSETS:
+        raise ValueError(f"--opset must be from {OPSETS[0]} to {OPSETS[-1]}, found {opset}")
     if onnx_file.suffix != ".onnx" or onnx_file.is_dir():
         raise ValueError(f"--onnx {onnx_file} must be a file whose name ends in .onnx, by which it is known again")
     if importlib.util.find_spec("onnx") is None:
@@ -81,18 +85,17 @@ def _write(net: nn.Module, path: Path, about: dict, opset: int, multiple: int) -
     images = _images(net, 2, sizes[2])
     names = ["rgb", "x"][: len(images)]
     free = {name: {0: "batch", 2: "height", 3: "width"} for name in [*names, "logits"]}
-    with warnings.catch_warnings():
+    options = {"input_names": names, "output_names": ["logits"], "dynamic_axes": free, "opset_version": opset}
+    # where it fails, torch prints the whole graph
+    with warnings.catch_warnings(), patch.object(torch._C, "_jit_onnx_log", lambda *_: None, create=True):
         warnings.simplefilter("ignore")  # of the tracing: that sizes are dynamic is tested below
-        torch.onnx.export(
-            module,
-            images,
-            str(path),
-            input_names=names,
-            output_names=["logits"],
-            dynamic_axes=free,
-            opset_version=opset,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(module, images, str(path), dynamo=False, **options)
+        except OSError:
+            raise
+        except Exception as error:  # whatever torch and the code of others raise
+            reason = (str(error) or type(error).__name__).partition("\n")[0].partition("  [Caused by")[0]
+            raise ValueError(f"torch cannot write this network with opset {opset}: {reason}") from error
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items() if value is not None})
     onnx.save(model, str(path))

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lixlib.core.text import escaped
+
 if sys.platform != "win32":
     import fcntl
 
@@ -155,7 +157,7 @@ def told(error: OSError) -> str:
     """An error of the operating system in words: the file, and the reason."""
     if error.filename is None or not error.strerror:
         return str(error)
-    return f"cannot use {error.filename}: {error.strerror}; correct the path or its permissions"
+    return f"cannot use {escaped(error.filename)}: {error.strerror}; correct the path or its permissions"
 
 
 def without_folders(value: object) -> object:

@@ -217,7 +217,7 @@ def test_a_full_disk_while_photographs_are_coloured(full_disk, tmp_path, capsys)
     photo = tmp_path / "photo.png"
     Image.effect_noise((400, 300), 90).convert("RGB").save(photo)
     net = nets.build("mfnet", num_classes=len(TOYDRIVE)).eval()
-    plan, _ = photographs.pair([photo], full_disk)
+    plan, *_ = photographs.pair([photo], full_disk)
     compute = partial(photographs.logits_of, net, trained=(32, 64))
     assert photographs.colour(plan, compute, TOYDRIVE) == 1
     said = capsys.readouterr().err

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from lixlib.cli.app import app
 from lixlib.cli.photographs import is_result, say
-from lixlib.core.files import write_atomically
+from lixlib.core.files import make_folder, write_atomically
 from lixlib.core.sample import IGNORE
 from lixlib.core.text import escaped
 from lixlib.data import checking, contact_sheet
@@ -39,6 +39,9 @@ def check(
         out: PNG file for the contact sheet; by default check_NAME.png in the current folder, with the name of DIR.
     """
     out = out or Path(f"check_{root.resolve().name}.png")
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out {escaped(out)} must be a file whose name ends in .png")
+    make_folder(out.parent)
     if out.exists() and not is_result(out, SOFTWARE):
         raise ValueError(
             f"{escaped(out)} is there and no contact sheet of `lix check`: move it away, or give another --out"

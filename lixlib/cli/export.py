@@ -20,6 +20,7 @@ from lixlib.cli.app import app
 from lixlib.cli.photographs import class_table, multiple_of, say
 from lixlib.cli.which_weights import Trust
 from lixlib.core.files import write_atomically
+from lixlib.core.text import escaped
 
 SIZES = ((64, 96), (96, 64), (77, 131))  # at which both are compared; the last is no multiple of a stride
 OPSETS = range(11, 21)  # older ones pad to fixed sizes alone; torch's exporter by tracing knows no newer ones
@@ -61,7 +62,7 @@ def export(
     about = {name: recipe[name] for name in ("network", "classes", "size", "x_channels")}
     about |= {"dataset": recipe.get("recipe", {}).get("dataset"), "colours": recipe.get("colours"), "recipe": recipe}
     write_atomically(onnx_file, lambda path: _write(net, path, about, opset, multiple_of(recipe)))
-    say(f"onnx: {onnx_file}", sys.stdout)
+    say(f"onnx: {escaped(onnx_file)}", sys.stdout)
 
 
 class Logits(nn.Module):

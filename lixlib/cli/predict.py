@@ -16,6 +16,7 @@ from lixlib.core import devices
 from lixlib.core.checks import check_choice
 from lixlib.core.text import escaped
 
+LARGEST_SCALE = 10_000
 SHOWN = 3  # examples of the photographs that are given twice
 
 
@@ -99,8 +100,8 @@ def _check(dataset: str | None, size: tuple[int, int] | None, scale: float | Non
         raise ValueError("--size and --scale both say at which size to compute: give one of them")
     if size is not None and min(size) < 1:
         raise ValueError(f"--size must be two numbers above 0, found {size[0]} {size[1]}")
-    if scale is not None and not 0 < scale < float("inf"):
-        raise ValueError(f"--scale must be a number above 0, found {scale:g}")
+    if scale is not None and not 0 < scale <= LARGEST_SCALE:
+        raise ValueError(f"--scale must be a number above 0 and up to {LARGEST_SCALE}, found {scale:g}")
 
 
 def _weights(named: str | None, dataset: str | None) -> tuple[Path | str, list[str]]:

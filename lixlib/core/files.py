@@ -40,7 +40,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
         _sync(path.parent)
     except (OSError, RuntimeError) as error:  # torch raises the latter
-        kept = "; the file that was there is unchanged" if path.is_file() else ""
+        kept = "; the file that was there is unchanged" if os.path.isfile(path) else ""  # a name may be too long
         raise OSError(f"cannot write {path}: {_reason(error, path)}{kept}") from error
     finally:
         with suppress(OSError):

@@ -304,9 +304,9 @@ def _count(counts: Counts, label: np.ndarray | None, x: Tensor | None) -> None:
 def _judge_counts(report: Report) -> None:
     """Report splits that are missing, small, or without a single labelled pixel."""
     if "train" not in report.splits:
-        report.fail("no split to train on", "no image is found in train/rgb")
+        report.fail("no split to train on", "no image of train is found")
     if not {"val", "test"} & set(report.splits):
-        report.fail("no split to score", "no image is found in test/rgb, nor in val/rgb")
+        report.fail("no split to score", "no image of test is found, nor of val")
     for split, counts in report.splits.items():
         enough = {"train": FEW_TO_TRAIN, "unlabelled": 0}.get(split, FEW_TO_SCORE)
         if counts.images < enough:

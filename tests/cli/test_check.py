@@ -76,7 +76,12 @@ def test_no_other_file_is_replaced(lix, root, tmp_path):
     photo = root / "train" / "rgb" / "train0.jpg"
     before = photo.read_bytes()
     code, _, err = lix("check", root, "--out", photo)
-    assert code == 2 and "no contact sheet of `lix check`" in err and photo.read_bytes() == before
+    assert code == 2 and "must be a file whose name ends in .png" in err and photo.read_bytes() == before
+    label = root / "train" / "label" / "train0.png"
+    code, _, err = lix("check", root, "--out", label)
+    assert code == 2 and "no contact sheet of `lix check`" in err
+    code, out, err = lix("check", root, "--out", label / "sheet.png")
+    assert code == 2 and "cannot make the folder" in err and not out, "before all files are read"
 
 
 def test_a_folder_that_is_not_there(lix, tmp_path):

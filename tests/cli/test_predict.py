@@ -285,8 +285,9 @@ def test_wrong_onnx_files(lix, tmp_path, monkeypatch):
     ("options", "message"),
     [
         (["--size", 0, 5], "--size must be two numbers above 0, found 0 5"),
-        (["--scale", "nan"], "--scale must be a number above 0, found nan"),
-        (["--scale", -1], "--scale must be a number above 0, found -1"),
+        (["--scale", "nan"], "--scale must be a number above 0 and up to 10000, found nan"),
+        (["--scale", -1], "found -1"),
+        (["--scale", 1e308], "found 1e+308"),
         (["--size", 5, 5, "--scale", 1], "give one of them"),
         (["--size", 10000, 10000], "is more than"),
     ],

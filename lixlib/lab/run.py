@@ -50,12 +50,12 @@ def run(
     if fabric.broadcast((finished := load(last)) is not None):
         return finished
     with fabric.rank_zero_first():  # the first process renders what the others then find in the cache
-        check_inputs(last.inputs)
+        check_inputs(last.inputs, progress=progress)
     teacher = None
     for step in before:
         if step.kind == "run" and fabric.broadcast((teacher := load(step)) is None):
             with fabric.rank_zero_first():
-                check_distillation(last.inputs)
+                check_distillation(last.inputs, progress=progress)
             teacher = _train(_Job(step, launch(device, step.recipe.precision), command, progress))
     parts = [step for step in before if step.kind != "run"]
     return _train(_Job(last, fabric, command, progress, parts, teacher, observe))

@@ -53,7 +53,7 @@ def forest(
             ax.axvline(0, color="#333333", linewidth=0.8)
             reach = ax.get_xlim()
             for name, row in panel.items():
-                if row.wide:  # its gid tells a test of the notebooks' figures that it may be cut off
+                if row.wide:  # a test of the notebooks' figures lets lines of this gid be cut off
                     y = rows.index(name)
                     ax.plot(row.wide, (y, y), color="#AAAAAA", linewidth=1, zorder=1, gid="clipped")
             ax.set(xlim=reach, title=title, xlabel=xlabel)

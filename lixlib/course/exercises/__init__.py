@@ -30,7 +30,7 @@ EXERCISES: dict[str, Exercise] = {number: exercise for each in CHAPTERS for numb
 
 
 def check(number: str, answer: Callable[..., Any]) -> None:
-    """Print one sentence about a learner's function: "Correct", or what is wrong with it; it may raise any error.
+    """Print one sentence about a learner's function, even if it raises: "Correct", or what is wrong with it.
 
     Raises:
         ValueError: there is no exercise of that number.

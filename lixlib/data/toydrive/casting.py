@@ -121,7 +121,7 @@ def span(solid, origin, direction):
 
 
 def _ground(scene: Scene, rays: Rays):
-    """Depth of road, sidewalk and terrain (inf where a ray meets none), lateral position, and mask of the curb's face."""
+    """Depth of road, sidewalk and terrain (inf where a ray meets none), lateral position, mask of the curb's face."""
     c0, c1, c2 = scene.curve
     dx, dy, dz = rays.dir
     ox, _, oz = rays.origin

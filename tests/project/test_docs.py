@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -46,6 +47,20 @@ def test_every_path_between_backticks_exists(page):
     assert not [
         path for path in paths if not re.search(r"[*{}<>$]|\b[A-Z]+\b|\.\.\.", path) and not (ROOT / path).exists()
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_name_of_the_library_exists(page):
+    dotted = set(re.findall(r"\blixlib(?:\.\w+)+", text(page)))
+    for package, names in re.findall(r"from (lixlib[\w.]*) import ([\w, ]*\w)", text(page)):
+        dotted |= {f"{package}.{name}" for name in names.split(", ")}
+    lost = []
+    for name in sorted(dotted):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            lost.append(name)
+    assert not lost
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

@@ -19,7 +19,7 @@ from lixlib.cli import photographs
 from lixlib.core.files import LEFTOVER, read_json_lines, remove_leftovers, set_aside, write_atomically, write_json_lines
 from lixlib.data import ToyDrive
 from lixlib.data.classes import TOYDRIVE
-from lixlib.lab import inputs
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.prepare import distiller_of
 from lixlib.lab.recipe import Recipe
 from lixlib.training import Schedule, fit
@@ -230,7 +230,7 @@ def test_a_full_disk_during_a_training_leaves_the_last_whole_checkpoint(full_dis
         method="student", size=(16, 32), batch_size=2, epochs=1, splits=("train", None, "test"),
         dataset_options={"count": 2, "eval_count": 2, "cache": str(tmp_path)}, network_options={"width": 0.25},
     )  # fmt: skip
-    train = inputs.load_training(recipe)
+    train = Inputs(recipe).train
     with pytest.raises(OSError, match=f"cannot write {full_disk}/checkpoint.pt: No space left on device"):
         fit(distiller_of(recipe, None, train), train, Schedule(1, 2), folder=full_disk, progress=False)
     assert [file.name for file in full_disk.iterdir()] == ["ballast"]

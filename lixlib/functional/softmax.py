@@ -83,7 +83,7 @@ def divergence_terms(log_s: Tensor, log_t: Tensor) -> Tensor:
 def kl_divergence(log_s: Tensor, log_t: Tensor) -> Tensor:
     """KL(p^T || p^S) over dimension 1, as `divergence_terms`. **Shapes**: (B, C, ...), (B, C, ...) -> (B, ...).
 
-    `log_t` is overwritten, which saves one map, and with it time on a CPU.
+    `log_t` is overwritten: what a CPU saves on memory for one more map pays for the care that is taken here.
     """
     products: Tensor = _Products.apply(log_s, log_t, None)
     return -products.sum(1)

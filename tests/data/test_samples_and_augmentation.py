@@ -181,3 +181,10 @@ def test_augmentation_is_that_of_kornias_own_classes_bit_for_bit(options, unit):
         assert torch.equal(torch.get_rng_state(), drawn)
         for field, expected in {"rgb": rgb, "x": x, "valid": valid > 0.5, "label": label[:, 0].long()}.items():
             assert torch.equal(getattr(after, field), expected), field
+
+
+def test_augmentation_can_leave_images_as_they_are():
+    before = ramps()
+    after = Augment(SIZE, flip=0.0, scale=(1.0, 1.0), stretch=(1.0, 1.0), jitter=0.0)(before)
+    assert torch.allclose(after.rgb, before.rgb, atol=1e-6) and torch.equal(after.x, before.x)
+    assert torch.equal(after.label, before.label) and torch.equal(after.valid, before.valid)

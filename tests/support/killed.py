@@ -57,8 +57,8 @@ class Here:
     def command_of(self, recipe, **place):
         return command_of(recipe, **place)
 
-    def start(self, recipe):
-        return Done(recipe)
+    def start(self, step):
+        return Done(step.recipe)
 
 
 class Done:

@@ -6,7 +6,8 @@ methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The ta
 results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and there those of
 results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
 `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
-results/experiments after `<!-- experiments -->`. docs/gpu.md has its tables after `<!-- gpu -->`.
+results/experiments after `<!-- experiments -->`. docs/gpu.md has its tables after `<!-- gpu -->`,
+docs/growth.md after `<!-- growth -->`.
 """
 
 import json
@@ -19,6 +20,7 @@ from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.lab import experiments
 from lixlib.lab.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
 from tools.benchmarks.gpu import page as gpu_page
+from tools.benchmarks.growth import page as growth_page
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "mfnet"
@@ -240,8 +242,17 @@ def update_measured(text: str, results: Path) -> str:
 
 def update_gpu(text: str, results: Path) -> str:
     """docs/gpu.md with the table of every card that there is a line of."""
-    path = results / "benchmark" / "gpu.jsonl"
-    return _between(text, "<!-- gpu -->", gpu_page.page(read_json_lines(path) if path.exists() else []))
+    return _between(text, "<!-- gpu -->", gpu_page.page(_benchmark(results, "gpu")))
+
+
+def update_growth(text: str, results: Path) -> str:
+    """docs/growth.md with the table of what has been measured."""
+    return _between(text, "<!-- growth -->", growth_page.page(_benchmark(results, "growth")))
+
+
+def _benchmark(results: Path, name: str) -> list[dict]:
+    path = results / "benchmark" / f"{name}.jsonl"
+    return read_json_lines(path) if path.exists() else []
 
 
 def _between(page: str, start: str, text: str) -> str:
@@ -288,11 +299,9 @@ def _note(lines: list[dict], teachers: list[dict]) -> str:
 
 def main() -> None:
     inner = ROOT / "results" / "README.md"
-    outer = [
-        (ROOT / "README.md", update),
-        (ROOT / "docs" / "results.md", update),
-        (ROOT / "docs" / "gpu.md", update_gpu),
-    ]
+    docs = ROOT / "docs"
+    outer = [(ROOT / "README.md", update), (docs / "results.md", update)]
+    outer += [(docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
     for path, rewrite in (*outer, (inner, update_tuning), (inner, update_measured)):
         old = path.read_text(encoding="utf-8")
         try:

@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lixlib import nets
+from lixlib.core.constants import IGNORE
 from lixlib.data import Sample
 from lixlib.distillers import METHODS, Distiller, TwoStage
 from lixlib.training import Schedule, launch, sgd, update
@@ -41,17 +42,32 @@ def options_of(network: str, small: bool) -> dict:
 
 
 def step_of(
-    network: str, method: str, place: Place, *, size: tuple[int, int], batch: int, precision: str = PRECISION
+    network: str,
+    method: str,
+    place: Place,
+    *,
+    size: tuple[int, int],
+    batch: int,
+    precision: str = PRECISION,
+    num_classes: int = NUM_CLASSES,
+    unlabelled: int = 0,
+    **options: object,
 ) -> Callable[[], object]:
-    """A function that makes one update with random images; with method "none" of the student alone."""
+    """A function that makes one update with random images; with method "none" of the student alone.
+
+    Args:
+        unlabelled: how many images of the batch have no label.
+        options: of the method, in place of its tuned ones.
+    """
     torch.manual_seed(0)
     fabric = launch(place.device.type, precision)
     rgb, x = torch.rand(batch, 3, *size), torch.rand(batch, 1, *size)
-    label = torch.randint(NUM_CLASSES, (batch, *size))
-    build = partial(nets.build, network, num_classes=NUM_CLASSES, **options_of(network, place.small))
+    label = torch.randint(num_classes, (batch, *size))
+    label[:unlabelled] = IGNORE
+    build = partial(nets.build, network, num_classes=num_classes, **options_of(network, place.small))
     teacher = None if method == "none" else build(x_channels=1)
-    options = {} if method == "none" else METHODS[method].tuned
-    distiller = Distiller(build(), teacher, method, example=(rgb[:1], x[:1]), **options)
+    tuned = {} if method == "none" else METHODS[method].tuned
+    distiller = Distiller(build(), teacher, method, example=(rgb[:1], x[:1]), **{**tuned, **options})
     distiller.to(memory_format=torch.channels_last)
     if isinstance(distiller.method, TwoStage):
         distiller.method.stage_trained = True  # an untrained stage costs the same

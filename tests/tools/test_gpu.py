@@ -197,6 +197,7 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
         return {"batch": batch}
 
     monkeypatch.setattr(steps, "_measured", measured)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     card = Place(torch.device("cuda"))
     assert steps.measure("sne-roadseg", "lix", card) == {"batch": 2} and tried == [8, 4, 2]
 

@@ -114,7 +114,8 @@ def test_the_page():
     text = page.page(lines)
     assert "| pixels of an image | 2,000 | 8,000 | 4 ms | 64 ms | 2.00 | 1.00 |" in text
     assert "| Dask workers of a grid (time a run) | 1 | 2 | 400 ms | 200 ms | -1.00 |  |" in text
-    assert "0.10 s alone costs a core so much more in a grid (2 cores): 0.20 s with 1 worker, 0.30 s with 2" in text
+    assert "0.10 s alone keeps one of 2 cores longer in a grid, by 0.20 s with 1, 0.30 s with 2 workers." in text
+    assert "With 2, 1,000 runs take 150 s longer for it" in text
     assert "A grid of 1,000 runs takes 10 s" in text and "one by one takes 500 s in all" in text  # 1 + ... + 1000 ms
     assert text.endswith("CPU, 1 threads; commit abc.")
     assert page.page([]) == page.NOBODY

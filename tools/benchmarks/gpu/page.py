@@ -2,7 +2,7 @@
 
 from tools.benchmarks.gpu.traffic import GOAL
 
-NOBODY = "Nobody has run it on a card yet: `results/benchmark/gpu.jsonl` has no line of one."
+NOBODY = "Nobody has run it on a card yet: `gpu.jsonl` in `results/benchmark/` has no line of one."
 NETWORKS = {"mfnet": "MFNet", "off-net": "OFF-Net", "sne-roadseg": "SNE-RoadSeg"}
 DONE = {"none": "student alone", "lix": "LIX"}
 TITLES = {

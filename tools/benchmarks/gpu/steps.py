@@ -1,5 +1,6 @@
 """Part "networks": steps of the three networks in mixed precision with bfloat16, their maps in channels_last."""
 
+import gc
 from collections.abc import Callable
 from functools import partial
 
@@ -87,13 +88,15 @@ def measure(network: str, method: str, place: Place) -> Row:
     """Images and operations a second of a step, with the largest batch that fits."""
     size, batch = (SMALL, 2) if place.small else (SIZE, BATCHES[network])
     while True:
+        gc.collect()  # of the step before, or of the batch that did not fit
+        if place.is_card:
+            torch.cuda.empty_cache()
         try:
             return _measured(network, method, place, size, batch)
         except torch.cuda.OutOfMemoryError:
             if batch == 1:
                 raise
         batch //= 2
-        torch.cuda.empty_cache()
 
 
 def _measured(network: str, method: str, place: Place, size: tuple[int, int], batch: int) -> Row:

@@ -11,7 +11,7 @@ from lixlib import plots
 from lixlib.core.files import write_atomically
 from tools.benchmarks.growth.series import STEPS, WHAT
 
-NOBODY = "Nobody has measured it yet: there is no `results/benchmark/growth.jsonl`."
+NOBODY = "Nobody has measured it yet: there is no `growth.jsonl` in `results/benchmark/`."
 MANY = 1000  # runs, for which the costs are told
 
 
@@ -73,15 +73,15 @@ def _cells(own: list[dict]) -> list[str]:
 
 def _on_paper(series: dict[str, list[dict]]) -> list[str]:
     """What a grid of 1,000 runs costs beyond its training, by the measured slopes."""
-    told = []
-    for line in series.get("workers", []):
-        told.append(f"{line['overhead']:.2f} s with {line['x']} {'worker' if line['x'] == 1 else 'workers'}")
     text = []
-    if told:
-        (first, *_) = series["workers"]
+    if own := series.get("workers"):
+        overheads = [f"{line['overhead']:.2f} s with {line['x']}" for line in own]
+        cores = own[0]["cores"]
+        full = max((line for line in own if line["x"] <= cores), key=lambda line: line["x"])
         text.append(
-            f"A run that takes {first['alone']:.2f} s alone costs a core so much more in a grid "
-            f"({first['cores']} cores): {', '.join(told)}."
+            f"A run that takes {own[0]['alone']:.2f} s alone keeps one of {cores} cores longer in a grid, by "
+            f"{', '.join(overheads)} workers. With {full['x']}, {MANY:,} runs take "
+            f"{_time(MANY * full['overhead'] / full['x'])} longer for it, whatever each of them trains."
         )
     if "append" in series and "asked again" in series:
         again = _at(series["asked again"], MANY)

@@ -5,12 +5,14 @@ is written but not yet renamed into place, at the end also when the last one is;
 each ends with is printed.
 """
 
+import importlib
 import json
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -129,8 +131,12 @@ def reports(work: Callable[[Path], None], folder: Path) -> Iterator[dict]:
         return place, do
 
     place, do = there("whole")
-    assert in_fork(do) == 0
+    imported = folder / "imported"
+    assert in_fork(lambda: (do(), imported.write_text("\n".join(sys.modules)))) == 0
     whole = ends_of(place)
+    for name in imported.read_text().splitlines():  # here once, which no fork need repeat
+        with suppress(Exception):
+            importlib.import_module(name)
 
     def killed(n: int, **when) -> dict:
         place, do = there(f"killed-{n}-{len(when)}")

@@ -1,7 +1,6 @@
 """What the tests share: a fixed seed, reference values, small data sets, and a word at the end on what was skipped."""
 
 import os
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,19 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skipped import pytest_terminal_summary  # noqa: F401  a hook
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Say what was skipped and why, one line a reason."""
-    reasons = Counter(
-        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
-    )
-    if reasons:
-        terminalreporter.section("skipped")
-    for reason, count in reasons.most_common():
-        terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
 
 
 @pytest.fixture(autouse=True)

@@ -32,19 +32,23 @@ def checked_outputs(notebook):
     return outputs
 
 
+def run(name, **parameters):
+    return execute(FOLDER / name, SECONDS_PER_CELL, pictures=False, **parameters)
+
+
 @pytest.mark.parametrize("name", SHORT)
 def test_committed_outputs_are_current(name, monkeypatch):
     monkeypatch.delenv("LIX_RUNS", raising=False)  # no run is there already
     committed = checked_outputs(nbformat.read(FOLDER / name, as_version=4))
     assert committed, "mark at least one cell, whose output is exact, with # NBVAL_CHECK_OUTPUT"
     assert all(committed.values()), "a cell marked with # NBVAL_CHECK_OUTPUT prints nothing"
-    assert checked_outputs(execute(FOLDER / name, SECONDS_PER_CELL)) == committed, "run `make notebooks`"
+    assert checked_outputs(run(name)) == committed, "run `make notebooks`"
 
 
 @pytest.mark.parametrize("name", sorted(LONG))
 def test_two_quick_runs_give_the_same_outputs(name, monkeypatch):
     monkeypatch.delenv("LIX_RUNS", raising=False)
-    first, second = (checked_outputs(execute(FOLDER / name, SECONDS_PER_CELL, quick=True)) for _ in range(2))
+    first, second = (checked_outputs(run(name, quick=True)) for _ in range(2))
     assert first and all(first.values()) and first == second
 
 
@@ -53,9 +57,9 @@ def test_the_run_and_the_comparison_take_a_data_set_of_ones_own(tmp_path, monkey
     monkeypatch.setattr(lixlib.lab.grid, "_Processes", InProcess)
     root = own_folder(tmp_path / "mine", COUNTS | {"train": 8})
     about = {"dataset": "folder", "root": str(root), "quick": True}
-    execute(FOLDER / "09_distillation_run.ipynb", SECONDS_PER_CELL, **about)
+    run("09_distillation_run.ipynb", **about)
     small = {"size": (24, 32), "epochs": 1, "batch_size": 4, "network_options": {"width": 0.25}}
     roots, methods = {"folder": str(root)}, ("teacher", "student", "kd", "lix")
     recipes = grid(datasets=("folder",), methods=methods, seeds=(0, 1), roots=roots, **small)
     assert not compare(recipes, results_dir=tmp_path / "results", jobs=1, device="cpu").failures
-    execute(FOLDER / "10_comparison.ipynb", SECONDS_PER_CELL, results_folder=str(tmp_path / "results"), **about)
+    run("10_comparison.ipynb", results_folder=str(tmp_path / "results"), **about)

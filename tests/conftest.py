@@ -1,4 +1,4 @@
-"""What the tests share: a fixed seed, reference values, small data sets, and a word at the end on what was skipped."""
+"""What the tests share: a fixed seed, reference values, small data sets, their order, and the reasons of skips."""
 
 import os
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from long_first import pytest_collection_modifyitems  # noqa: F401  a hook
 from PIL import Image
 from skipped import pytest_terminal_summary  # noqa: F401  a hook
 

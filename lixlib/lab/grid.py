@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,12 +11,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lixlib.core.files import as_name
+from lixlib.distillers.registry import UNTAUGHT
 from lixlib.lab import results
+from lixlib.lab.finished import LOG, finished_line
 from lixlib.lab.inputs import load, load_unlabelled
 from lixlib.lab.plan import Step, plan, runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
-from lixlib.lab.record import identity, result_header
-from lixlib.lab.run import LOG, finished_line
+from lixlib.lab.record import Record, identity, read_lines, result_header
 from lixlib.lab.workers import _Cluster, _one_line, _Processes, command_of
 
 POLL = 0.2  # seconds between two looks at the runs
@@ -35,7 +36,7 @@ class Failure:
 class Report:
     """What became of a grid: the result lines of its finished runs, where they came from, and what failed."""
 
-    lines: list[dict] = field(default_factory=list)
+    lines: list[Record] = field(default_factory=list)
     trained: int = 0
     loaded: int = 0  # finished runs of the runs folder
     written: int = 0  # lines that were in the results
@@ -47,6 +48,7 @@ def grid(
     datasets: Iterable[str] = ("toydrive",),
     networks: Iterable[str] = ("mfnet",),
     methods: Iterable[str] | None = None,
+    method_options: Mapping[str, dict] | None = None,
     seeds: Iterable[int] = (0,),
     roots: dict[str, str] | None = None,
     **common,
@@ -55,23 +57,30 @@ def grid(
 
     Args:
         methods: what to train; None: a teacher, a student alone, and a student by every method there is.
+        method_options: by the method's name, its options that differ from the tuned ones.
         roots: folder of each data set that is read from files.
         common: what all recipes have in common, e.g. epochs or precision; `teacher` is what a teacher has different.
 
     Raises:
         ValueError: an unknown name, or an option that does not fit.
     """
-    recipes = {}
-    for seed, dataset, network, method in product(
-        seeds, datasets, networks, all_methods() if methods is None else methods
-    ):
+    recipes, methods, given = {}, all_methods() if methods is None else list(methods), method_options or {}
+    distilled = [method for method in methods if method not in UNTAUGHT]
+    if others := sorted(given.keys() - set(distilled)):
+        raise ValueError(
+            f"method_options has {', '.join(others)}, and is for {', '.join(distilled) or 'no method'} here"
+        )
+    for method, options in given.items():
+        if not isinstance(options, dict):
+            raise ValueError(f'method_options of {method} is {options!r}: write {{"{method}": {{"weight": 0.5}}}}')
+    for seed, dataset, network, method in product(seeds, datasets, networks, methods):
         shared = {"dataset": dataset, "root": (roots or {}).get(dataset), "network": network, "seed": seed, **common}
         if method == "teacher":
             recipe = Recipe(**shared, method="student").of_teacher()
         elif method == "student":
             recipe = Recipe(**{**shared, "teacher": {}}, method="student")
         else:
-            recipe = Recipe(**shared, method=method)
+            recipe = Recipe(**shared, method=method, method_options=given.get(method, {}))
         recipes[json.dumps([recipe.described, str(recipe.root)], sort_keys=True)] = recipe
     return list(recipes.values())
 
@@ -124,7 +133,7 @@ def compare(
     return report
 
 
-def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, dict]:
+def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, Record]:
     """The result lines that are there already, by the folder of their recipe.
 
     Raises:
@@ -133,10 +142,10 @@ def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> 
     return _lines_of([plan(recipe)[-1] for recipe in recipes], Path(results_dir))
 
 
-def _lines_of(steps: list[Step], results_dir: Path) -> dict[Path, dict]:
+def _lines_of(steps: list[Step], results_dir: Path) -> dict[Path, Record]:
     names = {(step.recipe.dataset, step.recipe.network) for step in steps}
     paths = (results_dir / dataset / f"{as_name(network)}.jsonl" for dataset, network in names)
-    written = {identity(line): line for path in paths if path.exists() for line in results.read_lines(path)}
+    written = {identity(line): line for path in paths if path.exists() for line in read_lines(path)}
     found = {}
     for step in steps if written else ():
         with suppress(OSError, ValueError):  # of data that cannot be read there is no line, and the run says why
@@ -168,7 +177,7 @@ def _needed(plans: list[list[Step]], device: str, report: Report) -> dict[Path, 
 
 def _train_all(
     todo: dict[Path, Step], workers: _Processes | _Cluster, report: Report
-) -> Iterator[tuple[Path, dict, bool]]:
+) -> Iterator[tuple[Path, Record, bool]]:
     """Folder and line of each run when it ends, and whether it was trained; the failures go into the report."""
     waiting, running, failed = dict(todo), {}, {}
     updates = _updates(todo)
@@ -207,7 +216,7 @@ def _train_all(
                 time.sleep(POLL)
 
 
-def _outcome(line: dict, trained: bool) -> str:
+def _outcome(line: Record, trained: bool) -> str:
     miou = line["metrics"]["mIoU"]
     score = "no mIoU" if miou is None else f"mIoU {100 * miou:.2f}"
     return f"{score}, {line['seconds']:.0f} s" if trained else f"{score}, loaded"

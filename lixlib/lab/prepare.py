@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from lixlib import data, nets
 from lixlib.data.augment import Augment
@@ -12,8 +13,11 @@ from lixlib.lab.recipe import Recipe
 from lixlib.training import Schedule, check_split, check_training, class_frequencies, class_weights
 
 
-def check_inputs(inputs: Inputs) -> None:
+def check_inputs(inputs: Inputs, *, progress: bool = True) -> None:
     """Find what is wrong with a run's data before anything is trained.
+
+    Args:
+        progress: show a progress bar where the reading takes more than two seconds.
 
     Raises:
         ValueError, FileNotFoundError: a split has nothing to learn from or to score, or its files cannot be read.
@@ -24,20 +28,22 @@ def check_inputs(inputs: Inputs) -> None:
         if split is not None:
             check_split(split, what)
     # a training reads its own images at its beginning, and these at its end
-    for split in filter(None, (inputs.validation, inputs.test)):
-        for index in range(len(split)):
-            split[index]
+    for split, what in ((inputs.validation, "validation"), (inputs.test, "test")):
+        if split is not None:
+            about = {"desc": f"checking the {what} images", "delay": 2, "leave": False, "disable": not progress}
+            for index in tqdm(range(len(split)), **about):
+                split[index]
 
 
-def check_distillation(inputs: Inputs) -> None:
+def check_distillation(inputs: Inputs, *, progress: bool = True) -> None:
     """Put the method between the two networks, to find what does not fit before the teacher has been trained.
 
     Raises:
         ValueError, FileNotFoundError: the data of the teacher, or the networks and the method do not fit.
     """
-    check_inputs(inputs.teacher)
+    check_inputs(inputs.teacher, progress=progress)
     teacher = network_of(inputs.teacher.recipe, inputs.teacher.train)
-    distiller_of(inputs.recipe, teacher, inputs.train)
+    distiller_of(inputs.recipe, teacher, inputs.train, progress=progress)
 
 
 def network_of(recipe: Recipe, train: Dataset) -> nn.Module:

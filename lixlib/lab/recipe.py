@@ -68,22 +68,18 @@ class Recipe:
             "depth" or "normals".
         teacher: Fields that the teacher's recipe overrides, e.g. {"epochs": 60}; "dataset_options" takes the place of
             all of the student's.
-        unlabelled: Images of RGB and X without labels from which a distilled student learns too: every update then
-            sees about as many of them as labelled ones. The number of updates stays. They are ToyDrive frames of a
-            split of their own; the images of the folder `unlabelled` of a data set of your own; else training images
-            that are shown without their labels, and of these the ones that `labelled` leaves. Where not given, the
-            data set's own default; always 0 for a teacher and for a student who learns from labels alone.
-        labelled: How many training images keep their labels, drawn by the seed, the same for every method; where not
-            given, all.
-        x: False trains a teacher of RGB alone, the control of what X is worth. For a student say it of the teacher:
-            teacher {"x": false}.
+        unlabelled: Images of RGB and X without labels from which a distilled student learns too, as many in an update
+            as labelled ones; the number of updates stays. They are ToyDrive frames of a split of their own, the images
+            of the folder `unlabelled` of a data set of your own, or else training images whose labels are hidden, of
+            those that `labelled` leaves. Not given: the data set's own default; 0 for who learns from labels alone.
+        labelled: How many training images keep their labels, drawn by the seed alone; where not given, all.
+        x: False trains a teacher of RGB alone, to measure what X is worth: --teacher '{"x": false}'.
         class_weights: How the cross-entropy weighs the classes, from how often the labelled training images show them:
             none; sqrt, by one over the square root of their share; median, by median-frequency balancing; or enet, by
             the form of ENet. It holds for the teacher as well, unless `teacher` says otherwise.
         ema: Decay of the moving average of the weights that is validated, scored and kept in place of the last weights,
-            e.g. 0.99; 0 for none. It holds for the teacher as well, unless `teacher` says otherwise.
-        auxiliary: Weight of a second task of the student, to predict X from RGB; 0 for none. It needs no labels, so
-            that a student who is not distilled learns from unlabelled frames, too.
+            e.g. 0.99; 0 for none. As `class_weights`, it holds for the teacher as well.
+        auxiliary: Weight of a second task of the student, to predict X from RGB, which needs no labels; 0 for none.
         pretrain: Epochs for which the student predicts X before it learns classes, on labelled and unlabelled frames.
     """
 
@@ -122,7 +118,6 @@ class Recipe:
         data.check_options(self.dataset, self.dataset_options)
         entry = data.DATASETS[self.dataset]
         self._set("dataset_options", {**entry.options, **self.dataset_options})
-        # found now, not after the teacher has been trained
         check_options(maker(self.method if self.distils else "none"), self.options)
         self._set("teacher", _as_fields(self.teacher))
         for name in self.teacher:
@@ -142,12 +137,13 @@ class Recipe:
             raise ValueError('a student never sees X; of its teacher say it by teacher {"x": false}')
         check_pixels(self.size)
         if self.augmentation:
-            Augment(self.size, **self.augmentation)  # says what is wrong with them
+            try:
+                Augment(self.size, **self.augmentation)
+            except ValueError as error:
+                raise ValueError(f"augmentation: {error}") from None
         if self.patience and self.splits[1] is None:
-            raise ValueError(
-                f"early stopping (patience {self.patience}) needs a validation split, and splits are "
-                f"{self.splits}: name one, or set patience to 0"
-            )
+            found = f"early stopping (patience {self.patience}) needs a validation split, and splits are {self.splits}"
+            raise ValueError(f"{found}: name one, or set patience to 0")
         if self.method != "teacher" or self.teacher:
             self._check_teacher()
 
@@ -197,8 +193,7 @@ class Recipe:
         make = maker(self.method) if self.distils else None
         if not (isinstance(make, type) and issubclass(make, TwoStage)):
             return None
-        options = {**default_options(make), **self.options}
-        return {name: options.get(name) for name in make.STAGE_OPTIONS}
+        return {name: {**default_options(make), **self.options}.get(name) for name in make.STAGE_OPTIONS}
 
     @property
     def described(self) -> dict:
@@ -206,8 +201,7 @@ class Recipe:
 
         Weights that a network starts from are told by their contents.
         """
-        told = self.told()
-        told = {WORDS.get(name, name): value for name, value in told.items()}
+        told = {WORDS.get(name, name): value for name, value in self.told().items()}
         told["teacher"] = {WORDS.get(name, name): value for name, value in told["teacher"].items()}
         return {name: value for name, value in told.items() if name not in RARE or value != RARE[name]}
 
@@ -265,10 +259,8 @@ def teacher_student_distilled(
     The arguments are the parameters of notebooks/09_distillation_run.ipynb; `lix demo` reads them there.
 
     Args:
-        lambda_l, lambda_f: weights of the logit and of the feature term; None keeps the method's own, and a method
-            takes only the one that it has.
-        quick: two epochs, of 16 ToyDrive frames a split or of another data set's images at 48 x 64 pixels: enough to
-            see that everything works.
+        lambda_l, lambda_f: weights of the logit and the feature term; a method takes those it has; None: its own.
+        quick: two epochs of 16 ToyDrive frames, or of images of 48 x 64 pixels, to see that everything works.
     """
     check_choice("method", method, METHODS)
     weights = {"weight": lambda_f if METHODS[method].family == "feature" else lambda_l}
@@ -292,11 +284,9 @@ def teacher_student_distilled(
 
 def _as_fields(given: dict) -> dict:
     """The same by the names of the fields, where some are words of result lines."""
-    renamed = {FIELDS.get(name, name): value for name, value in given.items()}
-    twice = [word for word in given if word in FIELDS and FIELDS[word] in given]
-    if twice:
+    if twice := [word for word in given if word in FIELDS and FIELDS[word] in given]:
         raise ValueError(f"{twice[0]} and {FIELDS[twice[0]]} are two names of one field: give it once")
-    return renamed
+    return {FIELDS.get(name, name): value for name, value in given.items()}
 
 
 def _without_places(options: dict, by_name: bool) -> dict:

@@ -72,6 +72,11 @@ def test_a_failed_write_names_the_file_and_leaves_the_old_one(tmp_path, error):
     assert [file.name for file in tmp_path.iterdir()] == ["file.txt"] and path.read_text() == "old"
 
 
+def test_a_name_that_is_too_long_is_told(tmp_path):
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/{'n' * 300}: File name too long$"):
+        write_atomically(tmp_path / ("n" * 300), text("one"))
+
+
 def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot write .*file/inside.txt: "):
@@ -217,7 +222,7 @@ def test_a_full_disk_while_photographs_are_coloured(full_disk, tmp_path, capsys)
     photo = tmp_path / "photo.png"
     Image.effect_noise((400, 300), 90).convert("RGB").save(photo)
     net = nets.build("mfnet", num_classes=len(TOYDRIVE)).eval()
-    plan, _ = photographs.pair([photo], full_disk)
+    plan, *_ = photographs.pair([photo], full_disk)
     compute = partial(photographs.logits_of, net, trained=(32, 64))
     assert photographs.colour(plan, compute, TOYDRIVE) == 1
     said = capsys.readouterr().err

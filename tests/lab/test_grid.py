@@ -48,9 +48,9 @@ class Here:
     def __init__(self, *_):
         self.trained = []
 
-    def start(self, recipe):
-        self.trained.append(recipe.method)
-        return Task(recipe)
+    def start(self, step):
+        self.trained.append(step.recipe.method)
+        return Task(step.recipe)
 
     def command_of(self, recipe, **place):
         return command_of(recipe, **place)

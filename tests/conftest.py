@@ -1,27 +1,17 @@
-"""What the tests share: a fixed seed, reference values, small data sets, and a word at the end on what was skipped."""
+"""What the tests share: a fixed seed, reference values, small data sets, their order, and the reasons of skips."""
 
 import os
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from long_first import pytest_collection_modifyitems  # noqa: F401  a hook
 from own_folder import write
+from skipped import pytest_terminal_summary  # noqa: F401  a hook
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Say what was skipped and why, one line a reason."""
-    reasons = Counter(
-        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
-    )
-    if reasons:
-        terminalreporter.section("skipped")
-    for reason, count in reasons.most_common():
-        terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
 
 
 @pytest.fixture(autouse=True)

@@ -22,9 +22,9 @@ def explore(fn: Callable[..., Any], **controls: Any) -> None:
     one.
 
     If the environment variable `LIX_HEADLESS` is set, there are no widgets: `fn` is called at both ends of every
-    slider and at every choice of every list, the other controls at their defaults, and those pictures are thrown away.
-    The last call, at the defaults, leaves its picture in the notebook. A widget would hide an error inside `fn`; here
-    it is raised, with a note that says which control had which value.
+    slider and at every choice of every list, the other controls at their defaults, and those pictures are laid out and
+    thrown away. The last call, at the defaults, leaves its picture in the notebook. A widget would hide an error inside
+    `fn`; here it is raised, with a note that says which control had which value.
 
     Raises:
         TypeError: `fn` has no argument of a control's name, or needs an argument that no control gives.
@@ -66,7 +66,11 @@ def _visit_ends(fn: Callable[..., Any], widgets: dict[str, Any]) -> None:
     *ends, (where, values) = _visits(widgets)
     for there, moved in ends:
         with capture_output(), _noting(fn, there):
-            _show(fn, moved)
+            for unseen in _drawn(fn, moved):
+                if isinstance(unseen, Figure):
+                    unseen.draw_without_rendering()  # nobody looks at its pixels, which take most of the time
+                else:
+                    display(unseen)
     with _noting(fn, where):
         _show(fn, values)
 

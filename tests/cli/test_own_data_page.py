@@ -6,9 +6,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from in_process import InProcess
 from own_folder import own_folder, say
 from PIL import Image
 
+import lixlib.lab.grid
 from lixlib.data.readers.folder import read_classes, read_x_json
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data_of_your_own.md").read_text(encoding="utf-8")
@@ -31,8 +33,8 @@ def commands() -> dict[str, list[list[str]]]:
     return found
 
 
-@pytest.mark.slow
-def test_every_command_runs(lix, root, tmp_path):
+def test_every_command_runs(lix, root, tmp_path, monkeypatch):
+    monkeypatch.setattr(lixlib.lab.grid, "_Processes", InProcess)
     told = commands()
     assert list(told) == ["check", "compare", "train", "eval", "predict"]
 
@@ -41,7 +43,7 @@ def test_every_command_runs(lix, root, tmp_path):
         places = {"WEIGHTS": weights, "DIR": str(root), "PHOTO": str(root / "test" / "rgb" / "test0.jpg")}
         words = [re.sub("WEIGHTS|DIR|PHOTO", lambda found: places[found[0]], word) for word in words]
         small = SMALL if name in ("compare", "train") else []
-        code, out, err = lix(name, *words, *small, *(["--jobs", "1"] if name == "compare" else []))
+        code, out, err = lix(name, *words, *small)
         assert code == 0, err
         return out
 

@@ -79,12 +79,24 @@ def left_open(size):
 
 
 @pytest.mark.parametrize("draw", [returned_by_pyplot, returned_without_pyplot, left_open])
-def test_every_call_shows_its_figure_once_and_closes_it(draw, shown):
+def test_every_call_lays_its_figure_out_once_and_closes_it(draw, shown, monkeypatch):
+    laid_out, lay_out = [], Figure.draw_without_rendering
+    monkeypatch.setattr(Figure, "draw_without_rendering", lambda figure: laid_out.append(figure) or lay_out(figure))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         explore(draw, size=(2, 4))
-    assert [figure.get_figwidth() for figure in shown] == [2, 4, 3]
+    assert [figure.get_figwidth() for figure in laid_out] == [2, 4], "at the ends"
+    assert [figure.get_figwidth() for figure in shown] == [3]
     assert plt.get_fignums() == []
+
+
+def test_a_picture_that_cannot_be_drawn_is_an_error_of_its_end(shown):
+    def formula(power):
+        plt.figure().suptitle("$x^{2$" if power == 4 else "$x$")
+
+    with pytest.raises(ValueError, match="ParseSyntaxException|Expected") as caught:
+        explore(formula, power=(2, 4))
+    assert caught.value.__notes__ == ["explore(formula) called with power = 4, the other controls at their defaults"]
 
 
 def test_pictures_of_the_ends_are_thrown_away(capsys):

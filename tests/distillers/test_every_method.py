@@ -22,7 +22,8 @@ from lixlib.lab.tables import gain_table
 from tools.dev.readme_tables import table
 
 QUICK = Recipe(
-    size=(32, 96),
+    network_options={"width": 0.5},
+    size=(32, 64),
     epochs=2,
     splits=("train", None, "test"),
     dataset_options={"count": 32, "eval_count": 8},

@@ -4,7 +4,6 @@ Nothing else notices a widget that breaks after its first picture: ipywidgets pr
 panel, and the cell counts as fine. Needs an installed chromium or Chrome; `pytest -rP` prints how long a step takes.
 """
 
-import ast
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from notebook_code import demo_cells, demos_alone
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from playwright.sync_api import Error, Page, sync_playwright
@@ -139,7 +139,7 @@ class Lab:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.playwright = self.browser = None
+        self.playwright = self.browser = self.context = None
 
     def open(self) -> None:
         deadline = time.monotonic() + SECONDS_TO_START
@@ -151,6 +151,7 @@ class Lab:
         self.browser = self.playwright.chromium.launch(
             executable_path=BROWSER, args=f"{FLAGS} {OFFLINE}".split(), timeout=1000 * SECONDS_TO_START
         )
+        self.context = self.browser.new_context(viewport={"width": 1280, "height": 1000})  # its cache serves every page
 
     def answers(self) -> bool:
         try:
@@ -194,13 +195,13 @@ class Notebook:
         """Run all cells, then move every control of every panel to its ends, from the defaults of a fresh panel."""
         self.wait(RUN_ALL, SECONDS_TO_RUN, "run all cells")
         self.settle("after all cells have run")
-        for cell in self.cells:
+        for number, cell in enumerate(self.cells, 1):
             fresh = True
             for panel in range(self.panels(cell)):
                 for control in range(self.controls(cell, panel).count()):
                     if not fresh:
-                        self.wait(RUN_CELL, SECONDS_TO_RUN, f"run cell {cell} again", cell)
-                        self.settle(f"after cell {cell} has run again")
+                        self.wait(RUN_CELL, SECONDS_TO_RUN, f"run demo {number} again", cell)
+                        self.settle(f"after demo {number} has run again")
                     self.move_to_its_ends(cell, panel, control)
                     fresh = False
 
@@ -208,7 +209,7 @@ class Notebook:
         control = self.controls(cell, panel).nth(index)
         label = control.locator("label").first
         name = label.inner_text().strip() if label.count() else f"control {index + 1}"
-        where = f"cell {cell}, control {name!r}"
+        where = f"demo {self.cells.index(cell) + 1}, control {name!r}"
         positions = self.positions(control, where)
         seconds = [self.step(cell, panel, where, *position) for position in positions]
         changed = [each for each in seconds if each]
@@ -259,7 +260,7 @@ class Notebook:
             if all(counts and set(counts) == {1} for counts in pictures):
                 return
             if time.monotonic() > deadline:
-                self.fail(where, f"pictures in each panel of cells {self.cells}: {pictures}, expected one in each")
+                self.fail(where, f"pictures in each panel of the demos: {pictures}, expected one in each")
             self.page.wait_for_timeout(50)
 
     def cell(self, cell: int):
@@ -294,16 +295,6 @@ def seconds_per_step() -> float:
     return SECONDS_PER_STEP * max(1.0, os.getloadavg()[0] / os.cpu_count())
 
 
-def demo_cells(notebook: nbformat.NotebookNode) -> list[int]:
-    """Indices of the code cells that call `explore`."""
-    return [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and calls_explore(cell.source)]
-
-
-def calls_explore(source: str) -> bool:
-    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    return any(getattr(function, "id", getattr(function, "attr", None)) == "explore" for function in calls)
-
-
 WITH_DEMO = [path.name for path in notebook_files() if demo_cells(nbformat.read(path, as_version=4))]
 
 
@@ -322,10 +313,10 @@ def check(lab, tmp_path):
     """A function that checks one notebook in a page of its own and returns it."""
 
     def check(name: str, notebook: nbformat.NotebookNode) -> Notebook:
+        notebook = demos_alone(notebook)
         nbformat.write(notebook, lab.root / FOLDER.name / name)
-        context = lab.browser.new_context(viewport={"width": 1280, "height": 1000})
+        page = lab.context.new_page()
         try:
-            page = context.new_page()
             page.set_default_timeout(1000 * SECONDS_TO_DRAW)
             opened = Notebook(page, name, demo_cells(notebook), tmp_path)
             page.goto(f"{lab.url}/doc/tree/{FOLDER.name}/{name}?token={lab.token}", timeout=1000 * SECONDS_TO_START)
@@ -333,7 +324,7 @@ def check(lab, tmp_path):
             opened.check()
             return opened
         finally:
-            context.close()
+            page.close()
             lab.end_kernels()
 
     return check

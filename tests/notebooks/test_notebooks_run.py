@@ -1,13 +1,16 @@
-"""Every notebook runs from top to bottom, and the outputs stored in it are the ones it gives."""
+"""Every notebook runs from top to bottom in a kernel of its own, and the outputs stored in it are the ones it gives.
 
-import os
+With `quick` every notebook runs in test_notebook_figures.py, and in a browser in test_notebooks_browser.py.
+"""
+
 import re
-import subprocess
-import sys
 
+import nbformat
 import pytest
+from in_process import InProcess
 from own_folder import COUNTS, own_folder
 
+import lixlib.lab.grid
 from lixlib.lab.grid import compare, grid
 from tools.dev.execute_notebooks import FOLDER, execute, notebook_files
 
@@ -29,37 +32,34 @@ def checked_outputs(notebook):
     return outputs
 
 
-@pytest.mark.parametrize("name", [path.name for path in notebook_files()])
-def test_notebook_runs_with_quick(name):
-    first = checked_outputs(execute(FOLDER / name, SECONDS_PER_CELL, quick=True))
-    assert first, "mark at least one cell, whose output is exact, with # NBVAL_CHECK_OUTPUT"
-    assert all(first.values()), "a cell marked with # NBVAL_CHECK_OUTPUT prints nothing"
-    if name in LONG:
-        assert checked_outputs(execute(FOLDER / name, SECONDS_PER_CELL, quick=True)) == first
+def run(name, **parameters):
+    return execute(FOLDER / name, SECONDS_PER_CELL, pictures=False, **parameters)
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_committed_outputs_are_current(name, tmp_path):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "MPLBACKEND"))}
-    environment |= {"LIX_HEADLESS": "1", "LIX_RUNS": str(tmp_path / "runs")}
-    options = ["-q", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={SECONDS_PER_CELL}"]
-    plain = ["-p", "no:xdist", "-p", "no:cacheprovider"]
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *plain, str(FOLDER / name)],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, f"{result.stdout[-6000:]}{result.stderr[-1000:]}\nRun `make notebooks`."
+def test_committed_outputs_are_current(name, monkeypatch):
+    monkeypatch.delenv("LIX_RUNS", raising=False)  # no run is there already
+    committed = checked_outputs(nbformat.read(FOLDER / name, as_version=4))
+    assert committed, "mark at least one cell, whose output is exact, with # NBVAL_CHECK_OUTPUT"
+    assert all(committed.values()), "a cell marked with # NBVAL_CHECK_OUTPUT prints nothing"
+    assert checked_outputs(run(name)) == committed, "run `make notebooks`"
+
+
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_two_quick_runs_give_the_same_outputs(name, monkeypatch):
+    monkeypatch.delenv("LIX_RUNS", raising=False)
+    first, second = (checked_outputs(run(name, quick=True)) for _ in range(2))
+    assert first and all(first.values()) and first == second
 
 
 def test_the_run_and_the_comparison_take_a_data_set_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(lixlib.lab.grid, "_Processes", InProcess)
     root = own_folder(tmp_path / "mine", COUNTS | {"train": 8})
     about = {"dataset": "folder", "root": str(root), "quick": True}
-    execute(FOLDER / "09_distillation_run.ipynb", SECONDS_PER_CELL, **about)
+    run("09_distillation_run.ipynb", **about)
     small = {"size": (24, 32), "epochs": 1, "batch_size": 4, "network_options": {"width": 0.25}}
     roots, methods = {"folder": str(root)}, ("teacher", "student", "kd", "lix")
     recipes = grid(datasets=("folder",), methods=methods, seeds=(0, 1), roots=roots, **small)
     assert not compare(recipes, results_dir=tmp_path / "results", jobs=1, device="cpu").failures
-    execute(FOLDER / "10_comparison.ipynb", SECONDS_PER_CELL, results_folder=str(tmp_path / "results"), **about)
+    run("10_comparison.ipynb", results_folder=str(tmp_path / "results"), **about)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -32,6 +33,7 @@ LIBRARY = [*EXTRAS["cluster"], *EXTRAS["export"]]
 SCRIPTS, DOCS = [*EXTRAS["data"], *EXTRAS["depth"]], EXTRAS["docs"]
 # the rooms that can be lifted into other projects without an extra
 LIFTED = ("core", "functional", "nets", "distillers", "checkpoints", "metrics.py")
+OWNERS = cache(packages_distributions)  # which distributions have a module
 PINS = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")]
 
 
@@ -73,12 +75,11 @@ def test_tests_have_the_other_extras():
 def test_only_dependencies_are_imported(folder, listed):
     allowed = {canonicalize_name(Requirement(text).name) for text in listed}
     allowed |= {"ipython"}  # comes with ipykernel, which is its kernel
-    distributions = packages_distributions()
     top = ROOT / folder
     neighbours = {path.stem for path in top.glob("*.py")}
     for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
         for name in imported(path.read_text(encoding="utf-8")) - {"lixlib"} - neighbours - sys.stdlib_module_names:
-            owners = {canonicalize_name(owner) for owner in distributions.get(name, [])}
+            owners = {canonicalize_name(owner) for owner in OWNERS().get(name, [])}
             assert owners & allowed, f"{path.name} imports {name}, which pyproject.toml does not list"
 
 
@@ -98,7 +99,7 @@ APPLICATIONS = {
 @pytest.mark.parametrize("text", sorted({*RUNTIME, *TEST}))
 def test_every_dependency_is_imported(text, everything_imported):
     name = canonicalize_name(Requirement(text).name)
-    modules = {module for module, owners in packages_distributions().items() if name in map(canonicalize_name, owners)}
+    modules = {module for module, owners in OWNERS().items() if name in map(canonicalize_name, owners)}
     assert bool(modules & everything_imported) != (name in APPLICATIONS), f"{name}: {modules or 'not installed'}"
 
 
@@ -190,9 +191,9 @@ def test_what_was_skipped_is_told_by_reason_before_the_last_line(tmp_path):
         "def test_two(n):\n    n and pytest.skip('no data: fetch it')\n"
         "@pytest.mark.skipif(True, reason='no GPU')\ndef test_one(): pass\n"
     )
-    plain = ["-q", "-p", "no:cacheprovider", "-p", "conftest", "--rootdir", str(tmp_path)]
+    plain = ["-q", "-p", "no:cacheprovider", "-p", "xdist", "-p", "skipped", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *plain, str(file)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "support"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     result = subprocess.run([*command, "-n", "1"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     *_, two, one, last = result.stdout.strip().splitlines()
     assert [two, one] == ["2 tests: no data: fetch it", "1 test: no GPU"] and "1 passed, 3 skipped" in last

@@ -5,16 +5,19 @@ is written but not yet renamed into place, at the end also when the last one is;
 each ends with is printed.
 """
 
+import importlib
 import json
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import torch
+from in_process import InProcess
 from safetensors.torch import save_file
 
 import lixlib.lab.grid
@@ -26,7 +29,6 @@ from lixlib.distillers import Distiller
 from lixlib.lab.grid import compare, grid
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
-from lixlib.lab.workers import command_of
 from lixlib.training import Schedule, fit
 
 SMALL = {
@@ -40,45 +42,12 @@ TAUGHT = {"teacher": {"epochs": 1, "patience": 0}}
 FT = Recipe(method="ft", method_options={"stage_epochs": 1}, pretrain=1, patience=2, **SMALL, **TAUGHT)
 
 
-class Here:
-    """The runs of a grid in this process, where kills are counted."""
-
-    jobs, device = 1, "cpu"
-
-    def __init__(self, *_):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def command_of(self, recipe, **place):
-        return command_of(recipe, **place)
-
-    def start(self, step):
-        return Done(step.recipe)
-
-
-class Done:
-    def __init__(self, recipe):
-        self.recipe = recipe
-
-    def done(self):
-        return True
-
-    def result(self):
-        finished = run(self.recipe, device="cpu", progress=False)
-        return finished.line, finished.trained
-
-
 def one_run(folder: Path) -> None:
     run(FT, device="cpu", progress=False)
 
 
 def one_grid(folder: Path) -> None:
-    lixlib.lab.grid._Processes = Here
+    lixlib.lab.grid._Processes = InProcess  # where kills are counted
     report = compare(grid(methods=["teacher", "kd"], **SMALL, **TAUGHT), results_dir=folder / "results")
     assert len(report.lines) == 2 and not report.failures, report
 
@@ -162,8 +131,12 @@ def reports(work: Callable[[Path], None], folder: Path) -> Iterator[dict]:
         return place, do
 
     place, do = there("whole")
-    assert in_fork(do) == 0
+    imported = folder / "imported"
+    assert in_fork(lambda: (do(), imported.write_text("\n".join(sys.modules)))) == 0
     whole = ends_of(place)
+    for name in imported.read_text().splitlines():  # here once, which no fork need repeat
+        with suppress(Exception):
+            importlib.import_module(name)
 
     def killed(n: int, **when) -> dict:
         place, do = there(f"killed-{n}-{len(when)}")

@@ -1,4 +1,4 @@
-"""The code of a chapter, for tests: its own definitions, and its exercises."""
+"""The code of a chapter, for tests: its own definitions, its exercises, and its demos."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ from tools.dev.execute_notebooks import FOLDER, notebook_files
 
 NUMBER = re.compile(r"^\*\*Exercise (\d\d\.\d+)\*\*", re.MULTILINE)
 SOLUTION = re.compile(r"<summary>Solution</summary>.*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CLOSE = "__import__('matplotlib.pyplot').pyplot.close('all')"
 KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
 
@@ -72,3 +73,30 @@ def _stub(chapter: str, number: str, after: list) -> Stub:
 
 def cells_of(chapter: str) -> list:
     return nbformat.read(FOLDER / f"{chapter}.ipynb", as_version=4).cells
+
+
+def demo_cells(notebook: nbformat.NotebookNode) -> list[int]:
+    """Indices of the code cells that call `explore`."""
+    return [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and calls_explore(cell.source)]
+
+
+def calls_explore(source: str) -> bool:
+    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return any(getattr(function, "id", getattr(function, "attr", None)) == "explore" for function in calls)
+
+
+def demos_alone(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Every demo in a cell of its own, and what it needs of the cells before it in another one, which shows nothing.
+
+    Prose, editors and other pictures would take the browser and the kernel longer than the demos do.
+    """
+    sources: list[str] = []
+    before: list[str] = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and calls_explore(cell.source):
+            sources += ["\n".join(before), cell.source]
+            before = []
+        elif cell.cell_type == "code":
+            before += [cell.source, CLOSE]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)

@@ -110,10 +110,12 @@ class ARFD(nn.Module):
 
     def _align(self, s: Tensor, t: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
         """Eq. (12). **Shapes**: -> twice (B, n, d), n samples."""
-        size = self._size(s, t)
+        size, (weight, bias) = self._size(s, t), adapter.parameters()
         # pooling and a 1x1 convolution commute: pool first, the convolution then costs little
-        s, t = (F.adaptive_avg_pool2d(f, size).float() for f in (s, t))
-        s, t = (F.relu(f).flatten(2) for f in (adapter(s), t))
+        s, t = (F.adaptive_avg_pool2d(f, size).float().flatten(2) for f in (s, t))
+        s = F.linear(s.mT, weight.flatten(1), bias).mT  # the adapter, of maps with their pixels in a row
+        # each channel in one piece of memory, before the ReLU: its gradient is then, too
+        s, t = (F.relu(f.contiguous()) for f in (s, t))
         s, t = (F.layer_norm(f, f.shape[2:]) for f in (s, t))
         return (s.mT, t.mT) if self.samples == "positions" else (s, t)
 

@@ -193,7 +193,8 @@ class _Alignment(Function):
 
 def _dot(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
     """The sum of the products, without a tensor of them. **Shapes**: (..., n, n), (..., n, n) -> (..., 1, 1)."""
-    return torch.linalg.vecdot(k.flatten(-2), l.flatten(-2))[..., None, None]
+    product: Tensor = torch.linalg.vecdot(k.flatten(-2), l.flatten(-2))
+    return product[..., None, None]
 
 
 def _length(centred: Tensor, gram: Tensor) -> Tensor:

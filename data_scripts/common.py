@@ -4,6 +4,7 @@ The exit code of a script is 0 if its data set can be used, 1 if something is mi
 and 2 for bad arguments. After an interruption the same command continues, and it does nothing twice.
 """
 
+import lzma
 import os
 import shutil
 import stat
@@ -25,7 +26,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from lixlib import data
-from lixlib.core.files import write_atomically
+from lixlib.core.files import told, write_atomically
 from lixlib.data import splits
 
 THUMBNAIL = (48, 160)  # the size that is kept of every file, after it was decoded and checked at full size
@@ -107,7 +108,7 @@ def cli(main: Callable[..., int], description: str | None) -> None:
     try:
         code = tyro.cli(main, description=description)
     except (ValueError, OSError) as error:  # a network error of requests is an OSError
-        print(error, file=sys.stderr)
+        print(told(error) if isinstance(error, OSError) else error, file=sys.stderr)
         code = 1
     except ModuleNotFoundError as error:
         print(f"no module {error.name}: install it with pip install -e '.[data,depth]'", file=sys.stderr)
@@ -242,8 +243,9 @@ def extract(archive: Path, root: Path, place: Place) -> None:
             if not (target.is_file() and target.stat().st_size == size):
                 write_atomically(target, partial(_copy, open_member))
                 written += 1
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{archive} is truncated or broken ({error}): delete it and fetch it again") from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise ValueError(f"{archive} is truncated or broken ({reason}): delete it and fetch it again") from error
     print(f"{archive.name}: {written} files extracted to {root}")
 
 

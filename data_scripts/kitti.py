@@ -148,14 +148,18 @@ def crestereo(path: Path) -> Match:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the network has other inputs.
+        ValueError: the file is no ONNX file, or the network has other inputs.
     """
     import cv2  # imported here because these are optional dependencies
     import onnxruntime
 
     if not path.is_file():
         raise FileNotFoundError(f"no ONNX file {path}: fetch one, e.g. from github.com/nburrus/stereodemo")
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no other common base class
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{path} is no ONNX file that onnxruntime can read: {reason}") from error
     inputs = {entry.name: entry.shape for entry in session.get_inputs()}
     sizes = [tuple(shape[2:]) for shape in inputs.values()]
     if len(sizes) not in (2, 4) or not all(isinstance(n, int) for size in sizes for n in size):

@@ -28,7 +28,13 @@ TABLES = common.Archive("nuimages-v1.0-all-metadata.tgz", size="0.6 GB", source=
 SAMPLES = common.Archive("nuimages-v1.0-all-samples.tgz", size="15 GB", source=PAGE)
 MINI = common.Archive("nuimages-v1.0-mini.tgz", size="0.1 GB", source=PAGE)
 Photograph = tuple[str, tuple[int, int]]  # its token and its size (H, W)
-NEEDED = ("category", "sample_data", "object_ann", "surface_ann")
+ANNOTATION = {"token": str, "sample_data_token": str, "category_token": str, "mask": dict | None}
+NEEDED = {  # the tables, and the fields of their rows that are read
+    "category": {"token": str, "name": str},
+    "sample_data": {"token": str, "filename": str, "height": int, "width": int, "is_key_frame": bool},
+    "object_ann": ANNOTATION,
+    "surface_ann": ANNOTATION,
+}
 # The id of every class in nuScenes' devkit; the indices of the reader have no gaps.
 IDS = {NUIMAGES.names[index]: number for number, index in NUIMAGES_IDS.items()}
 
@@ -106,8 +112,14 @@ def painter(
         token, size = photograph
         label = np.zeros(size, dtype=np.uint8)
         for row in annotations[token]:
+            name = categories.get(row["category_token"])
+            if name not in IDS:
+                raise ValueError(f"annotation {row['token']} is of the category {name}, which nuImages does not have")
             if row["mask"] is not None:
-                label[decode(row["mask"])] = IDS[categories[row["category_token"]]]
+                try:
+                    label[decode(row["mask"])] = IDS[name]
+                except (ValueError, KeyError, TypeError, IndexError) as error:
+                    raise ValueError(f"annotation {row['token']} has a mask that cannot be read ({error})") from error
         return label
 
     return paint
@@ -130,8 +142,10 @@ def read(path: Path, only: Container[str] | None = None) -> list[dict]:
         only: tokens of photographs; annotations of other photographs are left out.
 
     Raises:
-        ValueError: the table is no JSON.
+        FileNotFoundError: there is no such table.
+        ValueError: the table is no JSON, or a row lacks a field that is read.
     """
+    fields, again = NEEDED[path.stem], "delete it and run this command again"
 
     def keep(row: dict) -> dict | None:
         # rows that are not needed are dropped at once, because the tables exceed the memory of a laptop
@@ -139,9 +153,17 @@ def read(path: Path, only: Container[str] | None = None) -> list[dict]:
 
     try:
         with path.open(encoding="utf-8-sig") as file:
-            return [row for row in json.load(file, object_hook=keep) if row]
-    except ValueError as error:  # no JSON, or no text
-        raise ValueError(f"{path} is no JSON ({error}): delete it and run this command again") from error
+            table = json.load(file, object_hook=keep)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no table {path}: the archive does not hold it, fetch that of nuImages") from error
+    except (ValueError, RecursionError) as error:  # no JSON, or no text
+        raise ValueError(f"{path} is no JSON ({error}): {again}") from error
+    rows = [row for row in table if row] if isinstance(table, list) else [table]
+    for row in rows:
+        for name, kind in fields.items():
+            if not (isinstance(row, dict) and name in row and isinstance(row[name], kind)):
+                raise ValueError(f"{path} has a row without a usable {name}: {again}")
+    return rows
 
 
 if __name__ == "__main__":

@@ -67,15 +67,41 @@ def missing(folder: Path, numbers: list[int]) -> dict[Path, int]:
 
 def check_division(path: Path) -> None:
     """Raise a ValueError unless the official splits.mat has the same splits as the library."""
-    official = loadmat(path)
-    for split in COUNTS:
-        numbers = {int(number) - 1 for number in official[f"{split}Ndxs"].ravel()}
+    official = read_table(path, *(f"{split}Ndxs" for split in COUNTS))
+    for split, indices in zip(COUNTS, official, strict=True):
+        numbers = set((indices - 1).tolist())
         ours = {int(name) for name in read_list("nyuv2", SHIPPED, split)}
         if numbers != ours:
             differ = len(numbers ^ ours)
             raise ValueError(
                 f"{path} and the library differ in {differ} images of {split}: delete it and fetch it again"
             )
+
+
+def read_table(path: Path, *names: str) -> list[np.ndarray]:
+    """Read arrays of whole numbers from a small .mat file.
+
+    **Shapes**: -> (N,) int for each name.
+
+    Raises:
+        ValueError: the file cannot be read, or lacks one of the arrays.
+    """
+    expected = f"expected a MATLAB file with whole numbers called {' and '.join(names)}: delete it and fetch it again"
+    try:
+        found = loadmat(path)
+    except Exception as error:  # scipy raises exceptions of many types for broken files
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path} cannot be read ({reason}), {expected}") from error
+    tables = []
+    for name in names:
+        if name not in found:
+            there = ", ".join(other for other in found if not other.startswith("__")) or "nothing"
+            raise ValueError(f"{path} holds {there}, {expected}")
+        numbers = np.ravel(found[name])
+        if numbers.dtype.kind not in "iuf" or not (np.isfinite(numbers) & (numbers == np.round(numbers))).all():
+            raise ValueError(f"{path} holds a {name} of something else, {expected}")
+        tables.append(numbers.astype(int))
+    return tables
 
 
 def convert(path: Path, mapping: Path, left: dict[str, dict[Path, int]]) -> int:
@@ -137,9 +163,9 @@ def read_mapping(path: Path, names: list[str]) -> np.ndarray:
     **Shapes**: -> (1 + number of labels,) int.
 
     Raises:
-        ValueError: the table has another length or other numbers, or gives such a label another class.
+        ValueError: the table cannot be read, has another length or other numbers, or gives such a label another class.
     """
-    numbers = loadmat(path)["mapClass"].ravel().astype(int)
+    (numbers,) = read_table(path, "mapClass")
     if len(numbers) != len(names) or not ((numbers >= 1) & (numbers <= len(NYUV2_40))).all():
         raise ValueError(f"{path} must hold {len(names)} numbers from 1 to 40, found {len(numbers)}: fetch it again")
     for name, number in zip(names, numbers.tolist(), strict=True):

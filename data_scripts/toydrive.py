@@ -18,12 +18,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from lixlib.core.files import write_atomically
+from lixlib.core.options import check_pixels
 from lixlib.data.classes import TOYDRIVE
 from lixlib.data.images import open_image
 from lixlib.data.labels import from_colours
 from lixlib.data.text import read_text
 from lixlib.data.toydrive.dataset import DEFAULT_COUNT, FIRST_FRAME, camera
-from lixlib.data.toydrive.render import RENDERER_VERSION, Frame, render
+from lixlib.data.toydrive.render import RENDERER_VERSION, Frame, check_request, render
 
 SCENES = {"train": "Scene01", "val": "Scene02", "test": "Scene06"}
 FAR = 65535
@@ -47,6 +48,8 @@ def main(
         difficulty: How ambiguous RGB is, from 0 to 1.
         dry_run: Only say what would be done.
     """
+    check_request(seed, 0, size, difficulty)
+    check_pixels(size)
     made_by = f"renderer {RENDERER_VERSION}, seed {seed}, size {size}, difficulty {difficulty}\n"
     note = root / "toydrive.txt"
     if note.is_file() and (other := read_text(note)) != made_by:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from own_folder import write
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
@@ -67,10 +67,10 @@ def camvid_root(tmp_path_factory) -> Path:
     for split, counts in sequences.items():
         for name in (f"{prefix}{i:03d}.png" for prefix, count in counts.items() for i in range(count)):
             rgb, x, label = scene(12, generator)
-            write_png(root / split / name, rgb)
-            write_png(root / f"{split}annot" / name, label)
+            write(root / split / name, rgb)
+            write(root / f"{split}annot" / name, label)
             if split != "test":
-                write_png(root / f"{split}disp" / name, x)
+                write(root / f"{split}disp" / name, x)
     return root
 
 
@@ -82,9 +82,9 @@ def potholes_root(tmp_path_factory) -> Path:
     for number, count in ((1, 3), (2, 9), (3, 2)):
         for name in (f"{i:02d}.png" for i in range(1, count + 1)):
             rgb, x, label = scene(2, generator)
-            write_png(root / f"dataset{number}" / "rgb" / name, rgb)
-            write_png(root / f"dataset{number}" / "disp_tg" / name, x.astype(np.uint16) * 100)
-            write_png(root / f"dataset{number}" / "label" / name, np.stack([label * 153] * 3, axis=-1).astype(np.uint8))
+            write(root / f"dataset{number}" / "rgb" / name, rgb)
+            write(root / f"dataset{number}" / "disp_tg" / name, x.astype(np.uint16) * 100)
+            write(root / f"dataset{number}" / "label" / name, np.stack([label * 153] * 3, axis=-1).astype(np.uint8))
     return root
 
 
@@ -96,8 +96,3 @@ def scene(num_classes: int, generator: np.random.Generator) -> tuple[np.ndarray,
     x = 50 + label * 15
     x[:, :4] = 0
     return rgb.astype(np.uint8), x.astype(np.uint8), label
-
-
-def write_png(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)

@@ -37,7 +37,7 @@ class Description(BaseModel):
     classes: list[str] | tuple[str, ...]
     colours: Colours | None = None
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | tuple[Side, Side]
-    recipe: Described = Described()
+    recipe: Described = {}
 
 
 REQUIRED = tuple(name for name, field in Description.model_fields.items() if field.is_required())

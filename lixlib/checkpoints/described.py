@@ -2,22 +2,17 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from annotated_types import Ge
+from typing_extensions import TypedDict
 
-Count = Annotated[int, Field(ge=0)]
-
-
-class Fields(BaseModel):
-    """An object with these fields, of exactly these types; more fields are kept."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
+Count = Annotated[int, Ge(0)]
 
 
-class Described(Fields):
-    """What `lixlib.lab.recipe.Recipe.described` gives, by the words of the files."""
+class Described(TypedDict, total=False):
+    """What `lixlib.lab.recipe.Recipe.described` gives, by the words of the files; the fields that are read again."""
 
-    net: dict[str, Any] = {}
-    hyper: dict[str, Any] = {}
-    data: dict[str, Any] = {}
-    teacher: dict[str, Any] = {}
-    epochs: Count | None = None
+    net: dict[str, Any]
+    hyper: dict[str, Any]
+    data: dict[str, Any]
+    teacher: dict[str, Any]
+    epochs: Count | None

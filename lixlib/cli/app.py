@@ -26,10 +26,11 @@ from lixlib.core.options import shown
 from lixlib.core.plugins import import_plugins
 from lixlib.core.text import one_line, repeated
 from lixlib.lab import results
+from lixlib.lab.finished import Run
 from lixlib.lab.grid import compare as compare_recipes
 from lixlib.lab.plan import runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
-from lixlib.lab.run import Run
+from lixlib.lab.record import Record
 from lixlib.training import TrainingFailed
 
 DESCRIPTION = (
@@ -137,7 +138,7 @@ def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
         raise SystemExit(1)
 
 
-def _called(line: dict) -> str:
+def _called(line: Record) -> str:
     return f"{line['dataset']} {line['network']} {line['method']}, seed {line['seed']}"
 
 
@@ -226,10 +227,16 @@ def check_some(**lists: tuple) -> None:
 
 
 def origin(finished: Run) -> str:
-    return f"{finished.recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
+    """Where a run comes from, and the options of its method; the tuned ones depend on images without labels."""
+    recipe = finished.recipe
+    told = f"{recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
+    if not recipe.options:
+        return told
+    images = f"{recipe.unlabelled} images without labels" if recipe.unlabelled else "labelled images alone"
+    return f"{told}\n    options for {images}: {json.dumps(recipe.options)}"
 
 
-def metrics_table(lines: list[dict]) -> str:
+def metrics_table(lines: list[Record]) -> str:
     return table(["in %", *results.METRICS], [[line["method"], *line["metrics"].values()] for line in lines])
 
 

@@ -10,8 +10,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from lixlib.cli.app import app
 from lixlib.cli.photographs import is_result, say
-from lixlib.core.files import write_atomically
+from lixlib.core.files import make_folder, write_atomically
 from lixlib.core.sample import IGNORE
+from lixlib.core.text import escaped
 from lixlib.data import checking, contact_sheet
 
 SHOWN = 5  # examples of every problem and warning
@@ -38,8 +39,13 @@ def check(
         out: PNG file for the contact sheet; by default check_NAME.png in the current folder, with the name of DIR.
     """
     out = out or Path(f"check_{root.resolve().name}.png")
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out {escaped(out)} must be a file whose name ends in .png")
+    make_folder(out.parent)
     if out.exists() and not is_result(out, SOFTWARE):
-        raise ValueError(f"{out} is there and no contact sheet of `lix check`: move it away, or give another --out")
+        raise ValueError(
+            f"{escaped(out)} is there and no contact sheet of `lix check`: move it away, or give another --out"
+        )
     report = checking.check(root, dataset)
     for text in (_counts(report), *_findings("problem", report.problems), *_findings("warning", report.warnings)):
         say(text, sys.stdout)
@@ -48,29 +54,29 @@ def check(
         info.add_text("Software", SOFTWARE)
         sheet = contact_sheet.draw(report.rows, report.classes)
         write_atomically(out, partial(sheet.save, format="PNG", pnginfo=info))
-        say(f"contact sheet: {out}", sys.stdout)
+        say(f"contact sheet: {escaped(out)}", sys.stdout)
     unwise = sum(map(len, report.warnings.values()))
     if report.problems:
         wrong = sum(map(len, report.problems.values()))
         say(
-            f"{root} cannot be trained on as it is: {_number(wrong, 'problem')}, {_number(unwise, 'warning')}",
+            f"{escaped(root)} cannot be trained on as it is: {_number(wrong, 'problem')}, {_number(unwise, 'warning')}",
             sys.stdout,
         )
         raise SystemExit(1)
-    say(f"{root} can be trained on: no problems, {_number(unwise, 'warning')}", sys.stdout)
+    say(f"{escaped(root)} can be trained on: no problems, {_number(unwise, 'warning')}", sys.stdout)
 
 
 def _counts(report: checking.Report) -> str:
     """The contents of every split, and for each class its share of the labelled pixels and the images that show it."""
     lines = [
-        f"{split}: {counts.images} images, {counts.with_label} with a label, {counts.with_x} with X"
+        f"{escaped(split)}: {counts.images} images, {counts.with_label} with a label, {counts.with_x} with X"
         for split, counts in report.splits.items()
     ]
     labelled = {split: counts for split, counts in report.splits.items() if counts.with_label}
     if report.classes is None or not labelled:
         return "\n".join(lines)
     first = max(map(len, report.classes.names))
-    lines += ["", f"{'':{first}}" + "".join(f"  {split + ': pixels':>14} {'images':>7}" for split in labelled)]
+    lines += ["", f"{'':{first}}" + "".join(f"  {escaped(split) + ': pixels':>14} {'images':>7}" for split in labelled)]
     for index, name in enumerate(report.classes.names):
         cells = (
             f"  {counts.pixels[index] / max(1, counts.pixels[:IGNORE].sum()):>14.2%} {counts.images_with[index]:>7}"

@@ -19,12 +19,16 @@ def compare(
     networks: tuple[str, ...] = ("mfnet",),
     network_options: dict = {},  # noqa: B006 (nobody changes it)
     methods: tuple[str, ...] | None = None,
+    method_options: dict = {},  # noqa: B006 (nobody changes it)
     seeds: tuple[int, ...] = (0,),
     root: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET=DIR...")] = (),
     size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
     epochs: int | None = None,
     batch_size: int = Recipe.batch_size,
     lr: float = Recipe.lr,
+    momentum: float = Recipe.momentum,
+    weight_decay: float = Recipe.weight_decay,
+    augmentation: dict = {},  # noqa: B006 (nobody changes it)
     patience: int = Recipe.patience,
     precision: devices.Precision = Recipe.precision,
     splits: tuple[str, str | None, str] | None = None,
@@ -54,12 +58,17 @@ def compare(
         networks: Names of networks, or your own as module.path:factory.
         network_options: Options of all these networks, e.g. {"encoder": "resnet18"} of sne-roadseg.
         methods: What to train; by default a teacher, a student alone, and a student by every method.
+        method_options: Options of methods that differ from the tuned ones, by the method's name, e.g.
+            {"kd": {"weight": 0.5}}.
         seeds: Seeds; all methods are trained with the first before the next begins.
         root: Folder of each data set that is read from files, e.g. camvid=data/camvid potholes=data/potholes.
         size: Height and width of the images; by default the data set's own.
         epochs: Passes over the training images; by default the data set's own.
         batch_size: Images in one update.
-        lr: Initial learning rate; it falls to 0.
+        lr: Initial learning rate of SGD; it falls to 0.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        augmentation: Options of the augmentation that differ from its own (`lix train --help`), e.g. {"jitter": 0.3}.
         patience: Epochs without a better validation mIoU after which to stop; 0 never stops early.
         precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
         splits: Training, validation (None: no validation) and test split; by default the data set's own.
@@ -83,12 +92,16 @@ def compare(
         networks=networks,
         network_options=network_options,
         methods=methods,
+        method_options=method_options,
         seeds=seeds,
         roots=roots,
         size=size,
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        augmentation=augmentation,
         patience=patience,
         precision=precision,
         splits=splits,

@@ -7,6 +7,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
+from unittest.mock import patch
 
 import torch
 import tyro
@@ -19,8 +20,10 @@ from lixlib.cli.app import app
 from lixlib.cli.photographs import class_table, multiple_of, say
 from lixlib.cli.which_weights import Trust
 from lixlib.core.files import write_atomically
+from lixlib.core.text import escaped
 
 SIZES = ((64, 96), (96, 64), (77, 131))  # at which both are compared; the last is no multiple of a stride
+OPSETS = range(11, 21)  # older ones pad to fixed sizes alone; torch's exporter by tracing knows no newer ones
 TOLERANCE = 1e-4  # relative to the largest logit
 
 
@@ -43,8 +46,10 @@ def export(
         weights_file: Weights of a student or teacher: a file, a folder of its save_pretrained, or its name on the
             Hugging Face hub.
         onnx_file: File to write, NAME.onnx, in place of an earlier one; it is written only if both outputs agree.
-        opset: Version of the ONNX operators.
+        opset: Version of the ONNX operators, from 11 to 20.
     """
+    if opset not in OPSETS:
+        raise ValueError(f"--opset must be from {OPSETS[0]} to {OPSETS[-1]}, found {opset}")
     if onnx_file.suffix != ".onnx" or onnx_file.is_dir():
         raise ValueError(f"--onnx {onnx_file} must be a file whose name ends in .onnx, by which it is known again")
     if importlib.util.find_spec("onnx") is None:
@@ -57,7 +62,7 @@ def export(
     about = {name: recipe[name] for name in ("network", "classes", "size", "x_channels")}
     about |= {"dataset": recipe.get("recipe", {}).get("dataset"), "colours": recipe.get("colours"), "recipe": recipe}
     write_atomically(onnx_file, lambda path: _write(net, path, about, opset, multiple_of(recipe)))
-    say(f"onnx: {onnx_file}", sys.stdout)
+    say(f"onnx: {escaped(onnx_file)}", sys.stdout)
 
 
 class Logits(nn.Module):
@@ -81,18 +86,17 @@ def _write(net: nn.Module, path: Path, about: dict, opset: int, multiple: int) -
     images = _images(net, 2, sizes[2])
     names = ["rgb", "x"][: len(images)]
     free = {name: {0: "batch", 2: "height", 3: "width"} for name in [*names, "logits"]}
-    with warnings.catch_warnings():
+    options = {"input_names": names, "output_names": ["logits"], "dynamic_axes": free, "opset_version": opset}
+    # where it fails, torch prints the whole graph
+    with warnings.catch_warnings(), patch.object(torch._C, "_jit_onnx_log", lambda *_: None, create=True):
         warnings.simplefilter("ignore")  # of the tracing: that sizes are dynamic is tested below
-        torch.onnx.export(
-            module,
-            images,
-            str(path),
-            input_names=names,
-            output_names=["logits"],
-            dynamic_axes=free,
-            opset_version=opset,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(module, images, str(path), dynamo=False, **options)
+        except OSError:
+            raise
+        except Exception as error:  # whatever torch and the code of others raise
+            reason = (str(error) or type(error).__name__).partition("\n")[0].partition("  [Caused by")[0]
+            raise ValueError(f"torch cannot write this network with opset {opset}: {reason}") from error
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items() if value is not None})
     onnx.save(model, str(path))

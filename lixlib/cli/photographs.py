@@ -18,8 +18,10 @@ from tqdm import tqdm
 
 from lixlib.core.files import at_home, told, write_atomically
 from lixlib.core.options import check_pixels
+from lixlib.core.text import escaped, one_line
 from lixlib.data.classes import TABLES, Classes
 from lixlib.data.images import PHOTOS, choose_images, open_photo
+from lixlib.functional import confidence as confidence_of
 from lixlib.nets import OURS, call, inputs
 
 OPACITY = 0.6  # of the colours over the photograph
@@ -58,12 +60,13 @@ def colour(plan: Plan, compute: Callable[[Image.Image], Tensor], classes: Classe
                 _write(picture, target)
                 written |= _marks(target)
                 with tqdm.external_write_mode():
-                    say(str(target), sys.stdout)
+                    say(escaped(target), sys.stdout)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:  # torch lacks memory with a RuntimeError
             failures += 1
-            reason = "; ".join((str(error) or "too little memory").splitlines())
+            name = escaped(image)
+            reason = one_line((str(error) or "too little memory").replace(str(image), name))
             with tqdm.external_write_mode():
-                say(f"lix: {reason}" if str(image) in reason else f"lix: {image}: {reason}", sys.stderr)
+                say(f"lix: {reason}" if name in reason else f"lix: {name}: {reason}", sys.stderr)
     return failures
 
 
@@ -81,14 +84,17 @@ def expand(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
             continue
         photos += found
         if not found:
-            problems.append(f"no photograph in {image}: expected files that end in {', '.join(SUFFIXES)}")
+            problems.append(f"no photograph in {escaped(image)}: expected files that end in {', '.join(SUFFIXES)}")
     return photos, problems
 
 
-def pair(images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labels",)) -> tuple[Plan, list[Path]]:
+def pair(
+    images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labels",)
+) -> tuple[Plan, list[Path], list[Path]]:
     """Pair photographs with the paths of their results, NAME_KIND.png in `out` or beside the photograph.
 
     Results of earlier calls are not photographs: they are returned apart. They may be replaced, and no other file.
+    Paths to a photograph that is there already, and has the same results, are returned as the third.
 
     Raises:
         ValueError: two results would be one file, or would replace a photograph or a file that is no result.
@@ -98,31 +104,39 @@ def pair(images: Sequence[Path], out: Path | None, kinds: Sequence[str] = ("labe
     results = [image for image in images if is_result(image)]
     photos = [image for image in images if image not in results]
     given = {mark: photo for photo in photos for mark in _marks(photo)}
-    plan, taken = [], {}
+    plan, taken, again = [], {}, []
     for photo in photos:
         targets = {kind: (out or photo.parent) / f"{photo.stem}_{kind}.png" for kind in kinds}
+        marks = [mark for target in targets.values() for mark in _marks(target)]
+        twin = next((taken[mark] for mark in marks if mark in taken), None)
+        if twin is not None and _marks(twin) & _marks(photo):
+            again.append(photo)
+            continue
+        if twin is not None:
+            raise ValueError(
+                f"{escaped(twin)} and {escaped(photo)} have the same name, and one result would replace the other: "
+                "rename one"
+            )
+        replaced = next((given[mark] for mark in marks if mark in given), None)
+        if replaced is not None:
+            raise ValueError(
+                f"the result of {escaped(photo)} would replace the photograph {escaped(replaced)}: give --out a folder"
+            )
         for target in targets.values():
-            for mark in _marks(target):
-                twin, other = taken.setdefault(mark, photo), given.get(mark)
-                if twin is not photo:
-                    raise ValueError(
-                        f"{twin} and {photo} have the same name, and one result would replace the other: rename one"
-                    )
-                if other is not None:
-                    raise ValueError(f"the result of {photo} would replace the photograph {other}: give --out a folder")
             if os.path.lexists(target) and not is_result(target):
                 raise ValueError(
-                    f"{target} is there and no result of `lix predict`: move it away, or give --out a folder"
+                    f"{escaped(target)} is there and no result of `lix predict`: move it away, or give --out a folder"
                 )
+        taken |= dict.fromkeys(marks, photo)
         plan.append((photo, targets))
     if out is not None:
         if out.exists() and not out.is_dir():
-            raise ValueError(f"--out {out} is a file: give a folder")
+            raise ValueError(f"--out {escaped(out)} is a file: give a folder")
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OSError(f"cannot make the folder {out}: {error.strerror}") from error
-    return plan, results
+            raise OSError(f"cannot make the folder {escaped(out)}: {error.strerror}") from error
+    return plan, results, again
 
 
 def is_result(path: Path, software: str = SOFTWARE) -> bool:
@@ -203,11 +217,13 @@ def largest(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def confidence(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """The largest softmax probability at every pixel, after bilinear resizing of the logits; 255 stands for 1.
+    """The largest probability at every pixel, after bilinear resizing of the logits; 255 stands for 1.
+
+    It is `lixlib.functional.confidence` of the kind "max", whoever computed the logits, torch or onnxruntime.
 
     **Shapes**: logits (1, C, h, w) -> (*size) uint8.
     """
-    return _by_strips(logits, size, lambda strip: (strip.float().softmax(0).amax(0) * 255).round())
+    return _by_strips(logits, size, lambda strip: (confidence_of(strip[None], kind="max")[0] * 255).round())
 
 
 def _by_strips(logits: Tensor, size: tuple[int, int], reduce: Callable[[Tensor], Tensor]) -> Tensor:
@@ -236,15 +252,18 @@ def _picture(
 ) -> Image.Image:
     if kind == "labels":
         return draw_labels(photo, labels, classes, legend=legend)
-    found = labels if kind == "classes" else confidence(logits, (photo.height, photo.width)).cpu()
-    return Image.fromarray(found.numpy())
+    if kind == "confidence":
+        return Image.fromarray(confidence(logits, (photo.height, photo.width)).cpu().numpy())
+    numbers = Image.fromarray(labels.numpy())
+    numbers.putpalette(classes.colours.tobytes())  # the numbers stay, and viewers show them in the classes' colours
+    return numbers
 
 
 def _write(picture: Image.Image, target: Path) -> None:
     info = PngInfo()
     info.add_text("Software", SOFTWARE)
     # more effort makes a photograph 15 % smaller, and takes five times as long
-    write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1))
+    write_atomically(target, lambda path: picture.save(path, format="PNG", pnginfo=info, compress_level=1, bits=8))
 
 
 def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes, *, legend: bool = True) -> Image.Image:
@@ -278,9 +297,13 @@ def draw_labels(photo: Image.Image, labels: Tensor, classes: Classes, *, legend:
 
 
 def say(text: str, stream: TextIO | None) -> None:
-    """Print a line to any stream: letters that its encoding lacks are escaped, and a broken pipe is no error."""
+    """Print lines to any stream, and a broken pipe is no error.
+
+    Control characters are escaped, and letters that the stream's encoding lacks.
+    """
     if stream is None:
         return
+    text = "\n".join(map(escaped, text.split("\n")))
     try:
         encoding = stream.encoding or "ascii"
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)

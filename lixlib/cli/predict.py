@@ -14,6 +14,10 @@ from lixlib.cli.photographs import class_table, colour, expand, logits_of, multi
 from lixlib.cli.which_weights import Trust
 from lixlib.core import devices
 from lixlib.core.checks import check_choice
+from lixlib.core.text import escaped
+
+LARGEST_SCALE = 10_000
+SHOWN = 3  # examples of the photographs that are given twice
 
 
 @app.command
@@ -48,7 +52,8 @@ def predict(
         dataset: Data set that the photographs are from, if you know it: without --weights a student of it is taken.
         size: Height and width to compute at, whatever the photograph's aspect.
         scale: Size to compute at as a share of the photograph's, e.g. 0.5.
-        labels: Also write NAME_classes.png: the number of the class of every pixel, as 8-bit gray.
+        labels: Also write NAME_classes.png: the number of the class of every pixel, as a PNG file with a palette, which
+            viewers show in the colours of the classes.
         confidence: Also write NAME_confidence.png: the largest probability at every pixel as 8-bit gray, white for 1.
         legend: List the classes that occur below the coloured photograph; --no-legend leaves all frames of a video at
             one size.
@@ -59,7 +64,7 @@ def predict(
         raise ValueError("no photograph given: name one or more image files")
     _check(dataset, size, scale)
     photos, problems = expand(images)
-    plan, finished = pair(photos, out, ["labels", *["classes"] * labels, *["confidence"] * confidence])
+    plan, finished, again = pair(photos, out, ["labels", *["classes"] * labels, *["confidence"] * confidence])
     source, others = _weights(weights_file, dataset)
     net, recipe = which_weights.load(source, trust)
     if nets.x_channels(net) is not None:
@@ -72,7 +77,10 @@ def predict(
     for problem in problems:
         say(f"lix: {problem}", sys.stderr)
     for image in finished:
-        say(f"lix: {image} is a result of `lix predict`: skipped", sys.stderr)
+        say(f"lix: {escaped(image)} is a result of `lix predict`: skipped", sys.stderr)
+    if again:
+        more = f" and {len(again) - SHOWN} more" if len(again) > SHOWN else ""
+        say(f"lix: given more than once, done once: {', '.join(map(escaped, again[:SHOWN]))}{more}", sys.stderr)
     compute = partial(
         logits_of,
         net.to(devices.choose_device(device)),
@@ -92,8 +100,8 @@ def _check(dataset: str | None, size: tuple[int, int] | None, scale: float | Non
         raise ValueError("--size and --scale both say at which size to compute: give one of them")
     if size is not None and min(size) < 1:
         raise ValueError(f"--size must be two numbers above 0, found {size[0]} {size[1]}")
-    if scale is not None and not 0 < scale < float("inf"):
-        raise ValueError(f"--scale must be a number above 0, found {scale:g}")
+    if scale is not None and not 0 < scale <= LARGEST_SCALE:
+        raise ValueError(f"--scale must be a number above 0 and up to {LARGEST_SCALE}, found {scale:g}")
 
 
 def _weights(named: str | None, dataset: str | None) -> tuple[Path | str, list[str]]:

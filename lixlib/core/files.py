@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lixlib.core.text import escaped
+
 if sys.platform != "win32":
     import fcntl
 
@@ -38,7 +40,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
         _sync(path.parent)
     except (OSError, RuntimeError) as error:  # torch raises the latter
-        kept = "; the file that was there is unchanged" if path.is_file() else ""
+        kept = "; the file that was there is unchanged" if os.path.isfile(path) else ""  # a name may be too long
         raise OSError(f"cannot write {path}: {_reason(error, path)}{kept}") from error
     finally:
         with suppress(OSError):
@@ -155,7 +157,7 @@ def told(error: OSError) -> str:
     """An error of the operating system in words: the file, and the reason."""
     if error.filename is None or not error.strerror:
         return str(error)
-    return f"cannot use {error.filename}: {error.strerror}; correct the path or its permissions"
+    return f"cannot use {escaped(error.filename)}: {error.strerror}; correct the path or its permissions"
 
 
 def without_folders(value: object) -> object:

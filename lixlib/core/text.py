@@ -1,6 +1,10 @@
 """How numbers and messages are written."""
 
+import re
 from collections.abc import Sequence
+
+# Control characters, line separators, and what turns the direction of writing: a terminal would obey them.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def signed(points: float) -> str:
@@ -11,6 +15,11 @@ def signed(points: float) -> str:
 def one_line(text: str) -> str:
     """The lines of a text in one line, without empty ones."""
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def escaped(text: object) -> str:
+    """A text, such as the path of a file of others, with its control characters as they are written in Python: \\n."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 def repeated(names: Sequence[str]) -> str | None:

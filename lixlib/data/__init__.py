@@ -11,6 +11,7 @@ from lixlib.core.checks import check_choice
 from lixlib.core.files import at_home
 from lixlib.core.options import Size, check, of, shown
 from lixlib.core.sample import IGNORE, Sample, collate
+from lixlib.core.text import escaped
 from lixlib.data.augment import Augment
 from lixlib.data.classes import Classes
 from lixlib.data.readers.camvid import read_camvid
@@ -100,9 +101,10 @@ def splits_of(name: str, root: Path | str | None = None) -> tuple[str, str | Non
     and scored on test; with val alone, it is scored on val.
 
     Raises:
-        ValueError: there is no data set of this name.
+        ValueError: there is no data set of this name, or it is rendered and takes no root.
     """
     check_choice("data set", name, DATASETS)
+    _check_root(name, root)
     entry = DATASETS[name]
     there = entry.splits_in(at_home(root)) if entry.splits_in and root is not None else None
     return there or entry.splits
@@ -139,18 +141,28 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: Size | 
     ToyDrive takes two counts: `count` frames in the split "train", `eval_count` in every other.
 
     Raises:
-        ValueError: the name or an option is unknown, or a data set that is read from files has no root.
+        ValueError: the name or an option is unknown, a data set that is read from files has no root, or one that is
+            rendered has a root.
     """
     with_x = options.pop("with_x", True)
     check_options(name, options)
     general = {"split": str, "root": Path | str | None, "size": Size | None, "with_x": bool}
     check(f"data set {name!r}", general, {"split": split, "root": root, "size": size, "with_x": with_x})
+    _check_root(name, root)
     if name == "toydrive":  # X is rendered anyway
         count, eval_count = options.pop("count", None), options.pop("eval_count", None)
         return ToyDrive(split, size=size, count=count if split == "train" else eval_count, **options)
     if root is None:
         raise ValueError(f"data set {name!r} is read from files: give its folder as root (--root DIR)")
     return DATASETS[name].read(at_home(root), split, size=size, with_x=with_x, **options)
+
+
+def _check_root(name: str, root: Path | str | None) -> None:
+    if name == "toydrive" and root is not None:
+        raise ValueError(
+            f"data set 'toydrive' is rendered and has no files, found the root {escaped(root)}: leave root (--root) "
+            f"out, or name the data set of these files, one of {', '.join(from_files())}"
+        )
 
 
 __all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Entry", "Sample", "ToyDrive", "check_options", "collate"]

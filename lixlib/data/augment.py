@@ -1,13 +1,19 @@
 """The paper's augmentations: colour and photometric jitter, rescaling, flipping."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import kornia.augmentation as K
 import torch
+from annotated_types import Interval
 from torch import nn
 
+from lixlib.core.options import checked
 from lixlib.core.sample import Sample
 from lixlib.data.x.depth_encoding import UNITS
+
+Share = Annotated[float, Interval(gt=0, le=1)]
+Factor = Annotated[float, Interval(ge=0.1, le=10)]
 
 
 class Augment(nn.Module):
@@ -21,16 +27,30 @@ class Augment(nn.Module):
 
     Args:
         size: (H, W) of the batch.
+        flip: probability that an image is mirrored.
         scale: lower and upper bound of the share of the image's area that a crop keeps.
+        stretch: lower and upper bound of the crop's aspect, as a factor of the image's.
         jitter: strength of the change of brightness, contrast and saturation; the hue changes by a tenth of it.
     """
 
-    def __init__(self, size: tuple[int, int], *, scale: tuple[float, float] = (0.6, 1.0), jitter: float = 0.15):
+    @checked
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        flip: Annotated[float, Interval(ge=0, le=1)] = 0.5,
+        scale: tuple[Share, Share] = (0.6, 1.0),
+        stretch: tuple[Factor, Factor] = (0.9, 1.1),
+        jitter: Annotated[float, Interval(ge=0, le=1)] = 0.15,
+    ):
         super().__init__()
+        for name, (low, high) in {"scale": scale, "stretch": stretch}.items():
+            if low > high:
+                raise ValueError(f"Augment: {name} is ({low}, {high}): give the lower bound first")
         aspect = size[1] / size[0]
         self.geometry = K.AugmentationSequential(
-            K.RandomHorizontalFlip(p=0.5),
-            K.RandomResizedCrop(size, scale=scale, ratio=(0.9 * aspect, 1.1 * aspect)),
+            K.RandomHorizontalFlip(p=flip),
+            K.RandomResizedCrop(size, scale=scale, ratio=(stretch[0] * aspect, stretch[1] * aspect)),
             data_keys=["input", "mask"],
         )
         self.colour = K.ColorJiggle(jitter, jitter, jitter, 0.1 * jitter, p=0.8)

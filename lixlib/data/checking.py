@@ -1,9 +1,8 @@
 """Check a data set that is read from files: read every file, and list everything that is wrong or unwise."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from tqdm import tqdm
 
 from lixlib import data
 from lixlib.core.sample import IGNORE, check_label
-from lixlib.data.classes import Classes
+from lixlib.core.text import escaped
+from lixlib.data.check_report import Counts, Report, in_short
 from lixlib.data.contact_sheet import Row
 from lixlib.data.image_files import Item, Triplets, check_size, open_measured, require_folder
 from lixlib.data.images import MAPS, choose_images, open_image, open_label, open_photo
@@ -25,65 +25,8 @@ ORDER = ("train", "val", "test", "unlabelled")
 FEW_TO_TRAIN, FEW_TO_SCORE = 20, 10  # images below which a result says little
 ROWS = 4  # of the contact sheet, for every split
 LOOK, MOST_AT_LIMIT = 20, 0.1  # images that are looked at, and share of their X
+UNREADABLE = "folders that cannot be read"
 NEAR = 0.12  # share of the bits of a hash in which two near-duplicates may differ
-
-
-@dataclass
-class Counts:
-    """What a split holds.
-
-    Args:
-        images: number of photographs.
-        with_x: number of readable X files.
-        with_label: number of readable labels.
-        pixels: (256,) number of pixels of every class, and at 255 of ignored pixels.
-        images_with: (256,) number of images in which a class occurs.
-        of_one_class: number of labels that hold a single class.
-    """
-
-    images: int = 0
-    with_x: int = 0
-    with_label: int = 0
-    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
-    images_with: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
-    of_one_class: int = 0
-
-
-@dataclass
-class Report:
-    """What a check has found.
-
-    Args:
-        classes: the classes; None where classes.json cannot be read.
-        splits: what every split holds, by its name.
-        problems: what prevents training or scoring: headings, each with one line for every file that it applies to.
-        warnings: what is unwise, in the same form.
-        rows: some images of every split, for `lixlib.data.contact_sheet.draw`.
-    """
-
-    classes: Classes | None
-    splits: dict[str, Counts] = field(default_factory=dict)
-    problems: dict[str, list[str]] = field(default_factory=dict)
-    warnings: dict[str, list[str]] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
-
-    def fail(self, heading: str, *lines: str) -> None:
-        """Add lines to the problems under a heading."""
-        if lines:
-            self.problems.setdefault(heading, []).extend(lines)
-
-    def warn(self, heading: str, *lines: str) -> None:
-        """Add lines to the warnings under a heading."""
-        if lines:
-            self.warnings.setdefault(heading, []).extend(lines)
-
-    @contextmanager
-    def noting(self, heading: str) -> Iterator[None]:
-        """Add an error of the block to the problems, and continue after the block."""
-        try:
-            yield
-        except (ValueError, OSError) as error:
-            self.fail(heading, str(error).partition("\n")[0])
 
 
 @dataclass
@@ -136,7 +79,7 @@ def check(root: Path, dataset: str = "folder", *, progress: bool = True) -> Repo
                     sizes[photo.height, photo.width] += 1
                 if index in shown:
                     known = None if x is None else (x > 0 if files.zero_is_unknown else torch.ones_like(x) > 0)
-                    report.rows.append(Row.of(f"{split} / {item.name}", photo, x, known, label))
+                    report.rows.append(Row.of(escaped(f"{split} / {item.name}"), photo, x, known, label))
                 bar.update()
     _judge_counts(report)
     _judge_classes(report)
@@ -199,7 +142,12 @@ def _list_folder(root: Path) -> tuple[Report, _Files]:
     report, read_label, about = Report(None), None, {}
     with report.noting("classes.json"):
         report.classes, read_label = folder.read_classes(root / "classes.json")
-    there = {path.parent.name for path in root.glob("*/rgb") if path.is_dir()}
+    there = set()
+    with report.noting(UNREADABLE):
+        for place in root.iterdir():
+            with report.noting(UNREADABLE):
+                if (place / "rgb").is_dir():
+                    there.add(place.name)
     splits = [split for split in ORDER if split in there] + sorted(there - set(ORDER))
     items = {split: _list_split(root / split, split != "unlabelled", report) for split in splits}
     files = _Files({split: found for split, found in items.items() if found}, read_label)
@@ -218,8 +166,11 @@ def _list_split(place: Path, labelled: bool, report: Report) -> list[Item]:
     """List the files of one split, and report those that do not belong together."""
     suffixes = {"rgb": folder.photo_suffixes(), "x": MAPS, "label": MAPS}
     by_stem: dict[str, dict[str, Path]] = {}
-    for part, allowed in suffixes.items():
-        found, others = choose_images(sorted((place / part).iterdir()) if (place / part).is_dir() else [], allowed)
+    listed = {part: _list_images(place / part, allowed, report) for part, allowed in suffixes.items()}
+    if listed["rgb"] is None:
+        return []
+    for part in suffixes:
+        found, others = listed[part] or ([], [])
         kinds = "images" if part == "rgb" else ", ".join(MAPS)
         report.warn(f"files that are not read: in {part} folders {kinds} are", *map(str, others))
         by_stem[part] = {}
@@ -233,7 +184,7 @@ def _list_split(place: Path, labelled: bool, report: Report) -> list[Item]:
     for part in ("x", "label"):
         alone = [path for stem, path in by_stem[part].items() if stem not in photos]
         report.warn("X or label files without a photograph of their name", *map(str, alone))
-        if photos and not by_stem[part]:
+        if photos and not by_stem[part] and listed[part] is not None:
             if part == "x":
                 heading = "splits without X, in which only students can be trained or scored"
                 report.warn(heading, f"no X file in {place / part}")
@@ -244,6 +195,13 @@ def _list_split(place: Path, labelled: bool, report: Report) -> list[Item]:
         return by_stem[part].get(stem, place / part / f"{stem}.png") if wanted and by_stem[part] else None
 
     return [Item(stem, path, beside(stem, "x", True), beside(stem, "label", labelled)) for stem, path in photos.items()]
+
+
+def _list_images(place: Path, allowed: Sequence[str], report: Report) -> tuple[list[Path], list[Path]] | None:
+    """The image files and the other files of a folder, which need not exist; None if it cannot be read."""
+    with report.noting(UNREADABLE):
+        return choose_images(sorted(place.iterdir()) if place.is_dir() else [], allowed)
+    return None
 
 
 def _list_known(dataset: str, root: Path) -> tuple[Report, _Files]:
@@ -258,7 +216,7 @@ def _list_known(dataset: str, root: Path) -> tuple[Report, _Files]:
             except FileNotFoundError as error:
                 samples = data.load(dataset, split, root=root, size=None, with_x=False)
                 heading = "splits without X, in which only students can be trained or scored"
-                report.warn(heading, str(error).partition("\n")[0])
+                report.warn(heading, in_short(error))
             report.classes, files.read_label, files.splits[split] = samples.classes, samples.read_label, samples.items
     return report, files
 
@@ -346,9 +304,9 @@ def _count(counts: Counts, label: np.ndarray | None, x: Tensor | None) -> None:
 def _judge_counts(report: Report) -> None:
     """Report splits that are missing, small, or without a single labelled pixel."""
     if "train" not in report.splits:
-        report.fail("no split to train on", "there is no image in train/rgb")
+        report.fail("no split to train on", "no image of train is found")
     if not {"val", "test"} & set(report.splits):
-        report.fail("no split to score", "there is no image in test/rgb, nor in val/rgb")
+        report.fail("no split to score", "no image of test is found, nor of val")
     for split, counts in report.splits.items():
         enough = {"train": FEW_TO_TRAIN, "unlabelled": 0}.get(split, FEW_TO_SCORE)
         if counts.images < enough:

@@ -19,7 +19,7 @@ def from_ids(label: np.ndarray, indices: dict[int, int]) -> np.ndarray:
     _check_type(label, "biu")
     if label.ndim != 2:
         raise ValueError("this is a colour image, and ids are needed: one channel")
-    known = np.zeros(max(indices) + 2, dtype=bool)  # the last entry stands for all unknown ids
+    known = np.zeros(max(indices, default=-1) + 2, dtype=bool)  # the last entry stands for all unknown ids
     table = np.full(known.size, IGNORE, dtype=np.uint8)
     known[list(indices)], table[list(indices)] = True, list(indices.values())
     places = label.astype(np.int64)

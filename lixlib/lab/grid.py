@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,11 +11,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lixlib.core.files import as_name
-from lixlib.lab import inputs, results
-from lixlib.lab.plan import folder_of, plan, runs_folder
+from lixlib.distillers.registry import UNTAUGHT
+from lixlib.lab import results
+from lixlib.lab.finished import LOG, finished_line
+from lixlib.lab.inputs import load, load_unlabelled
+from lixlib.lab.plan import Step, plan, runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
-from lixlib.lab.record import identity, result_header
-from lixlib.lab.run import LOG, finished_line
+from lixlib.lab.record import Record, identity, read_lines, result_header
 from lixlib.lab.workers import _Cluster, _one_line, _Processes, command_of
 
 POLL = 0.2  # seconds between two looks at the runs
@@ -34,7 +36,7 @@ class Failure:
 class Report:
     """What became of a grid: the result lines of its finished runs, where they came from, and what failed."""
 
-    lines: list[dict] = field(default_factory=list)
+    lines: list[Record] = field(default_factory=list)
     trained: int = 0
     loaded: int = 0  # finished runs of the runs folder
     written: int = 0  # lines that were in the results
@@ -46,6 +48,7 @@ def grid(
     datasets: Iterable[str] = ("toydrive",),
     networks: Iterable[str] = ("mfnet",),
     methods: Iterable[str] | None = None,
+    method_options: Mapping[str, dict] | None = None,
     seeds: Iterable[int] = (0,),
     roots: dict[str, str] | None = None,
     **common,
@@ -54,23 +57,30 @@ def grid(
 
     Args:
         methods: what to train; None: a teacher, a student alone, and a student by every method there is.
+        method_options: by the method's name, its options that differ from the tuned ones.
         roots: folder of each data set that is read from files.
         common: what all recipes have in common, e.g. epochs or precision; `teacher` is what a teacher has different.
 
     Raises:
         ValueError: an unknown name, or an option that does not fit.
     """
-    recipes = {}
-    for seed, dataset, network, method in product(
-        seeds, datasets, networks, all_methods() if methods is None else methods
-    ):
+    recipes, methods, given = {}, all_methods() if methods is None else list(methods), method_options or {}
+    distilled = [method for method in methods if method not in UNTAUGHT]
+    if others := sorted(given.keys() - set(distilled)):
+        raise ValueError(
+            f"method_options has {', '.join(others)}, and is for {', '.join(distilled) or 'no method'} here"
+        )
+    for method, options in given.items():
+        if not isinstance(options, dict):
+            raise ValueError(f'method_options of {method} is {options!r}: write {{"{method}": {{"weight": 0.5}}}}')
+    for seed, dataset, network, method in product(seeds, datasets, networks, methods):
         shared = {"dataset": dataset, "root": (roots or {}).get(dataset), "network": network, "seed": seed, **common}
         if method == "teacher":
             recipe = Recipe(**shared, method="student").of_teacher()
         elif method == "student":
             recipe = Recipe(**{**shared, "teacher": {}}, method="student")
         else:
-            recipe = Recipe(**shared, method=method)
+            recipe = Recipe(**shared, method=method, method_options=given.get(method, {}))
         recipes[json.dumps([recipe.described, str(recipe.root)], sort_keys=True)] = recipe
     return list(recipes.values())
 
@@ -98,19 +108,19 @@ def compare(
     Raises:
         ValueError: no job, or a scheduler without Dask.
     """
-    asked, results_dir = {folder_of(recipe): recipe for recipe in recipes}, Path(results_dir)
-    lines = dict.fromkeys(asked) | lines_of(asked.values(), results_dir)
-    for dataset, network in {(recipe.dataset, recipe.network) for folder, recipe in asked.items() if not lines[folder]}:
+    plans, results_dir = [plan(recipe) for recipe in recipes], Path(results_dir)
+    asked = {steps[-1].folder: steps for steps in plans}
+    lines = dict.fromkeys(asked) | _lines_of([steps[-1] for steps in plans], results_dir)
+    missing = {folder: steps for folder, steps in asked.items() if lines[folder] is None}
+    for dataset, network in {(last.recipe.dataset, last.recipe.network) for *_, last in missing.values()}:
         results.check_folder(results_dir, dataset, network)
-    report = Report(written=sum(line is not None for line in lines.values()))
-    for folder in asked:
-        if lines[folder] is None and (line := finished_line(folder)):
+    report = Report(written=len(asked) - len(missing))
+    for folder in missing:
+        if line := finished_line(folder):
             lines[folder] = line
             report.loaded += 1
             results.append(line, results_dir)
-    todo = _needed(
-        _readable({folder: recipe for folder, recipe in asked.items() if lines[folder] is None}, device, report)
-    )
+    todo = _needed([steps for folder, steps in missing.items() if lines[folder] is None], device, report)
     if todo:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
             for folder, line, trained in _train_all(todo, workers, report):
@@ -123,65 +133,61 @@ def compare(
     return report
 
 
-def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, dict]:
+def lines_of(recipes: Iterable[Recipe], results_dir: Path | str = "results") -> dict[Path, Record]:
     """The result lines that are there already, by the folder of their recipe.
 
     Raises:
         ValueError: a file holds something else; the message names file and line.
     """
-    recipes = list(recipes)
-    names = {(recipe.dataset, recipe.network) for recipe in recipes}
-    paths = (Path(results_dir) / dataset / f"{as_name(network)}.jsonl" for dataset, network in names)
-    written = {identity(line): line for path in paths if path.exists() for line in results.read_lines(path)}
+    return _lines_of([plan(recipe)[-1] for recipe in recipes], Path(results_dir))
+
+
+def _lines_of(steps: list[Step], results_dir: Path) -> dict[Path, Record]:
+    names = {(step.recipe.dataset, step.recipe.network) for step in steps}
+    paths = (results_dir / dataset / f"{as_name(network)}.jsonl" for dataset, network in names)
+    written = {identity(line): line for path in paths if path.exists() for line in read_lines(path)}
     found = {}
-    for recipe in recipes if written else ():
+    for step in steps if written else ():
         with suppress(OSError, ValueError):  # of data that cannot be read there is no line, and the run says why
-            found[folder_of(recipe)] = written.get(identity(result_header(recipe)))
+            found[step.folder] = written.get(identity(result_header(step.inputs)))
     return {folder: line for folder, line in found.items() if line}
 
 
-def _readable(recipes: dict[Path, Recipe], device: str, report: Report) -> dict[Path, Recipe]:
-    """The runs whose data, and those of their teachers, can be read; the others fail before anything is trained."""
-    found = {}
-    for folder, recipe in recipes.items():
-        try:
-            inputs.data_digest(recipe)
-        except (OSError, ValueError) as error:
-            command = command_of(recipe, device=device, root=recipe.root)
-            report.failures.append(Failure(recipe, _one_line(error), command))
-        else:
-            found[folder] = recipe
-    return found
-
-
-def _needed(recipes: dict[Path, Recipe]) -> dict[Path, Recipe]:
+def _needed(plans: list[list[Step]], device: str, report: Report) -> dict[Path, Step]:
     """The runs of all plans that are to be trained, by their folder, each after its teacher, a shared one once.
 
-    A teacher is needed where its run is not finished, also where its result line is there.
+    A teacher is needed where its run is not finished, also where its result line is there. Runs whose data, or those of
+    their teachers, cannot be read fail before anything is trained.
     """
     todo = {}
-    for recipe in recipes.values():
-        *before, last = (step for step in plan(recipe) if step.kind == "run")
+    for *before, last in plans:
+        try:
+            last.inputs.digest  # noqa: B018  this reads the files
+        except (OSError, ValueError) as error:
+            recipe = last.recipe
+            command = command_of(recipe, device=device, root=recipe.root)
+            report.failures.append(Failure(recipe, _one_line(error), command))
+            continue
         for step in before:
-            if not finished_line(step.folder):
-                todo.setdefault(step.folder, step.recipe)
-        todo.setdefault(last.folder, recipe)
+            if step.kind == "run" and not finished_line(step.folder):
+                todo.setdefault(step.folder, step)
+        todo.setdefault(last.folder, last)
     return todo
 
 
 def _train_all(
-    todo: dict[Path, Recipe], workers: _Processes | _Cluster, report: Report
-) -> Iterator[tuple[Path, dict, bool]]:
+    todo: dict[Path, Step], workers: _Processes | _Cluster, report: Report
+) -> Iterator[tuple[Path, Record, bool]]:
     """Folder and line of each run when it ends, and whether it was trained; the failures go into the report."""
     waiting, running, failed = dict(todo), {}, {}
     updates = _updates(todo)
-    before = sum(_progress(folder, todo[folder]) * count for folder, count in updates.items())
-    teachers = {folder: folder_of(recipe.of_teacher()) for folder, recipe in todo.items() if recipe.distils}
+    before = sum(_progress(todo[folder]) * count for folder, count in updates.items())
+    teachers = {folder: step.teacher.folder for folder, step in todo.items() if step.teacher}
     # the mean rate since the start: runs end their epochs at odd moments
     bar = tqdm(total=sum(updates.values()), initial=round(before), unit="update", smoothing=0, mininterval=1)
 
     def fail(folder: Path, error: str) -> None:
-        failed[folder], recipe = error, todo[folder]
+        failed[folder], recipe = error, todo[folder].recipe
         report.failures.append(Failure(recipe, error, workers.command_of(recipe, root=recipe.root)))
         bar.write(f"{_name(recipe)}: FAILED, {error}")
 
@@ -195,7 +201,7 @@ def _train_all(
                 elif len(running) < workers.jobs and teacher not in waiting and teacher not in running:
                     running[folder] = workers.start(waiting.pop(folder))
             for folder in [folder for folder, task in running.items() if task.done()]:
-                recipe = todo[folder]
+                recipe = todo[folder].recipe
                 try:
                     line, trained = running.pop(folder).result()
                 except Exception as error:  # whatever it is, the other runs go on
@@ -204,15 +210,13 @@ def _train_all(
                 yield folder, line, trained
                 bar.write(f"{_name(recipe)}: {_outcome(line, trained)}")
             ended = todo.keys() - waiting.keys() - running.keys()
-            now = sum(
-                count * (1 if folder in ended else _progress(folder, todo[folder])) for folder, count in updates.items()
-            )
+            now = sum(count * (1 if folder in ended else _progress(todo[folder])) for folder, count in updates.items())
             bar.update(round(now) - bar.n)
             if running:
                 time.sleep(POLL)
 
 
-def _outcome(line: dict, trained: bool) -> str:
+def _outcome(line: Record, trained: bool) -> str:
     miou = line["metrics"]["mIoU"]
     score = "no mIoU" if miou is None else f"mIoU {100 * miou:.2f}"
     return f"{score}, {line['seconds']:.0f} s" if trained else f"{score}, loaded"
@@ -222,11 +226,11 @@ def _name(recipe: Recipe) -> str:
     return f"{recipe.dataset} {recipe.network} {recipe.method}, seed {recipe.seed}"
 
 
-def _updates(todo: dict[Path, Recipe]) -> dict[Path, int]:
+def _updates(todo: dict[Path, Step]) -> dict[Path, int]:
     """The number of updates of each run."""
     per_epoch: dict[str, int] = {}
     updates = {}
-    for folder, recipe in todo.items():
+    for folder, recipe in ((folder, step.recipe) for folder, step in todo.items()):
         deciding = ("dataset", "root", "size", "batch_size", "splits", "dataset_options", "unlabelled", "labelled")
         seen = str([getattr(recipe, name) for name in deciding])
         if seen not in per_epoch:
@@ -242,19 +246,19 @@ def _updates_an_epoch(recipe: Recipe) -> int:
     """
     try:
         for split in filter(None, recipe.splits[1:]):
-            inputs.load(recipe, split, with_x=False)
+            load(recipe, split, with_x=False)
         if recipe.unlabelled:
-            inputs.load_unlabelled(recipe)
-        labelled = recipe.labelled or len(inputs.load(recipe, recipe.splits[0], with_x=False))
+            load_unlabelled(recipe, recipe.unlabelled, with_x=True)
+        labelled = recipe.labelled or len(load(recipe, recipe.splits[0], with_x=False))
         return labelled // recipe.batch_size
     except (ValueError, OSError):
         return 1
 
 
-def _progress(folder: Path, recipe: Recipe) -> float:
+def _progress(step: Step) -> float:
     """The share of its epochs that a run has finished, as its log says."""
-    log = runs_folder() / folder / LOG
+    log = runs_folder() / step.folder / LOG
     try:
-        return min(1, log.read_bytes().count(b"\n") / recipe.epochs)
+        return min(1, log.read_bytes().count(b"\n") / step.recipe.epochs)
     except OSError:
         return 0

@@ -1,6 +1,6 @@
 """The data of a recipe: the images that a run learns from and is scored by, and the digest that tells them apart."""
 
-from collections.abc import Callable
+from functools import cached_property
 
 from torch.utils.data import Dataset
 
@@ -11,7 +11,81 @@ from lixlib.data.toydrive.render import RENDERER_VERSION
 from lixlib.data.unlabelled import Part, Unlabelled, WithUnlabelled, divide
 from lixlib.lab.recipe import Recipe
 
-RENDERED_BEFORE = "renderer 5"  # the digest of runs and lines of before digests were told
+RENDERED_BEFORE = "renderer 5"  # the digest of runs and lines that are older than digests
+
+
+class Inputs:
+    """The data of one recipe. Each split is opened when it is first asked for, and only once.
+
+    Raises:
+        ValueError, FileNotFoundError: at the first use of a split whose files are missing or too few.
+    """
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+
+    @cached_property
+    def teacher(self) -> "Inputs":
+        """The data of the recipe's teacher."""
+        return Inputs(self.recipe.of_teacher())
+
+    @cached_property
+    def train(self) -> Dataset:
+        """The images that the run learns from: the labelled ones, and beside them those without labels, if any."""
+        recipe = self.recipe
+        train = load(recipe, recipe.splits[0], with_x=recipe.needs_x)
+        if recipe.labelled:
+            train = Part(train, divide(len(train), recipe.labelled, seed=recipe.seed)[0])
+        if not recipe.unlabelled:
+            return train
+        return WithUnlabelled(train, load_unlabelled(recipe, recipe.unlabelled, with_x=recipe.needs_x))
+
+    @cached_property
+    def validation(self) -> Dataset | None:
+        """The images that the run is scored on after every epoch, with the X that its network sees; None: no such."""
+        split = self.recipe.splits[1]
+        return load(self.recipe, split, with_x=self.recipe.sees_x) if split else None
+
+    @cached_property
+    def test(self) -> Dataset:
+        """The images that the run is scored on at its end, with the X that its network sees."""
+        return load(self.recipe, self.recipe.splits[2], with_x=self.recipe.sees_x)
+
+    @property
+    def unlabelled_of_pretraining(self) -> int:
+        """A student who learns classes from labels alone is pretrained on the data set's own number of frames."""
+        return self.recipe.unlabelled or data.DATASETS[self.recipe.dataset].unlabelled
+
+    @cached_property
+    def pretraining(self) -> Dataset:
+        """The images from which the student learns to predict X: all of RGB and X that a distilled student sees."""
+        train, count = load(self.recipe, self.recipe.splits[0], with_x=True), self.unlabelled_of_pretraining
+        return WithUnlabelled(train, load_unlabelled(self.recipe, count, with_x=True)) if count else train
+
+    @cached_property
+    def digest(self) -> str:
+        """What the recipe does not say about the data that decide the run's numbers.
+
+        Of files it is a digest of names and contents: all that the run and its teacher read, in every split. ToyDrive's
+        frames follow from the recipe and the version of its renderer.
+        """
+        if self.recipe.dataset == "toydrive":
+            return f"renderer {RENDERER_VERSION}"
+        training = self.digest_of_training if self.recipe.pretrain else digest_of_samples(self.train)
+        scored = [digest_of_samples(split) for split in (self.validation, self.test) if split is not None]
+        return digest([training, *scored, self.teacher.digest if self.recipe.distils else None])
+
+    @cached_property
+    def digest_of_training(self) -> str:
+        """The digest of the images and X that a stage or a pretraining learns from."""
+        recipe = self.recipe
+        if recipe.dataset == "toydrive":
+            return self.digest
+        with_x = recipe.needs_x or recipe.pretrain > 0
+        read = digest_of_samples(load(recipe, recipe.splits[0], with_x=with_x))
+        if not recipe.unlabelled:
+            return read
+        return digest([read, digest_of_samples(load_unlabelled(recipe, recipe.unlabelled, with_x=with_x))])
 
 
 def load(recipe: Recipe, split: str, *, with_x: bool) -> Dataset:
@@ -20,13 +94,12 @@ def load(recipe: Recipe, split: str, *, with_x: bool) -> Dataset:
     return data.load(recipe.dataset, split, **options, **recipe.dataset_options)
 
 
-def load_unlabelled(recipe: Recipe, count: int | None = None, *, with_x: bool = True) -> Dataset:
-    """Images without labels, as many as the recipe has or `count`; with_x = False leaves X out.
+def load_unlabelled(recipe: Recipe, count: int, *, with_x: bool) -> Dataset:
+    """`count` images without labels; with_x = False leaves X out.
 
     Raises:
         ValueError: there are fewer of them.
     """
-    count = count or recipe.unlabelled
     if recipe.dataset == "toydrive":
         options = {**recipe.dataset_options, "eval_count": count}
         return Unlabelled(data.load("toydrive", "unlabelled", size=recipe.size, **options))
@@ -40,68 +113,3 @@ def load_unlabelled(recipe: Recipe, count: int | None = None, *, with_x: bool = 
     if count > len(left):
         raise ValueError(f"unlabelled is {count}, and {where}: ask for fewer")
     return Unlabelled(Part(found, left[:count]))
-
-
-def load_training(recipe: Recipe) -> Dataset:
-    """The images that the run learns from: the labelled ones, and beside them those without labels, if any."""
-    train = load(recipe, recipe.splits[0], with_x=recipe.needs_x)
-    if recipe.labelled:
-        train = Part(train, divide(len(train), recipe.labelled, seed=recipe.seed)[0])
-    return WithUnlabelled(train, load_unlabelled(recipe, with_x=recipe.needs_x)) if recipe.unlabelled else train
-
-
-def load_pretraining(recipe: Recipe) -> Dataset:
-    """The images from which the student learns to predict X: all of RGB and X that a distilled student sees."""
-    train = load(recipe, recipe.splits[0], with_x=True)
-    count = unlabelled_of_pretraining(recipe)
-    return WithUnlabelled(train, load_unlabelled(recipe, count)) if count else train
-
-
-def unlabelled_of_pretraining(recipe: Recipe) -> int:
-    """A student who learns classes from labels alone is pretrained on the data set's own number of frames."""
-    return recipe.unlabelled or data.DATASETS[recipe.dataset].unlabelled
-
-
-def data_digest(recipe: Recipe) -> str:
-    """What the recipe does not say about the data that decide the run's numbers.
-
-    Of files it is a digest of names and contents: all that the run and its teacher read, in every split. ToyDrive's
-    frames follow from the recipe and the version of its renderer.
-
-    Raises:
-        ValueError, FileNotFoundError: the data cannot be read.
-    """
-    if recipe.dataset == "toydrive":
-        return f"renderer {RENDERER_VERSION}"
-    training = digest_of_training(recipe) if recipe.pretrain else digest_of_samples(load_training(recipe))
-    scored = [digest_of_samples(load(recipe, split, with_x=recipe.sees_x)) for split in recipe.splits[1:] if split]
-    return digest([training, *scored, data_digest(recipe.of_teacher()) if recipe.distils else None])
-
-
-def identity(recipe: Recipe) -> dict:
-    """The data's part of what names a run's folder."""
-    return _told(data_digest, recipe)
-
-
-def identity_of_training(recipe: Recipe) -> dict:
-    """The data's part of what names the folder of a stage or a pretraining."""
-    return _told(digest_of_training, recipe)
-
-
-def _told(digest_of: Callable[[Recipe], str], recipe: Recipe) -> dict:
-    try:
-        told = digest_of(recipe)
-    except (OSError, ValueError):
-        told = None  # there can be no such run, and `run` says why
-    return {} if told == RENDERED_BEFORE else {"data_digest": told}
-
-
-def digest_of_training(recipe: Recipe) -> str:
-    """The digest of the images and X that a stage or a pretraining learns from."""
-    if recipe.dataset == "toydrive":
-        return data_digest(recipe)
-    with_x = recipe.needs_x or recipe.pretrain > 0
-    read = digest_of_samples(load(recipe, recipe.splits[0], with_x=with_x))
-    if not recipe.unlabelled:
-        return read
-    return digest([read, digest_of_samples(load_unlabelled(recipe, with_x=with_x))])

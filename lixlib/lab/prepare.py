@@ -1,64 +1,49 @@
 """What a run trains and scores with: its data, checked, and its networks with the method between them."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from lixlib import data, nets
+from lixlib.data.augment import Augment
 from lixlib.distillers import Distiller, TwoStage
-from lixlib.lab import inputs
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.recipe import Recipe
 from lixlib.training import Schedule, check_split, check_training, class_frequencies, class_weights
 
 
-@dataclass(frozen=True)
-class Splits:
-    """The data of a run, each split with the X that its network sees."""
+def check_inputs(inputs: Inputs, *, progress: bool = True) -> None:
+    """Find what is wrong with a run's data before anything is trained.
 
-    train: Dataset
-    validation: Dataset | None
-    test: Dataset
-
-
-def load_splits(recipe: Recipe) -> Splits:
-    """Read the data of a run.
+    Args:
+        progress: show a progress bar where the reading takes more than two seconds.
 
     Raises:
         ValueError, FileNotFoundError: a split has nothing to learn from or to score, or its files cannot be read.
     """
-    _, validation, test = recipe.splits
-    splits = Splits(
-        inputs.load_training(recipe),
-        inputs.load(recipe, validation, with_x=recipe.sees_x) if validation else None,
-        inputs.load(recipe, test, with_x=recipe.sees_x),
-    )
-    check_training(getattr(splits.train, "labelled", splits.train), recipe.batch_size)
-    for split, what in ((splits.train, "training"), (splits.validation, "validation"), (splits.test, "test")):
+    train = inputs.train
+    check_training(getattr(train, "labelled", train), inputs.recipe.batch_size)
+    for split, what in ((train, "training"), (inputs.validation, "validation"), (inputs.test, "test")):
         if split is not None:
             check_split(split, what)
-    for split in filter(None, (splits.validation, splits.test)):  # training reads its own images first, these ones late
-        for index in range(len(split)):
-            split[index]
-    return splits
+    # a training reads its own images at its beginning, and these at its end
+    for split, what in ((inputs.validation, "validation"), (inputs.test, "test")):
+        if split is not None:
+            about = {"desc": f"checking the {what} images", "delay": 2, "leave": False, "disable": not progress}
+            for index in tqdm(range(len(split)), **about):
+                split[index]
 
 
-def check_distillation(recipe: Recipe, train: Dataset) -> None:
+def check_distillation(inputs: Inputs, *, progress: bool = True) -> None:
     """Put the method between the two networks, to find what does not fit before the teacher has been trained.
 
-    Args:
-        train: the images that the student learns from.
-
     Raises:
-        ValueError, FileNotFoundError: the data of the two, or the networks and the method do not fit.
+        ValueError, FileNotFoundError: the data of the teacher, or the networks and the method do not fit.
     """
-    taught = recipe.of_teacher()
-    seen = inputs.load_training(taught)
-    check_training(getattr(seen, "labelled", seen), taught.batch_size)
-    check_split(seen, "training")
-    check_split(inputs.load(taught, taught.splits[-1], with_x=taught.x), "test")
-    distiller_of(recipe, network_of(taught, seen), train)
+    check_inputs(inputs.teacher, progress=progress)
+    teacher = network_of(inputs.teacher.recipe, inputs.teacher.train)
+    distiller_of(inputs.recipe, teacher, inputs.train, progress=progress)
 
 
 def network_of(recipe: Recipe, train: Dataset) -> nn.Module:
@@ -91,4 +76,10 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset, *, p
 def schedule_of(recipe: Recipe) -> Schedule:
     """The schedule of a run; beside every labelled image of a batch may be one without a label."""
     batch = 2 * recipe.batch_size if recipe.unlabelled else recipe.batch_size
-    return Schedule(recipe.epochs, batch, recipe.lr, patience=recipe.patience, seed=recipe.seed, ema=recipe.ema)
+    same = {name: getattr(recipe, name) for name in ("momentum", "weight_decay", "patience", "seed", "ema")}
+    return Schedule(recipe.epochs, batch, recipe.lr, **same)
+
+
+def augmentation_of(recipe: Recipe) -> Augment:
+    """What changes every training batch of a run."""
+    return Augment(recipe.size, **recipe.augmentation)

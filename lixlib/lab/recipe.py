@@ -12,6 +12,7 @@ from lixlib.core.devices import Precision
 from lixlib.core.digests import digest_of_file
 from lixlib.core.files import at_home, without_folders
 from lixlib.core.options import Count, Epochs, Positive, Seed, Size, Weight, check_fields, check_pixels
+from lixlib.data.augment import Augment
 from lixlib.distillers import METHODS, TwoStage
 from lixlib.distillers.common import check_options, default_options
 from lixlib.distillers.registry import UNTAUGHT, maker
@@ -20,7 +21,7 @@ from lixlib.training import ClassWeighting
 # Recipe fields that a teacher may override.
 TEACHER_OVERRIDES = (
     *("network", "network_options", "dataset_options", "seed", "epochs", "batch_size", "lr", "patience", "precision"),
-    *("labelled", "x", "class_weights", "ema"),
+    *("labelled", "x", "class_weights", "ema", "momentum", "weight_decay", "augmentation"),
 )
 # What result lines and weights call these fields: their format is older than the names.
 WORDS = {"network_options": "net", "batch_size": "batch", "method_options": "hyper", "dataset_options": "data"}
@@ -28,7 +29,7 @@ FIELDS = {word: name for name, word in WORDS.items()}
 # Fields that a line tells only where they are in use, with the value that means that they are not.
 RARE = {
     **{"net": {}, "auxiliary": 0.0, "pretrain": 0, "labelled": None, "x": True},
-    **{"class_weights": "none", "ema": 0.0},
+    **{"class_weights": "none", "ema": 0.0, "momentum": 0.9, "weight_decay": 5e-4, "augmentation": {}},
 }
 
 
@@ -52,7 +53,11 @@ class Recipe:
         size: Height and width of the images; where not given, the data set's own default.
         epochs: Passes over the training images; where not given, the data set's own default.
         batch_size: Images in one update.
-        lr: Initial learning rate; it falls to 0.
+        lr: Initial learning rate of SGD; it falls to 0.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        augmentation: Options of `lixlib.data.Augment` that differ from its own, e.g. {"jitter": 0.3}; images are left
+            as they are by {"flip": 0, "scale": [1, 1], "stretch": [1, 1], "jitter": 0}.
         patience: Epochs without a better validation mIoU after which to stop; 0 never stops early.
         precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
         splits: Training, validation (None: no validation) and test split; where not given, the data set's own default.
@@ -63,22 +68,18 @@ class Recipe:
             "depth" or "normals".
         teacher: Fields that the teacher's recipe overrides, e.g. {"epochs": 60}; "dataset_options" takes the place of
             all of the student's.
-        unlabelled: Images of RGB and X without labels from which a distilled student learns too: every update then
-            sees about as many of them as labelled ones. The number of updates stays. They are ToyDrive frames of a
-            split of their own; the images of the folder `unlabelled` of a data set of your own; else training images
-            that are shown without their labels, and of these the ones that `labelled` leaves. Where not given, the
-            data set's own default; always 0 for a teacher and for a student who learns from labels alone.
-        labelled: How many training images keep their labels, drawn by the seed, the same for every method; where not
-            given, all.
-        x: False trains a teacher of RGB alone, the control of what X is worth. For a student say it of the teacher:
-            teacher {"x": false}.
+        unlabelled: Images of RGB and X without labels from which a distilled student learns too, as many in an update
+            as labelled ones; the number of updates stays. They are ToyDrive frames of a split of their own, the images
+            of the folder `unlabelled` of a data set of your own, or else training images whose labels are hidden, of
+            those that `labelled` leaves. Not given: the data set's own default; 0 for who learns from labels alone.
+        labelled: How many training images keep their labels, drawn by the seed alone; where not given, all.
+        x: False trains a teacher of RGB alone, to measure what X is worth: --teacher '{"x": false}'.
         class_weights: How the cross-entropy weighs the classes, from how often the labelled training images show them:
             none; sqrt, by one over the square root of their share; median, by median-frequency balancing; or enet, by
             the form of ENet. It holds for the teacher as well, unless `teacher` says otherwise.
         ema: Decay of the moving average of the weights that is validated, scored and kept in place of the last weights,
-            e.g. 0.99; 0 for none. It holds for the teacher as well, unless `teacher` says otherwise.
-        auxiliary: Weight of a second task of the student, to predict X from RGB; 0 for none. It needs no labels, so
-            that a student who is not distilled learns from unlabelled frames, too.
+            e.g. 0.99; 0 for none. As `class_weights`, it holds for the teacher as well.
+        auxiliary: Weight of a second task of the student, to predict X from RGB, which needs no labels; 0 for none.
         pretrain: Epochs for which the student predicts X before it learns classes, on labelled and unlabelled frames.
     """
 
@@ -92,6 +93,9 @@ class Recipe:
     epochs: Epochs | None = None
     batch_size: Count = 8
     lr: Positive = 0.05
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.9
+    weight_decay: Weight = 5e-4
+    augmentation: dict = field(default_factory=dict)
     patience: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
     precision: Precision = "32-true"
     splits: tuple[str, str | None, str] | None = None
@@ -133,11 +137,11 @@ class Recipe:
         if not self.x and self.method != "teacher":
             raise ValueError('a student never sees X; of its teacher say it by teacher {"x": false}')
         check_pixels(self.size)
+        if self.augmentation:
+            Augment(self.size, **self.augmentation)  # says what is wrong with them
         if self.patience and self.splits[1] is None:
-            raise ValueError(
-                f"early stopping (patience {self.patience}) needs a validation split, and splits are "
-                f"{self.splits}: name one, or set patience to 0"
-            )
+            found = f"early stopping (patience {self.patience}) needs a validation split, and splits are {self.splits}"
+            raise ValueError(f"{found}: name one, or set patience to 0")
         if self.method != "teacher" or self.teacher:
             self._check_teacher()
 
@@ -196,8 +200,7 @@ class Recipe:
 
         Weights that a network starts from are told by their contents.
         """
-        told = self.told()
-        told = {WORDS.get(name, name): value for name, value in told.items()}
+        told = {WORDS.get(name, name): value for name, value in self.told().items()}
         told["teacher"] = {WORDS.get(name, name): value for name, value in told["teacher"].items()}
         return {name: value for name, value in told.items() if name not in RARE or value != RARE[name]}
 
@@ -255,10 +258,8 @@ def teacher_student_distilled(
     The arguments are the parameters of notebooks/09_distillation_run.ipynb; `lix demo` reads them there.
 
     Args:
-        lambda_l, lambda_f: weights of the logit and of the feature term; None keeps the method's own, and a method
-            takes only the one that it has.
-        quick: two epochs, of 16 ToyDrive frames a split or of another data set's images at 48 x 64 pixels: enough to
-            see that everything works.
+        lambda_l, lambda_f: weights of the logit and the feature term; a method takes those it has; None: its own.
+        quick: two epochs of 16 ToyDrive frames, or of images of 48 x 64 pixels, to see that everything works.
     """
     check_choice("method", method, METHODS)
     weights = {"weight": lambda_f if METHODS[method].family == "feature" else lambda_l}
@@ -282,11 +283,9 @@ def teacher_student_distilled(
 
 def _as_fields(given: dict) -> dict:
     """The same by the names of the fields, where some are words of result lines."""
-    renamed = {FIELDS.get(name, name): value for name, value in given.items()}
-    twice = [word for word in given if word in FIELDS and FIELDS[word] in given]
-    if twice:
+    if twice := [word for word in given if word in FIELDS and FIELDS[word] in given]:
         raise ValueError(f"{twice[0]} and {FIELDS[twice[0]]} are two names of one field: give it once")
-    return renamed
+    return {FIELDS.get(name, name): value for name, value in given.items()}
 
 
 def _without_places(options: dict, by_name: bool) -> dict:

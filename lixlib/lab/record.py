@@ -1,41 +1,87 @@
-"""The result line of a run: what it tells, what makes two lines the same run, and what counts as a reduced one."""
+"""The result line of a run: its fields, how it is read, what makes two lines the same run, and what is a reduced one.
 
+A line is a dict, as it reads in the file, so that any tool may read it and a study may add what it measured.
+"""
+
+import functools
 import json
 import math
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 import torch
+from annotated_types import Len
 from torch import nn
+from typing_extensions import TypedDict
 
 from lixlib import data, nets
+from lixlib.checkpoints.described import Count, Described
+from lixlib.core.files import read_json_lines
 from lixlib.data.classes import Classes
 from lixlib.distillers.common import default_options
 from lixlib.distillers.registry import maker
-from lixlib.lab import inputs
 from lixlib.lab.code import identity_of_code
-from lixlib.lab.recipe import Recipe
+from lixlib.lab.inputs import RENDERED_BEFORE, Inputs
+from lixlib.lab.recipe import RARE, Recipe
 from lixlib.metrics import METRICS
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+Share = float | None  # in [0, 1]; None where nothing could be scored
+
+
+class Metrics(TypedDict):
+    mIoU: Share
+    fwIoU: Share
+    mFsc: Share
+    fwFsc: Share
+
+
+class Record(TypedDict):
+    """A result line; `lixlib.lab.record.read_lines` checks these types. Lines of a study may hold more."""
+
+    dataset: str
+    network: str
+    method: str
+    seed: int
+    split: str
+    size: Annotated[list[int], Len(2, 2)]
+    epochs: Count
+    updates: Count
+    batch: Count
+    hyper: dict[str, Any]
+    metrics: Metrics
+    per_class: NotRequired[dict[str, Annotated[list[Share], Len(2, 2)]]]
+    recipe: NotRequired[Described]
+    data_digest: NotRequired[str | None]
+    teacher: NotRequired[str | None]
+    seconds: NotRequired[float | None]
+    device: NotRequired[str | None]
+    reduced: NotRequired[bool]
+
 
 # Two lines are the same run if these agree, and their recipes but for `hyper`, their data, and the code of methods and
 # networks from outside. A new line replaces the old one, and a recipe whose header agrees need not be trained. `hyper`
 # holds all options of the method, the recipe only those that were given.
 IDENTITY_FIELDS = ("dataset", "network", "method", "seed", "split", "size", "batch", "hyper")
-BEFORE = {"toydrive": inputs.RENDERED_BEFORE}  # of images from files nobody knows which they were
+BEFORE = {"toydrive": RENDERED_BEFORE}  # of images from files nobody knows which they were
 # How the paper trains: 500 epochs, batches of 8 images (of SNE-RoadSeg 3 but on nuImages).
 PAPER_BATCH = {"sne-roadseg": 3}
 # fields that a line tells among the method's options where they are in use
-EXTRAS = ("unlabelled", "labelled", "auxiliary", "pretrain", "class_weights", "ema")
+EXTRAS = tuple(name for name in RARE if name != "net")
 
 
-def result_header(recipe: Recipe) -> dict:
+def result_header(inputs: Inputs) -> dict:
     """What the result line of a recipe says before anything is trained: all that tells one run from another.
 
     Raises:
         ValueError, FileNotFoundError: the data cannot be read.
     """
+    recipe = inputs.recipe
     header = {
         "dataset": recipe.dataset,
         "network": recipe.network,
@@ -49,15 +95,28 @@ def result_header(recipe: Recipe) -> dict:
             **default_options(maker(recipe.method if recipe.distils else "none")),
             **recipe.options,
             **({"net": recipe.described["net"]} if recipe.network_options else {}),
-            **{name: value for name in EXTRAS if (value := getattr(recipe, name)) not in (None, 0, "none")},
-            **({} if recipe.x else {"x": False}),
+            **({"unlabelled": recipe.unlabelled} if recipe.unlabelled else {}),
+            **{name: value for name in EXTRAS if (value := getattr(recipe, name)) != RARE[name]},
             **({} if recipe.teacher.get("x", True) else {"teacher": {"x": False}}),
         },
         "recipe": recipe.described,
-        "data_digest": inputs.data_digest(recipe),
+        "data_digest": inputs.digest,
         **identity_of_code(recipe),
     }
     return header | {"reduced": is_reduced(header)}
+
+
+def read_lines(path: Path) -> list[Record]:
+    """The result lines of a file, each with all fields that every run has; `reduced` by today's rule.
+
+    Raises:
+        ValueError: a line is no result line; the message names file, line and field.
+    """
+    lines = read_json_lines(path)
+    for number, line in enumerate(lines, start=1):
+        if problem := _problem_of(line):
+            raise ValueError(f"{path}, line {number} {problem}; mend or delete that line")
+    return [line | {"reduced": is_reduced(line)} for line in lines]
 
 
 def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:
@@ -75,7 +134,7 @@ def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:
     }
 
 
-def identity(line: dict) -> str:
+def identity(line: Record) -> str:
     """What two lines have in common if and only if they are the same run."""
     recipe = {name: value for name, value in (line.get("recipe") or {}).items() if name not in ("hyper", "root")}
     told = [line.get(name) for name in IDENTITY_FIELDS]
@@ -84,12 +143,12 @@ def identity(line: dict) -> str:
     return json.dumps([*told, recipe, *trained, data_digest_of(line), line.get("code_digest")], sort_keys=True)
 
 
-def data_digest_of(line: dict) -> str | None:
+def data_digest_of(line: Record) -> str | None:
     """The digest of a line's data; None where the line is older than digests and its data can have been any."""
     return line.get("data_digest") or BEFORE.get(line["dataset"])
 
 
-def is_reduced(line: dict) -> bool:
+def is_reduced(line: Record) -> bool:
     """Whether a run had smaller images, smaller batches or fewer epochs than the paper's; stopping early is no cut."""
     batch = 8 if line["dataset"] == "nuimages" else PAPER_BATCH.get(line["network"], 8)
     epochs = (line.get("recipe") or {}).get("epochs") or line["epochs"]
@@ -108,6 +167,12 @@ def scored(scores: dict, names: tuple[str, ...]) -> dict:
     }
 
 
+def timed(log: list[dict], early: list[dict]) -> dict:
+    """The seconds of a training, and how many of them went into its stage or pretraining, if it has one."""
+    seconds, stage = (round(sum(row["seconds"] for row in rows), 2) for rows in (early + log, early))
+    return {"seconds": seconds} | ({"stage_seconds": stage} if early else {})
+
+
 def provenance(device: torch.device) -> dict:
     """Hardware, versions and commit of this process."""
     return {
@@ -119,6 +184,28 @@ def provenance(device: torch.device) -> dict:
         },
         "commit": _commit(),
     }
+
+
+def _problem_of(line: Record) -> str | None:
+    """What is wrong with a result line: the first field that is missing or has another type; None: nothing."""
+    from pydantic import ValidationError  # here, because it takes long to import, and most only look
+
+    try:
+        _adapter().validate_python(line, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            return f"has no {field}"
+        return f"has {field} = {first['input']!r:.60}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return None
+
+
+@functools.cache
+def _adapter() -> "TypeAdapter":
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    return TypeAdapter(with_config(ConfigDict(allow_inf_nan=False))(Record))
 
 
 def _number(value: float) -> float | None:

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lixlib.core.files import as_name, make_folder, one_at_a_time, read_json_lines, write_json_lines
+from lixlib.core.files import as_name, make_folder, one_at_a_time, write_json_lines
 from lixlib.distillers import METHODS
-from lixlib.lab.record import identity, is_reduced
+from lixlib.lab.record import Record, identity, read_lines
 from lixlib.metrics import METRICS as METRICS
 
 # what two students share whose scores may stand in one table
@@ -31,10 +31,10 @@ class _Names(dict):
 
 NAMES = _Names({method: name for family in FAMILIES.values() for method, name in family.items()})
 
-Runs = Mapping[str, Mapping[int, dict]]  # lines by method and seed
+Runs = Mapping[str, Mapping[int, Record]]  # lines by method and seed
 
 
-def append(line: dict, root: Path | str = "results") -> Path:
+def append(line: Record, root: Path | str = "results") -> Path:
     """Add a line to its file, in place of an earlier line of the same run."""
     path = Path(root) / line["dataset"] / f"{as_name(line['network'])}.jsonl"
     with one_at_a_time(path.parent):  # two trainings may end at the same moment
@@ -56,12 +56,12 @@ def check_folder(root: Path | str, dataset: str, network: str) -> None:
     make_folder(path.parent)
 
 
-def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[dict]:
+def read(root: Path | str, dataset: str, network: str = "mfnet") -> list[Record]:
     """All lines of a data set and network.
 
     Raises:
         FileNotFoundError: no such results; the message says how to make them.
-        ValueError: as `read_lines`.
+        ValueError: as `lixlib.lab.record.read_lines`.
     """
     path = Path(root) / dataset / f"{as_name(network)}.jsonl"
     others = "" if network == "mfnet" else f" --networks {network}"
@@ -79,27 +79,12 @@ def there(path: Path, command: str) -> Path:
     return path
 
 
-def read_lines(path: Path) -> list[dict]:
-    """The result lines of a file, each with all fields that every run has; `reduced` by today's rule.
-
-    Raises:
-        ValueError: a line is no result line; the message names file, line and field.
-    """
-    from lixlib.lab.line import problem_of  # here, because it takes long to import, and most only look
-
-    lines = read_json_lines(path)
-    for number, line in enumerate(lines, start=1):
-        if problem := problem_of(line):
-            raise ValueError(f"{path}, line {number} {problem}; mend or delete that line")
-    return [line | {"reduced": is_reduced(line)} for line in lines]
-
-
 def gap_closed(teacher: float, student: float, distilled: float) -> float | None:
     """The share of the way from the student to its teacher that distillation went; None where there is no way to go."""
     return (distilled - student) / (teacher - student) if teacher > student else None
 
 
-def one_schedule(lines: Iterable[dict], epochs: int | None = None) -> list[dict]:
+def one_schedule(lines: Iterable[Record], epochs: int | None = None) -> list[Record]:
     """The lines that may stand in one table: students of one split, size and schedule, and the teachers of these.
 
     Of several schedules it is the one with the most methods, and of these the one with the most runs.
@@ -107,7 +92,7 @@ def one_schedule(lines: Iterable[dict], epochs: int | None = None) -> list[dict]
     Args:
         epochs: of the schedule; None: any.
     """
-    schedules: dict[str, list[dict]] = {}
+    schedules: dict[str, list[Record]] = {}
     for line in lines:
         if epochs is None or line["method"] == "teacher" or line["epochs"] == epochs:
             schedules.setdefault(_key(line, *SCHEDULE), []).append(line)
@@ -118,12 +103,12 @@ def one_schedule(lines: Iterable[dict], epochs: int | None = None) -> list[dict]
     return [line for line in teachers if _key(line, "split", "size") + str(line["epochs"]) in taught] + group
 
 
-def by_method(lines: Iterable[dict], epochs: int | None = None) -> dict[str, dict[int, dict]]:
+def by_method(lines: Iterable[Record], epochs: int | None = None) -> dict[str, dict[int, Record]]:
     """The lines of `one_schedule` by method, in the paper's order, and by seed.
 
     A method that was run with several options is there once, with those of its newest line.
     """
-    runs: dict[str, dict[str, dict[int, dict]]] = {}
+    runs: dict[str, dict[str, dict[int, Record]]] = {}
     newest: dict[str, str] = {}
     for line in one_schedule(lines, epochs):
         runs.setdefault(line["method"], {}).setdefault(_key(line, "hyper"), {})[line["seed"]] = line
@@ -157,7 +142,7 @@ def shares(runs: Runs, method: str, metric: str = "mIoU") -> dict[int, float | N
     return {s: gap_closed(*(each[s]["metrics"][metric] for each in (teacher, student, distilled))) for s in seeds}
 
 
-def title(line: dict) -> str:
+def title(line: Record) -> str:
     """How the method of a run is written; the paper's own methods say whose form it was.
 
     "LIX, as published" (or DWLD, ARFD) ran with what the paper says: the jointly trained controller, the kl elements, W
@@ -176,10 +161,10 @@ def title(line: dict) -> str:
     return f"{NAMES[method]}, {'as published' if published else 'ours'}"
 
 
-def _epochs_of_teacher(line: dict) -> int:
+def _epochs_of_teacher(line: Record) -> int:
     return line.get("recipe", {}).get("teacher", {}).get("epochs", line["epochs"])
 
 
-def _key(line: dict, *names: str) -> str:
+def _key(line: Record, *names: str) -> str:
     # as it reads in the file, where a tuple is a list
     return json.dumps([line.get(name) for name in names], sort_keys=True)

@@ -17,7 +17,7 @@ from lixlib.core.devices import choose_device
 from lixlib.core.files import at_home
 from lixlib.core.plugins import import_plugins
 from lixlib.core.text import one_line
-from lixlib.lab.plan import folder_of, runs_folder
+from lixlib.lab.plan import Step, runs_folder
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
 from lixlib.training import TrainingFailed
@@ -65,8 +65,9 @@ def _work(recipe: Recipe, runs: str, device: str, command: str) -> tuple[dict, b
         return finished.line, finished.trained
 
 
-def _work_of(recipe: Recipe, workers: "_Processes | _Cluster") -> tuple[Recipe, str, str, str]:
+def _work_of(step: Step, workers: "_Processes | _Cluster") -> tuple[Recipe, str, str, str]:
     """The arguments of `_work`, with folders that are right in any working directory."""
+    recipe = step.recipe
     root = recipe.root and str(at_home(recipe.root).absolute())
     return replace(recipe, root=root), str(runs_folder().absolute()), workers.device, workers.command_of(recipe)
 
@@ -86,9 +87,9 @@ class _Cluster:
     def command_of(self, recipe: Recipe, **place) -> str:
         return command_of(recipe, device=self.device, **place)
 
-    def start(self, recipe: Recipe) -> "Future":
+    def start(self, step: Step) -> "Future":
         # no retries: Dask repeats what a dead worker did without, and an error of ours would come back
-        future = self.client.submit(_work, *_work_of(recipe, self), key=str(folder_of(recipe)), pure=False)
+        future = self.client.submit(_work, *_work_of(step, self), key=str(step.folder), pure=False)
         self.futures.append(future)
         return future
 
@@ -114,8 +115,8 @@ class _Processes:
     def command_of(self, recipe: Recipe, **place) -> str:
         return command_of(recipe, device=self.device, threads=self.threads, **place)
 
-    def start(self, recipe: Recipe) -> "_Process":
-        process = _Process(self.threads, *_work_of(recipe, self))
+    def start(self, step: Step) -> "_Process":
+        process = _Process(self.threads, *_work_of(step, self))
         self.processes.append(process)
         return process
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+STARTING = "reading images for the first step"  # which takes longer than all others, and looks like a hang
+
+
 class TrainingFailed(RuntimeError):
     """The loss stopped being a finite number."""
 
@@ -130,7 +133,10 @@ def fit(
         tqdm(total=updates, initial=run.epoch * steps, unit="step", desc=folder.name, disable=silent) as bar,
         _Seen(distiller) as seen,
     ):
+        done = bar.n
         while run.epoch < schedule.epochs and not run.is_stale(schedule.patience):
+            if bar.n == done:
+                bar.set_postfix_str(STARTING)
             start = time.perf_counter()
             torch.manual_seed(schedule.seed * 100_003 + run.epoch)
             model.train()
@@ -149,6 +155,8 @@ def fit(
                 _check_finite(previous)  # one step late, so that nothing waits for a GPU to finish this step
                 previous = (step, terms, batch.name, seen.totals(batch))
                 bar.update()
+                if bar.n == done + 1:
+                    bar.set_postfix_str("")
             _check_finite(previous)
             sums = {name: fabric.all_reduce(total, reduce_op="mean") for name, total in sums.items()}
             row = {"epoch": run.epoch + 1, **{name: float(total) / steps for name, total in sums.items()}}

@@ -8,7 +8,7 @@ import pytest
 from lixlib import checkpoints, nets
 from lixlib.cli import which_weights
 from lixlib.data.classes import CAMVID
-from lixlib.lab import run
+from lixlib.lab import finished
 from lixlib.nets import registry
 
 NAME = "evil_nets:mfnet"
@@ -78,7 +78,7 @@ def test_the_commands_trust_nothing_outside_the_runs_folder(here):
 
 
 def test_a_run_finds_its_own_weights_in_a_process_that_has_named_no_network(here, monkeypatch):
-    monkeypatch.setattr(run, "_read_result", lambda path: {"epochs": 0})
-    monkeypatch.setattr(run, "_read_log", lambda path: [])
-    found, problems = run._read_files(here / "runs/kd-1")
-    assert problems == {} and isinstance(found[run.WEIGHTS], nets.MFNet)
+    monkeypatch.setattr(finished, "_read_result", lambda path: {"epochs": 0})
+    monkeypatch.setattr(finished, "_read_log", lambda path: [])
+    found, problems = finished._read_files(here / "runs/kd-1")
+    assert problems == {} and isinstance(found[finished.WEIGHTS], nets.MFNet)

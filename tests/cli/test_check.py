@@ -1,5 +1,7 @@
 """`lix check`: what it prints, its contact sheet and its exit code."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from own_folder import own_folder, say, write
@@ -41,11 +43,45 @@ def test_problems_are_grouped_and_counted(lix, root, tmp_path):
     assert (tmp_path / "sheet.png").is_file()
 
 
+@pytest.mark.parametrize("part", ["x", "label", "rgb"])
+def test_a_folder_that_cannot_be_read_is_a_finding(lix, root, monkeypatch, part):
+    def iterdir(folder, real=Path.iterdir):
+        if folder == root / "train" / part:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)  # permissions do not stop an administrator
+    code, out, _ = lix("check", root)
+    heading = "problem: folders that cannot be read (1)"
+    assert code == 1 and f"{heading}\n    cannot use {root}/train/{part}: Permission denied; correct" in out
+    assert "test: 10 images, 10 with a label, 10 with X" in out
+    left = {"x": "20 images, 20 with a label, 0 with X", "label": "20 images, 0 with a label, 20 with X"}
+    assert f"train: {left[part]}" in out if part in left else "train:" not in out
+    assert f"no {part} file" not in out and "is empty" not in out
+
+
+def test_control_characters_in_names_are_escaped(lix, root, tmp_path):
+    odd = root.rename(tmp_path / "my\ndata")
+    (odd / "train").rename(odd / "tr\x1b[1main")
+    first = odd / "test" / "rgb" / "test0.jpg"
+    first.rename(first.with_name("a\n b\r.jpg"))
+    (odd / "test" / "rgb" / "c\nd.jpg").write_text("no image")
+    code, out, err = lix("check", odd, "--out", "sheet.png")
+    assert code == 1 and "Traceback" not in err
+    assert not set(out) & set("\x1b\r") and r"test/rgb/a\n b\r.jpg has no" in out and r"test/rgb/c\nd.jpg is no" in out
+    assert r"tr\x1b[1main: 20 images" in out and rf"{tmp_path}/my\ndata cannot be trained on" in out
+
+
 def test_no_other_file_is_replaced(lix, root, tmp_path):
     photo = root / "train" / "rgb" / "train0.jpg"
     before = photo.read_bytes()
     code, _, err = lix("check", root, "--out", photo)
-    assert code == 2 and "no contact sheet of `lix check`" in err and photo.read_bytes() == before
+    assert code == 2 and "must be a file whose name ends in .png" in err and photo.read_bytes() == before
+    label = root / "train" / "label" / "train0.png"
+    code, _, err = lix("check", root, "--out", label)
+    assert code == 2 and "no contact sheet of `lix check`" in err
+    code, out, err = lix("check", root, "--out", label / "sheet.png")
+    assert code == 2 and "cannot make the folder" in err and not out, "before all files are read"
 
 
 def test_a_folder_that_is_not_there(lix, tmp_path):

@@ -1,9 +1,10 @@
 """`lix export`: the file of ONNX computes what the network computes, at any size."""
 
 import json
+import os
 
 import pytest
-from commands import save
+from commands import fails_with_one_line, save
 
 from lixlib import checkpoints
 from lixlib.cli import export
@@ -50,6 +51,26 @@ def test_the_scores_of_the_file_are_those_of_the_network(lix, tmp_path, camvid_r
         assert code == 0, errors
         found.append(json.loads(text)["metrics"])
     assert found[0] == pytest.approx(found[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("opset", [-1, 10, 21, 1000])
+def test_opsets_that_are_not_written(lix, tmp_path, student, opset):
+    outcome = lix("export", student, "--onnx", tmp_path / "net.onnx", "--opset", opset)
+    fails_with_one_line(outcome, f"--opset must be from 11 to 20, found {opset}")
+
+
+def test_an_operator_that_an_opset_lacks_is_one_line(lix, tmp_path):
+    """OFF-Net's attention needs one that came with opset 13; torch would print its whole graph, past sys.stdout."""
+    file, said, before = save(tmp_path / "net.safetensors", CAMVID, network="off-net"), tmp_path / "said", os.dup(1)
+    with said.open("w") as stream:
+        os.dup2(stream.fileno(), 1)
+        try:
+            outcome = lix("export", file, "--onnx", tmp_path / "net.onnx", "--opset", 11)
+        finally:
+            os.dup2(before, 1)
+            os.close(before)
+    fails_with_one_line(outcome, "cannot write this network with opset 11", "version 13")
+    assert said.read_text() == "" and not (tmp_path / "net.onnx").exists()
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "net.safetensors", "folder.onnx"])

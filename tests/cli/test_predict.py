@@ -14,6 +14,7 @@ import lixlib.cli.photographs
 from lixlib import checkpoints, nets
 from lixlib.cli.photographs import confidence, draw_labels, largest, logits_of, multiple_of
 from lixlib.data.classes import CAMVID
+from lixlib.data.images import open_label
 
 
 def test_predict_colours_photographs_of_any_size(lix, tmp_path, student):
@@ -183,9 +184,12 @@ def test_class_numbers_and_confidence(lix, tmp_path, student):
         rgb = torch.from_numpy(np.array(Image.open(image))).permute(2, 0, 1)[None] / 255
         sure, classes = checkpoints.load(student)[0](rgb).logits.softmax(1)[0].max(0)
     found = {kind: Image.open(tmp_path / f"a_{kind}.png") for kind in ("classes", "confidence")}
-    assert {picture.mode for picture in found.values()} == {"L"}
+    assert {kind: picture.mode for kind, picture in found.items()} == {"classes": "P", "confidence": "L"}
+    coloured = np.asarray(found["classes"].convert("RGB"))
+    assert (coloured == CAMVID.colours[np.asarray(found["classes"])]).all(), "what viewers show"
     assert (np.asarray(found["classes"]) == classes.numpy()).mean() > 0.999
     assert np.abs(np.asarray(found["confidence"]) - 255 * sure.numpy()).max() <= 1
+    assert open_label(tmp_path / "a_classes.png").tolist() == np.asarray(found["classes"]).tolist(), "a label file"
     (tmp_path / "a_classes.png").write_text("of mine")
     fails_with_one_line(lix("predict", image, "--weights", student, "--labels"), "a_classes.png is there and no result")
     assert lix("predict", image, "--weights", student)[0] == 0, "it is not to be written"
@@ -235,17 +239,19 @@ def test_weights_that_suit_a_data_set(lix, tmp_path):
     )
 
 
-def test_an_onnx_file_gives_the_labels_of_its_network(lix, tmp_path):
+def test_an_onnx_file_gives_the_labels_and_the_confidence_of_its_network(lix, tmp_path):
     pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     file, image = save(tmp_path / "net.safetensors", CAMVID), photo(tmp_path / "a.png", (77, 131))
     assert lix("export", file, "--onnx", tmp_path / "net.onnx")[0] == 0
     for options in ([], ["--size", 40, 64], ["--scale", 0.7]):
         found = []
         for weights in (file, tmp_path / "net.onnx"):
-            code, _, errors = lix("predict", image, "--weights", weights, "--labels", *options)
+            code, _, errors = lix("predict", image, "--weights", weights, "--labels", "--confidence", *options)
             assert code == 0, errors
-            found.append(np.asarray(Image.open(tmp_path / "a_classes.png")))
-        assert len(np.unique(found[0])) > 1 and (found[0] == found[1]).mean() >= 0.999
+            found.append([np.asarray(Image.open(tmp_path / f"a_{kind}.png")) for kind in ("classes", "confidence")])
+        (labels, sure), (of_onnx, sure_of_onnx) = found
+        assert len(np.unique(labels)) > 1 and (labels == of_onnx).mean() >= 0.999
+        assert len(np.unique(sure)) > 1 and np.abs(sure.astype(int) - sure_of_onnx).max() <= 1
 
 
 def test_wrong_onnx_files(lix, tmp_path, monkeypatch):
@@ -279,8 +285,9 @@ def test_wrong_onnx_files(lix, tmp_path, monkeypatch):
     ("options", "message"),
     [
         (["--size", 0, 5], "--size must be two numbers above 0, found 0 5"),
-        (["--scale", "nan"], "--scale must be a number above 0, found nan"),
-        (["--scale", -1], "--scale must be a number above 0, found -1"),
+        (["--scale", "nan"], "--scale must be a number above 0 and up to 10000, found nan"),
+        (["--scale", -1], "found -1"),
+        (["--scale", 1e308], "found 1e+308"),
         (["--size", 5, 5, "--scale", 1], "give one of them"),
         (["--size", 10000, 10000], "is more than"),
     ],

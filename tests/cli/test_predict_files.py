@@ -47,16 +47,28 @@ def test_predict_replaces_no_photograph(lix, here, student):
     assert contents(here) == before
 
 
-@pytest.mark.parametrize("twin", ["out/../a.png", "a.jpg", "link/a.png", "a.png", "other/a.png"])
+@pytest.mark.parametrize("twin", ["a.jpg", "other/a.png"])
 def test_two_photographs_of_one_result_are_seen_before_anything_is_written(lix, here, student, twin):
     for name in ("b.png", "a.png", "a.jpg", "out/c.png", "other/a.png"):
         (here / name).parent.mkdir(exist_ok=True)
         photo(here / name)
-    (here / "link").symlink_to(here)
     before = contents(here)
     words = ["--out", "results"] if twin == "other/a.png" else []
     fails_with_one_line(lix("predict", "b.png", "a.png", twin, *words, "--weights", student), "have the same name")
     assert contents(here) == before
+
+
+@pytest.mark.parametrize("twin", ["a.png", "out/../a.png", "link/a.png", "other/a.png", "."])
+def test_a_photograph_that_is_given_twice_is_done_once(lix, here, student, twin):
+    photo(here / "a.png")
+    for folder in ("out", "other"):
+        (here / folder).mkdir()
+    (here / "link").symlink_to(here)
+    (here / "other" / "a.png").symlink_to(here / "a.png")
+    code, text, errors = lix("predict", "a.png", twin, twin, "--out", "results", "--weights", student)
+    assert (code, text) == (0, "results/a_labels.png\n")
+    shown = "a.png" if twin == "." else twin
+    assert problems(errors) == [f"lix: given more than once, done once: {shown}, {shown}"]
 
 
 def test_a_file_system_that_takes_two_names_for_one(lix, here, student, monkeypatch):
@@ -155,6 +167,18 @@ def test_names_that_cannot_be_printed_stop_nothing(lix, here, student, monkeypat
     assert len(list(here.glob("*_labels.png"))) == 4
     lines = output.buffer.getvalue().splitlines()
     assert lines == [name.replace(".", "_labels.").encode(encoding, "backslashreplace") for name in NAMES]
+
+
+def test_control_characters_in_names_are_escaped(lix, here, student):
+    photo(here / "a\nb.png"), photo(here / "c\x1b[1m.png")
+    (here / "d\ne.png").write_text("no image")
+    for _ in range(2):  # the second time with results
+        code, text, errors = lix("predict", *sorted(here.glob("*.png")), "--weights", student)
+        assert code == 2 and text == f"{here}/a\\nb_labels.png\n{here}/c\\x1b[1m_labels.png\n"
+        assert problems(errors)[-1].startswith(f"lix: {here}/d\\ne.png is no readable image")
+    assert f"lix: {here}/a\\nb_labels.png is a result of `lix predict`: skipped" in problems(errors)
+    outcome = lix("predict", "a\nb.png", "a\nb.jpg", "--weights", student)
+    fails_with_one_line(outcome, r"a\nb.png and a\nb.jpg have the same name")
 
 
 @pytest.mark.parametrize("gone", [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("closed")])

@@ -19,7 +19,7 @@ from lixlib.cli import photographs
 from lixlib.core.files import LEFTOVER, read_json_lines, remove_leftovers, set_aside, write_atomically, write_json_lines
 from lixlib.data import ToyDrive
 from lixlib.data.classes import TOYDRIVE
-from lixlib.lab import inputs
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.prepare import distiller_of
 from lixlib.lab.recipe import Recipe
 from lixlib.training import Schedule, fit
@@ -70,6 +70,11 @@ def test_a_failed_write_names_the_file_and_leaves_the_old_one(tmp_path, error):
         write_atomically(path, fail)
     assert "\n" not in str(caught.value) and "Errno" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["file.txt"] and path.read_text() == "old"
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path):
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/{'n' * 300}: File name too long$"):
+        write_atomically(tmp_path / ("n" * 300), text("one"))
 
 
 def test_a_folder_that_is_a_file(tmp_path):
@@ -217,7 +222,7 @@ def test_a_full_disk_while_photographs_are_coloured(full_disk, tmp_path, capsys)
     photo = tmp_path / "photo.png"
     Image.effect_noise((400, 300), 90).convert("RGB").save(photo)
     net = nets.build("mfnet", num_classes=len(TOYDRIVE)).eval()
-    plan, _ = photographs.pair([photo], full_disk)
+    plan, *_ = photographs.pair([photo], full_disk)
     compute = partial(photographs.logits_of, net, trained=(32, 64))
     assert photographs.colour(plan, compute, TOYDRIVE) == 1
     said = capsys.readouterr().err
@@ -230,7 +235,7 @@ def test_a_full_disk_during_a_training_leaves_the_last_whole_checkpoint(full_dis
         method="student", size=(16, 32), batch_size=2, epochs=1, splits=("train", None, "test"),
         dataset_options={"count": 2, "eval_count": 2, "cache": str(tmp_path)}, network_options={"width": 0.25},
     )  # fmt: skip
-    train = inputs.load_training(recipe)
+    train = Inputs(recipe).train
     with pytest.raises(OSError, match=f"cannot write {full_disk}/checkpoint.pt: No space left on device"):
         fit(distiller_of(recipe, None, train), train, Schedule(1, 2), folder=full_disk, progress=False)
     assert [file.name for file in full_disk.iterdir()] == ["ballast"]

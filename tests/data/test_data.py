@@ -143,6 +143,12 @@ def test_unknown_splits_options_and_names():
         data.load("camvid", "train", root="nowhere", size=SIZE, count=3)
 
 
+def test_rendered_images_take_no_root(tmp_path):
+    for read in (data.splits_of, lambda name, root: data.load(name, "train", root=root, size=None)):
+        with pytest.raises(ValueError, match=f"'toydrive' is rendered and has no files, found the root {tmp_path}"):
+            read("toydrive", tmp_path)
+
+
 @pytest.fixture
 def broken(tmp_path, camvid_root):
     """A copy of CamVid whose validation split is one sample, to be broken."""

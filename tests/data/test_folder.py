@@ -115,6 +115,9 @@ def test_normals_need_a_camera(root):
         ("classes.json", {"names": NAMES, "colours": [[1, 2, 3]]}, "colours must be 3 lists"),
         ("classes.json", {"names": NAMES, "values": {"x": 0}}, "values has 'x', which is no number"),
         ("classes.json", {"names": NAMES, "values": {"7": 3}}, "values lead to class 3"),
+        ("classes.json", {"names": NAMES, "values": {"1000000": 0}}, "from 0 to 999999, found 1000000"),
+        ("classes.json", {"names": NAMES, "ignore": [-1]}, "from 0 to 999999, found -1"),  # it once stood for any
+        ("classes.json", {"names": NAMES, "ignore": [[1, 2]]}, r"ignore has \[1, 2\], which is neither"),
         ("classes.json", {"names": NAMES, "color": []}, "has no option 'color'"),
         ("x.json", {"kind": "depht"}, "kind must be 'depth', 'disparity', 'relative' or 'other', found 'depht'"),
         ("x.json", {"kind": "depth"}, "add metres_per_unit"),

@@ -151,3 +151,10 @@ def test_augmentation_repeats_itself_under_a_seed():
     for field in ("rgb", "x", "valid", "label"):
         assert torch.equal(getattr(first, field), getattr(again, field)), field
     assert not torch.equal(first.label, other.label)
+
+
+def test_augmentation_can_leave_images_as_they_are():
+    before = ramps()
+    after = Augment(SIZE, flip=0.0, scale=(1.0, 1.0), stretch=(1.0, 1.0), jitter=0.0)(before)
+    assert torch.allclose(after.rgb, before.rgb, atol=1e-6) and torch.equal(after.x, before.x)
+    assert torch.equal(after.label, before.label) and torch.equal(after.valid, before.valid)

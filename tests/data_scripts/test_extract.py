@@ -111,3 +111,15 @@ def test_a_damaged_file_in_a_zip_archive_is_found_by_its_checksum(tmp_path):
     with pytest.raises(ValueError, match="truncated or broken .*CRC-32"):
         common.extract(path, tmp_path / "root", lambda name: name)
     assert not tree(tmp_path / "root")
+
+
+def test_damaged_lzma_in_a_zip_archive_is_told_in_one_line(tmp_path):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.bin", b"0123456789" * 100)
+    content = bytearray(path.read_bytes())
+    content[50:60] = b"\xff" * 10
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="^.*set.zip is truncated or broken.*$"):
+        common.extract(path, tmp_path / "root", lambda name: name)
+    assert not tree(tmp_path / "root")

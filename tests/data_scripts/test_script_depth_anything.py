@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import trees
+from own_folder import write
 from PIL import Image
 from scripts import run, times
 
@@ -49,7 +50,7 @@ def network(tmp_path_factory) -> Path:
 def test_depth_of_a_folder_of_photographs(network, tmp_path, capsys):
     photographs = {"a.jpg": (24, 80), "deep/b.png": (37, 50)}
     for name, size in photographs.items():
-        trees.write_image(tmp_path / "in" / name, trees.frame(0, size).rgb)
+        write(tmp_path / "in" / name, trees.frame(0, size).rgb)
     arguments = ("--images", tmp_path / "in", "--out", tmp_path / "out", "--model", network)
     assert run(depth_anything, *arguments, "--dry-run") == 0 and not (tmp_path / "out").exists()
     assert run(depth_anything, *arguments) == 0
@@ -115,7 +116,7 @@ def test_larger_is_nearer_as_the_network_says(network):
 def test_depth_without_photographs_or_network_is_an_error(tmp_path, capsys):
     assert run(depth_anything, "--images", tmp_path, "--out", tmp_path / "out") == 1
     assert f"images in {tmp_path}" in capsys.readouterr().err
-    trees.write_image(tmp_path / "a.png", trees.frame(0).rgb)
+    write(tmp_path / "a.png", trees.frame(0).rgb)
     assert run(depth_anything, "--images", tmp_path, "--out", tmp_path / "out", "--model", tmp_path / "no") == 1
     assert capsys.readouterr().err and not (tmp_path / "out").exists()
 

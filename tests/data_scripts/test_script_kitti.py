@@ -83,6 +83,9 @@ def test_crestereo_takes_both_forms_of_the_public_exports(tmp_path, inputs):
 def test_crestereo_of_another_form_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no ONNX file .*net.onnx"):
         kitti.crestereo(tmp_path / "net.onnx")
+    (tmp_path / "net.onnx").write_text("no network")
+    with pytest.raises(ValueError, match="net.onnx is no ONNX file that onnxruntime can read"):
+        kitti.crestereo(tmp_path / "net.onnx")
     path = stereo_network(tmp_path / "net.onnx", {"left": ("height", "width"), "right": ("height", "width")})
     with pytest.raises(ValueError, match="net.onnx takes .*left and right of a fixed size"):
         kitti.crestereo(path)

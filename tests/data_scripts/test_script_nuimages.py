@@ -1,9 +1,12 @@
 """The nuImages script: masks, and the draw of the paper's 800 photographs."""
 
+import json
 import shutil
+import tarfile
 
 import nuimages
 import numpy as np
+import pytest
 import trees
 from PIL import Image
 from scripts import run
@@ -28,3 +31,35 @@ def test_of_many_photographs_the_papers_800_are_drawn():
     drawn = nuimages.draw([f"CAM_FRONT/{i}" for i in range(1000)])
     assert [len(names) for names in drawn.values()] == [560, 240]
     assert not set(drawn["train"]) & set(drawn["val"])
+
+
+def having(rows, **fields):
+    return [row | fields for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "message"),
+    [
+        ("sample_data", lambda rows: None, "sample_data.json has a row without a usable token"),
+        ("sample_data", lambda rows: [1, 2], "sample_data.json has a row without a usable token"),
+        ("sample_data", lambda rows: having(rows, width="5"), "without a usable width"),
+        ("category", lambda rows: [], "category None, which nuImages does not have"),
+        ("category", lambda rows: having(rows, name="cow"), "category cow, which nuImages does not have"),
+        ("object_ann", lambda rows: having(rows, mask=5), "object_ann.json has a row without a usable mask"),
+        ("object_ann", lambda rows: having(rows, mask={"counts": "AAAA"}), "a mask that cannot be read"),
+        ("object_ann", lambda rows: having(rows, mask={"size": [1, 1], "counts": "!!"}), "a mask that cannot be read"),
+    ],
+)
+def test_tables_with_junk_are_told(tmp_path, capsys, table, change, message):
+    trees.nuimages(tmp_path, made=False)
+    path = tmp_path / "v1.0-mini" / f"{table}.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    assert run(nuimages, "--root", tmp_path, "--mini") == 1
+    assert message in "".join(capsys.readouterr())
+
+
+def test_an_archive_without_tables(tmp_path, capsys):
+    (tmp_path / "downloads").mkdir()
+    tarfile.open(tmp_path / "downloads" / nuimages.MINI.name, "w:gz").close()
+    assert run(nuimages, "--root", tmp_path / "root", "--archives", tmp_path / "downloads", "--mini") == 1
+    assert "sample_data.json: the archive does not hold it" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The ToyDrive script: what it writes is what the renderer draws."""
 
 import numpy as np
+import pytest
 import toydrive
 from PIL import Image
 from scripts import run
@@ -28,3 +29,13 @@ def test_toydrive_on_disk_is_toydrive(tmp_path, capsys):
     assert (scene / "intrinsic.txt").read_text().splitlines()[2] == "1 0 46.4 46.4 39.5 11.5"
     assert run(toydrive, "--root", tmp_path, "--seed", 1) == 1
     assert "holds other frames" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--size", 0, 5], "size is"), (["--size", 10**6, 10**6], "is more than"), (["--difficulty", 5], "difficulty is")],
+)
+def test_what_cannot_be_rendered_is_told_before_anything_is_written(tmp_path, capsys, options, message):
+    assert run(toydrive, "--root", tmp_path / "root", *options) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line and not (tmp_path / "root").exists()

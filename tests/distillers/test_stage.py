@@ -12,7 +12,7 @@ import lixlib.lab.run
 import lixlib.training
 from lixlib.data import Augment, collate
 from lixlib.distillers import METHODS, Stage, TwoStage
-from lixlib.lab.plan import folder_of, runs_folder, stage_folder
+from lixlib.lab.plan import folder_of, runs_folder
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
 from lixlib.training import fit, fit_stage
@@ -141,14 +141,16 @@ def recipe(camvid_root, tmp_path, monkeypatch) -> Recipe:
 
 def test_runs_that_differ_in_the_loss_share_the_stage(recipe, tmp_path):
     other_loss = replace(recipe, method_options={**recipe.method_options, "weight": 7.0})
-    assert folder_of(other_loss) != folder_of(recipe) and stage_folder(other_loss) == stage_folder(recipe)
-    assert stage_folder(replace(recipe, epochs=9, lr=1.0, teacher={"epochs": 1, "lr": recipe.lr})) == stage_folder(
-        recipe
+    assert folder_of(other_loss) != folder_of(recipe) and folder_of(other_loss, "stage") == folder_of(recipe, "stage")
+    assert folder_of(replace(recipe, epochs=9, lr=1.0, teacher={"epochs": 1, "lr": recipe.lr}), "stage") == folder_of(
+        recipe,
+        "stage",
     )
     elsewhere = shutil.copytree(recipe.root, tmp_path / "elsewhere")
-    assert stage_folder(replace(recipe, root=str(elsewhere))) == stage_folder(recipe)
-    assert stage_folder(replace(recipe, method_options={**recipe.method_options, "tokens": 8})) == stage_folder(
-        recipe
+    assert folder_of(replace(recipe, root=str(elsewhere)), "stage") == folder_of(recipe, "stage")
+    assert folder_of(replace(recipe, method_options={**recipe.method_options, "tokens": 8}), "stage") == folder_of(
+        recipe,
+        "stage",
     ), "the default"
     changes = [
         {"seed": 1},
@@ -162,7 +164,7 @@ def test_runs_that_differ_in_the_loss_share_the_stage(recipe, tmp_path):
         {"method_options": {**recipe.method_options, **hyper}}
         for hyper in ({"stage_epochs": 3}, {"stage_lr": 1}, {"tokens": 4})
     ]
-    folders = [stage_folder(recipe), *(stage_folder(replace(recipe, **change)) for change in changes)]
+    folders = [folder_of(recipe, "stage"), *(folder_of(replace(recipe, **change), "stage") for change in changes)]
     assert len(set(folders)) == len(folders)
 
 
@@ -170,7 +172,7 @@ def test_runs_that_differ_in_the_loss_share_the_stage(recipe, tmp_path):
 def test_a_run_trains_its_stage_once_and_counts_it(method, recipe, monkeypatch):
     recipe = replace(recipe, method=method)
     first = run(recipe, device="cpu", progress=False)
-    folder = runs_folder() / stage_folder(recipe)
+    folder = runs_folder() / folder_of(recipe, "stage")
     checkpoint = (folder / "checkpoint.pt").read_bytes()
     line = first.line
     assert len((folder / "log.jsonl").read_text().splitlines()) == 2

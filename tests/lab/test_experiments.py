@@ -16,6 +16,7 @@ import lixlib.lab.run
 from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.lab.experiments import ARFD, AUXILIARY, DWLD, EXPERIMENTS, PRETRAIN, SCHEDULE, TUNING, read, recipes
 from lixlib.lab.grid import lines_of
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import result_header
@@ -28,7 +29,7 @@ every = pytest.mark.parametrize("name", EXPERIMENTS)
 
 def committed(recipe: Recipe, miou: float) -> dict:
     """A result line as it comes back from a file."""
-    line = {**result_header(recipe), "updates": 8, "metrics": dict.fromkeys(METRICS, miou)}
+    line = {**result_header(Inputs(recipe)), "updates": 8, "metrics": dict.fromkeys(METRICS, miou)}
     return json.loads(json.dumps(line))
 
 

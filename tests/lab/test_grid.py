@@ -21,6 +21,7 @@ from lixlib.core.files import read_json_lines
 from lixlib.distillers import METHODS
 from lixlib.lab import results
 from lixlib.lab.grid import compare, grid
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe, all_methods
 from lixlib.lab.record import identity, result_header
@@ -39,6 +40,27 @@ def few(camvid_root) -> dict:
     return {"datasets": ["camvid"], "roots": {"camvid": str(camvid_root)}, **shared}
 
 
+def test_a_grid_takes_options_by_the_name_of_a_method():
+    options = {"kd": {"weight": 0.5}, "lix": {"lambda_f": 2.0}}
+    found = {
+        recipe.method: recipe.options
+        for recipe in grid(methods=("student", "kd", "dkd", "lix"), method_options=options)
+    }
+    assert (
+        found["kd"] == {"weight": 0.5}
+        and found["lix"]["lambda_f"] == 2.0
+        and found["dkd"] == Recipe(method="dkd").options
+    )
+    for wrong, problem in (
+        ({"student": {"weight": 1}}, "method_options has student, and is for kd here"),
+        ({"at": {"weight": 1}}, "method_options has at, and is for kd here"),
+        ({"kd": 3}, "method_options of kd is 3: write"),
+        ({"kd": {"alpha": 3}}, "no option 'alpha'"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            grid(methods=("student", "kd"), method_options=wrong)
+
+
 class Here:
     """Runs in this process, in the order in which they are started."""
 
@@ -47,9 +69,9 @@ class Here:
     def __init__(self, *_):
         self.trained = []
 
-    def start(self, recipe):
-        self.trained.append(recipe.method)
-        return Task(recipe)
+    def start(self, step):
+        self.trained.append(step.recipe.method)
+        return Task(step.recipe)
 
     def command_of(self, recipe, **place):
         return command_of(recipe, **place)
@@ -133,7 +155,7 @@ def test_the_command_of_a_recipe_makes_its_run(recipe, monkeypatch):
 def test_a_line_is_known_before_it_is_trained(few, tmp_path):
     (recipe,) = grid(methods=["kd"], **few)
     line = run(recipe, device="cpu").line
-    known = result_header(recipe)
+    known = result_header(Inputs(recipe))
     assert {name: line[name] for name in known} == {**known, "size": [32, 48], "recipe": line["recipe"]}
     assert identity(known) == identity(line)
     changes = (
@@ -143,11 +165,11 @@ def test_a_line_is_known_before_it_is_trained(few, tmp_path):
         {"method_options": {"weight": 3.0}},
     )
     for change in ({"epochs": 2}, {"patience": 1, "splits": ("train", "val", "val")}, *changes):
-        assert identity(result_header(replace(recipe, **change))) != identity(line)
+        assert identity(result_header(Inputs(replace(recipe, **change)))) != identity(line)
     elsewhere = shutil.copytree(recipe.root, tmp_path / "elsewhere")
-    assert identity(result_header(replace(recipe, root=str(elsewhere)))) == identity(line)
+    assert identity(result_header(Inputs(replace(recipe, root=str(elsewhere))))) == identity(line)
     same = replace(recipe, method_options={"weight": line["hyper"]["weight"]})
-    assert identity(result_header(same)) == identity(line)
+    assert identity(result_header(Inputs(same))) == identity(line)
 
 
 def test_a_teacher_comes_first_and_what_is_there_is_left_alone(here, few, tmp_path):
@@ -188,7 +210,7 @@ def test_other_data_are_another_grid(here, few, tmp_path, camvid_root):
 def test_a_line_without_a_digest_is_of_toydrive_alone(here, few, tmp_path):
     (camvid,), (toydrive,) = grid(methods=["student"], **few), grid(methods=["student"], epochs=3)
     for recipe in (camvid, toydrive):
-        line = {**result_header(recipe), "updates": 8, "metrics": dict.fromkeys(results.METRICS, 0.5)}
+        line = {**result_header(Inputs(recipe)), "updates": 8, "metrics": dict.fromkeys(results.METRICS, 0.5)}
         results.append({name: value for name, value in line.items() if name != "data_digest"}, tmp_path)
     assert lixlib.lab.grid.lines_of([camvid, toydrive], tmp_path).keys() == {folder_of(toydrive)}
     report = compare([camvid, toydrive], results_dir=tmp_path)

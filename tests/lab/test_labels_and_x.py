@@ -6,7 +6,7 @@ import pytest
 from own_folder import COUNTS, own_folder
 
 from lixlib.data.unlabelled import divide
-from lixlib.lab import inputs
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import result_header
@@ -32,20 +32,20 @@ def test_the_draw():
 
 def test_labels_are_taken_away_alike_for_every_method(camvid_root):
     student, distilled = (camvid(camvid_root, method=m, labelled=5, unlabelled=8) for m in ("student", "kd"))
-    kept = [sample.name for sample in inputs.load_training(student)]
-    train = inputs.load_training(distilled)
+    kept = [sample.name for sample in Inputs(student).train]
+    train = Inputs(distilled).train
     assert len(kept) == 5 and [sample.name for sample in train.labelled] == kept
     assert len(train.unlabelled) == 8 and not {sample.name for sample in train.unlabelled} & set(kept)
     assert all((sample.label == 255).all() for sample in train.unlabelled)
     with pytest.raises(ValueError, match="unlabelled is 12, and 11 of the split train are left"):
-        inputs.load_training(camvid(camvid_root, method="kd", labelled=5, unlabelled=12))
-    assert len(inputs.load_training(camvid(camvid_root, method="kd", unlabelled=16)).unlabelled) == 16
+        len(Inputs(camvid(camvid_root, method="kd", labelled=5, unlabelled=12)).train)
+    assert len(Inputs(camvid(camvid_root, method="kd", unlabelled=16)).train.unlabelled) == 16
 
 
 def test_they_are_recorded_only_where_in_use(camvid_root):
     plain, fewer = (camvid(camvid_root, method="kd", **options) for options in ({}, {"labelled": 4, "unlabelled": 6}))
-    assert not {"labelled", "x"} & plain.described.keys() and "labelled" not in result_header(plain)["hyper"]
-    line = result_header(fewer)
+    assert not {"labelled", "x"} & plain.described.keys() and "labelled" not in result_header(Inputs(plain))["hyper"]
+    line = result_header(Inputs(fewer))
     assert line["hyper"]["labelled"] == line["recipe"]["labelled"] == 4 and line["hyper"]["unlabelled"] == 6
     assert folder_of(plain) != folder_of(fewer) and "--labelled 4" in command_of(fewer)
 
@@ -96,12 +96,12 @@ def test_images_without_labels_for_the_student_of_a_teacher_of_rgb_alone(tmp_pat
     root = own_folder(tmp_path / "mine", counts)
     shared = {"root": str(root), "unlabelled": 3, "labelled": 6, "method": "kd", "teacher": {"x": False}}
     recipe = Recipe("folder", splits=("train", None, "test"), **{**SMALL, **shared})
-    with_x = [sample.x.any() for sample in (inputs.load_training(recipe)[i] for i in (0, -1))]
+    with_x = [sample.x.any() for sample in (Inputs(recipe).train[i] for i in (0, -1))]
     assert not any(with_x), "nobody looks at X"
     assert run(recipe, device="cpu", progress=False).line["hyper"]["teacher"] == {"x": False}
     shutil.rmtree(root / "train" / "x")
     shutil.rmtree(root / "unlabelled" / "x", ignore_errors=True)
-    assert len(inputs.load_training(recipe)) == 2 * 6, "X need not be there"
+    assert len(Inputs(recipe).train) == 2 * 6, "X need not be there"
     usual = Recipe("folder", splits=("train", None, "test"), **{**SMALL, **shared, "teacher": {}})
     with pytest.raises(FileNotFoundError, match="no folder .*/x"):
-        inputs.load_training(usual)
+        len(Inputs(usual).train)

@@ -9,7 +9,8 @@ import pytest
 from lixlib import data
 from lixlib.distillers import METHODS
 from lixlib.lab import inputs, record, results
-from lixlib.lab.plan import folder_of, pretraining_folder, runs_folder
+from lixlib.lab.inputs import Inputs
+from lixlib.lab.plan import folder_of, runs_folder
 from lixlib.lab.recipe import Recipe, teacher_student_distilled
 from lixlib.lab.record import result_header
 
@@ -96,9 +97,9 @@ def test_the_folders_of_committed_runs_keep_their_names():
 
 def test_a_result_line_tells_the_networks_options_and_no_folder_of_this_machine():
     options = {"encoder": "resnet18", "checkpointing": True}
-    line = result_header(Recipe(network="sne-roadseg", network_options=options))
+    line = result_header(Inputs(Recipe(network="sne-roadseg", network_options=options)))
     assert line["hyper"]["net"] == line["recipe"]["net"] == options
-    line = result_header(Recipe())
+    line = result_header(Inputs(Recipe()))
     assert "net" not in line["hyper"] and "net" not in line["recipe"]
 
 
@@ -106,17 +107,17 @@ def test_what_is_not_in_use_is_not_told():
     """So that the runs of before these options existed keep their folders and lines."""
     for recipe in (Recipe(), Recipe(auxiliary=0.0, pretrain=0)):
         assert not {"auxiliary", "pretrain", "net", "root"} & recipe.described.keys()
-        assert not {"auxiliary", "pretrain"} & result_header(recipe)["hyper"].keys()
+        assert not {"auxiliary", "pretrain"} & result_header(Inputs(recipe))["hyper"].keys()
     told = Recipe(auxiliary=0.5, pretrain=3)
     assert (told.described["auxiliary"], told.described["pretrain"]) == (0.5, 3)
-    assert result_header(told)["hyper"].items() >= {"auxiliary": 0.5, "pretrain": 3}.items()
+    assert result_header(Inputs(told))["hyper"].items() >= {"auxiliary": 0.5, "pretrain": 3}.items()
     assert folder_of(told.of_teacher()) == folder_of(Recipe().of_teacher()), "one teacher for both"
 
 
 def test_runs_that_start_from_one_pretraining_share_it():
     recipe = Recipe(method="kd", pretrain=3)
     for other in ({"method": "student"}, {"method": "lix"}, {"epochs": 9}, {"auxiliary": 1.0}, {"root": "elsewhere"}):
-        assert pretraining_folder(replace(recipe, **other)) == pretraining_folder(recipe), other
+        assert folder_of(replace(recipe, **other), "pretraining") == folder_of(recipe, "pretraining"), other
     changes = [
         {"seed": 1},
         {"batch_size": 2},
@@ -131,7 +132,7 @@ def test_runs_that_start_from_one_pretraining_share_it():
         {"network": "off-net"},
         {"splits": ("val", None, "val")},
     ]
-    folders = [pretraining_folder(recipe), *(pretraining_folder(replace(recipe, **change)) for change in changes)]
+    folders = [folder_of(each, "pretraining") for each in (recipe, *(replace(recipe, **change) for change in changes))]
     assert len(set(folders)) == len(folders)
 
 

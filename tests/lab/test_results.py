@@ -125,7 +125,7 @@ def test_committed_results_are_read():
         runs += folder.glob(f"{name}/**/*.jsonl")
     assert len(runs) > 8
     for path in runs:
-        lines = results.read_lines(path)
+        lines = record.read_lines(path)
         assert lines and all(line["reduced"] for line in lines), "as the pages say"
         assert [line | {"reduced": True} for line in read_json_lines(path)] == lines
 

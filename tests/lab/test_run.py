@@ -20,7 +20,7 @@ from lixlib.core.files import write_json_lines
 from lixlib.data.unlabelled import WithUnlabelled
 from lixlib.distillers import METHODS
 from lixlib.lab import inputs
-from lixlib.lab.plan import folder_of, pretraining_folder
+from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
 
@@ -146,7 +146,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(lixlib.training.checkpoint.Checkpoint, "save", killed)
         run(recipe, device="cpu", progress=False)
-    log = runs.with_name("killed") / pretraining_folder(recipe) / "log.jsonl"
+    log = runs.with_name("killed") / folder_of(recipe, "pretraining") / "log.jsonl"
     assert len(log.read_text().splitlines()) == 2, "in the middle"
     resumed = run(recipe, device="cpu", progress=False)
     assert len(log.read_text().splitlines()) == 3
@@ -157,7 +157,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_bits(runs, monkeypatch):
 
 def test_unlabelled_frames_keep_the_number_of_updates_and_have_no_label():
     recipe = Recipe(method="kd", size=(16, 32), dataset_options={"count": 8, "eval_count": 2}, unlabelled=4)
-    frames = inputs.load_unlabelled(recipe)
+    frames = inputs.load_unlabelled(recipe, recipe.unlabelled, with_x=True)
     assert len(frames) == 4 and all((frames[i].label == 255).all() for i in range(4))
     train = inputs.load(recipe, "train", with_x=True)
     mixed = WithUnlabelled(train, frames)

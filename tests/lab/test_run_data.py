@@ -15,7 +15,8 @@ from small_runs import SMALL
 from lixlib.data import splits
 from lixlib.data.toydrive.render import RENDERER_VERSION
 from lixlib.lab import inputs
-from lixlib.lab.plan import folder_of, pretraining_folder, stage_folder
+from lixlib.lab.inputs import Inputs
+from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import result_header
 from lixlib.lab.run import run
@@ -55,8 +56,8 @@ def test_other_data_are_trained_anew_and_the_same_under_another_root_are_loaded(
 def folders(recipe: Recipe) -> dict[str, Path]:
     recipes = {method: replace(recipe, method=method) for method in ("teacher", "student", "kd")}
     found = {method: folder_of(each) for method, each in recipes.items()}
-    found["stage"] = stage_folder(replace(recipe, method="ft"))
-    return found | {"pretraining": pretraining_folder(replace(recipe, method="kd", pretrain=1))}
+    found["stage"] = folder_of(replace(recipe, method="ft"), "stage")
+    return found | {"pretraining": folder_of(replace(recipe, method="kd", pretrain=1), "pretraining")}
 
 
 def add(root):
@@ -101,15 +102,15 @@ def test_a_list_of_splits_and_a_calibration_are_data(tmp_path):
     splits.write_list(root / splits.LIST, {"train": names[:2], "val": names[2:]})
     recipe = Recipe("kitti", root=str(root), size=(24, 80), method="kd")
     student = replace(recipe, method="student")
-    before = inputs.data_digest(recipe), inputs.data_digest(student)
+    before = Inputs(recipe).digest, Inputs(student).digest
     calibration = root / "training" / "calib_cam_to_cam" / f"{names[0]}.txt"
     calibration.write_text(calibration.read_text() + "\n")
-    assert inputs.data_digest(recipe) != before[0] and inputs.data_digest(student) == before[1], "only who reads X"
-    before = inputs.data_digest(recipe), inputs.data_digest(student)
+    assert Inputs(recipe).digest != before[0] and Inputs(student).digest == before[1], "only who reads X"
+    before = Inputs(recipe).digest, Inputs(student).digest
     splits.write_list(root / splits.LIST, {"train": names[1:3], "val": [names[0], names[3]]})
-    assert inputs.data_digest(recipe) != before[0] and inputs.data_digest(student) != before[1]
+    assert Inputs(recipe).digest != before[0] and Inputs(student).digest != before[1]
     splits.write_list(root / splits.LIST, {"train": names[1::-1], "val": names[2:]})
-    assert inputs.data_digest(student) != before[1], "the order decides the batches"
+    assert Inputs(student).digest != before[1], "the order decides the batches"
 
 
 def test_data_that_are_not_there_have_no_digest_and_a_folder_of_nobody(recipe, copy):
@@ -124,11 +125,11 @@ def test_data_that_are_not_there_have_no_digest_and_a_folder_of_nobody(recipe, c
 
 def test_toydrives_data_are_its_request_and_the_version_of_its_renderer(monkeypatch):
     recipe = Recipe(method="kd", **SMALL)
-    assert inputs.data_digest(recipe) == result_header(recipe)["data_digest"] == f"renderer {RENDERER_VERSION}"
-    before = folder_of(recipe), pretraining_folder(recipe)
+    assert Inputs(recipe).digest == result_header(Inputs(recipe))["data_digest"] == f"renderer {RENDERER_VERSION}"
+    before = folder_of(recipe), folder_of(recipe, "pretraining")
     with monkeypatch.context() as patch:
         patch.setattr(inputs, "RENDERER_VERSION", 99)
-        assert folder_of(recipe) != before[0] and pretraining_folder(recipe) != before[1]
+        assert folder_of(recipe) != before[0] and folder_of(recipe, "pretraining") != before[1]
     digests = [inputs.load(recipe, "train", with_x=True).digest, inputs.load(recipe, "val", with_x=True).digest]
     for change in ({"difficulty": 0.3}, {"seed": 1}, {"x": "depth"}, {"fault": "noise"}, {"count": 3}):
         digests.append(
@@ -141,14 +142,14 @@ def test_toydrives_data_are_its_request_and_the_version_of_its_renderer(monkeypa
 
 def test_a_stage_depends_on_the_images_of_the_student():
     recipe = Recipe(method="ft", dataset_options={"count": 4}, teacher={"dataset_options": {"count": 8}})
-    assert stage_folder(recipe) != stage_folder(replace(recipe, dataset_options={"count": 5}))
+    assert folder_of(recipe, "stage") != folder_of(replace(recipe, dataset_options={"count": 5}), "stage")
 
 
 def test_no_cache_and_no_folder_of_this_machine_is_in_a_line(tmp_path, monkeypatch, camvid_root):
     cache = {"cache": str(tmp_path / "frames"), **SMALL["dataset_options"]}
     recipe = Recipe(method="kd", **SMALL | {"dataset_options": cache, "teacher": {"dataset_options": cache}})
     plain = Recipe(method="kd", **SMALL | {"teacher": {"dataset_options": SMALL["dataset_options"]}})
-    assert folder_of(recipe) == folder_of(plain) and result_header(recipe) == result_header(plain)
+    assert folder_of(recipe) == folder_of(plain) and result_header(Inputs(recipe)) == result_header(Inputs(plain))
     finished = run(recipe, device="cpu", progress=False)
     assert str(tmp_path) not in json.dumps(finished.line) and "cache" not in json.dumps(finished.line["recipe"])
     assert list((tmp_path / "frames" / "toydrive").glob("*.npz"))
@@ -158,7 +159,7 @@ def test_no_cache_and_no_folder_of_this_machine_is_in_a_line(tmp_path, monkeypat
     told = Recipe(
         "camvid", root=str(camvid_root), network="sne-roadseg", network_options=net, teacher={"network_options": net}
     )
-    assert str(tmp_path) not in json.dumps(result_header(told))
+    assert str(tmp_path) not in json.dumps(result_header(Inputs(told)))
     before = folder_of(told)
     weights_file.rename(tmp_path / "second.pth")
     moved = {**net, "pretrained": str(tmp_path / "second.pth")}

@@ -77,9 +77,10 @@ def test_registered():
         assert nets.build("own-registered", num_classes=2).num_classes == 2
     finally:
         del nets.NETWORKS["own-registered"]
-    for name, factory, message in (("mfnet", nets.MFNet, "of the library"), ("a/b", nets.MFNet, "is made of")):
+    wrong = {"mfnet": "of the library", "a/b": "is made of", "long" * 75: "has at most 60 letters, found 300"}
+    for name, message in wrong.items():
         with pytest.raises(ValueError, match=message):
-            nets.register(name, factory)
+            nets.register(name, nets.MFNet)
 
 
 @pytest.mark.slow

@@ -90,6 +90,27 @@ def test_tables_that_do_not_belong_to_the_images(options, name, what, message):
         nyuv2.main(options)
 
 
+@pytest.mark.parametrize("name", ["splits.mat", "classMapping40.mat"])
+@pytest.mark.parametrize("junk", ["text", "cut short", "other variables", "no whole numbers", "letters"])
+def test_junk_in_the_small_tables_is_one_line(options, name, junk):
+    path = options.archive_folder / name
+    wanted = {"splits.mat": ("trainNdxs", "testNdxs"), "classMapping40.mat": ("mapClass",)}[name]
+    found = {
+        "text": lambda: path.write_text("<html>404: not found</html>"),
+        "cut short": lambda: path.write_bytes(path.read_bytes()[:150]),
+        "other variables": lambda: savemat(path, {"other": [1]}),
+        "no whole numbers": lambda: savemat(path, dict.fromkeys(wanted, [1.5, np.nan])),
+        "letters": lambda: savemat(path, dict.fromkeys(wanted, "one")),
+    }
+    found[junk]()
+    with pytest.raises(ValueError) as caught:
+        nyuv2.main(options)
+    (line,) = str(caught.value).splitlines()
+    reason = {"text": "cannot be read", "cut short": "cannot be read", "other variables": "holds other,"}
+    assert line.startswith(f"{path} {reason.get(junk, f'holds a {wanted[0]} of something else')}")
+    assert f"whole numbers called {' and '.join(wanted)}: delete it and fetch it again" in line
+
+
 def test_a_broken_or_another_mat_file(options):
     path = options.archive_folder / "nyu_depth_v2_labeled.mat"
     with h5py.File(path, "a") as file:

@@ -10,7 +10,7 @@ from hashlib import md5
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from own_folder import write
 
 from lixlib.data.classes import TOYDRIVE
 from lixlib.data.toydrive.dataset import camera
@@ -89,10 +89,10 @@ def vkitti2(root: Path, frames: dict[str, int] | None = None, *, apart: bool = F
                 rgb = place("rgb", where) / "frames" / "rgb" / side / f"rgb_{i:05d}.jpg"
                 depth = place("depth", where) / "frames" / "depth" / side / f"depth_{i:05d}.png"
                 label = place("classSegmentation", where) / "frames/classSegmentation" / side / f"classgt_{i:05d}.png"
-                write_image(rgb, made.rgb)
-                write_image(depth, np.minimum(made.depth * 100, 65535).round().astype(np.uint16))
+                write(rgb, made.rgb)
+                write(depth, np.minimum(made.depth * 100, 65535).round().astype(np.uint16))
                 colours = np.array([VKITTI2_COLOURS[name] for name in VKITTI2_NAMES], dtype=np.uint8)
-                write_image(label, colours[made.label])
+                write(label, colours[made.label])
         k = camera(size)
         lines = ["Category r g b", *(f"{name} {r} {g} {b}" for name, (r, g, b) in VKITTI2_COLOURS.items())]
         write_text(place("textgt", where) / "colors.txt", lines)
@@ -112,18 +112,18 @@ def kitti(root: Path, count: int = 4, *, size=SIZE, made: bool = True) -> Path:
         training = root / "training"
         ids = CITYSCAPES_IDS[shot.label]
         disparity = (k.fx * baseline / shot.depth).astype(np.float32)  # 0 in the sky
-        write_image(training / "image_2" / name, shot.rgb)
-        write_image(training / "image_3" / name, right_view(shot.rgb, disparity))
-        write_image(training / "semantic" / name, ids)
-        write_image(training / "semantic_rgb" / name, TOYDRIVE.colours[shot.label])
-        write_image(training / "instance" / name, ids.astype(np.uint16) * 256)
+        write(training / "image_2" / name, shot.rgb)
+        write(training / "image_3" / name, right_view(shot.rgb, disparity))
+        write(training / "semantic" / name, ids)
+        write(training / "semantic_rgb" / name, TOYDRIVE.colours[shot.label])
+        write(training / "instance" / name, ids.astype(np.uint16) * 256)
         dense = (disparity * 256).round().astype(np.uint16)
         measured = np.zeros_like(dense)
         measured[size[0] // 3 :: 2, ::2] = dense[size[0] // 3 :: 2, ::2]  # a laser scanner sees some, and no sky
         for kind in ("disp_occ_0", "disp_noc_0"):
-            write_image(training / kind / name, measured)
+            write(training / kind / name, measured)
         if made:
-            write_image(training / "disparity_sgbm" / name, dense)
+            write(training / "disparity_sgbm" / name, dense)
         offset = 0.062 * k.fx  # of camera 2 from camera 0
         lines = ["calib_time: 09-Jan-2012 13:57:47", "corner_dist: 9.950000e-02"]
         for number, shift in enumerate((0.0, -baseline * k.fx, offset, offset - baseline * k.fx)):
@@ -131,7 +131,7 @@ def kitti(root: Path, count: int = 4, *, size=SIZE, made: bool = True) -> Path:
             lines.append(f"S_rect_{number:02d}: {size[1]:e} {size[0]:e}")
             lines.append(f"P_rect_{number:02d}: " + " ".join(f"{value:e}" for value in matrix))
         write_text(training / "calib_cam_to_cam" / f"{i:06d}.txt", lines)
-        write_image(root / "testing" / "image_2" / name, shot.rgb)
+        write(root / "testing" / "image_2" / name, shot.rgb)
     return root
 
 
@@ -164,18 +164,18 @@ def cityscapes(root: Path, counts: dict[str, int] | None = None, *, size=SIZE, m
             disparity = (k.fx * baseline / shot.depth * 256 + 1).round()
             disparity[np.isinf(shot.depth)] = 0
             disparity[-1] = 0
-            write_image(root / "leftImg8bit" / f"{name}_leftImg8bit.png", shot.rgb)
-            write_image(root / "gtFine" / f"{name}_gtFine_labelIds.png", ids)
-            write_image(root / "gtFine" / f"{name}_gtFine_instanceIds.png", ids.astype(np.uint16))
-            write_image(root / "gtFine" / f"{name}_gtFine_color.png", TOYDRIVE.colours[shot.label])
+            write(root / "leftImg8bit" / f"{name}_leftImg8bit.png", shot.rgb)
+            write(root / "gtFine" / f"{name}_gtFine_labelIds.png", ids)
+            write(root / "gtFine" / f"{name}_gtFine_instanceIds.png", ids.astype(np.uint16))
+            write(root / "gtFine" / f"{name}_gtFine_color.png", TOYDRIVE.colours[shot.label])
             write_json(root / "gtFine" / f"{name}_gtFine_polygons.json", {"imgHeight": size[0], "imgWidth": size[1]})
-            write_image(root / "disparity" / f"{name}_disparity.png", disparity.astype(np.uint16))
+            write(root / "disparity" / f"{name}_disparity.png", disparity.astype(np.uint16))
             pose = {"pitch": 0.038, "roll": 0.0, "x": 1.7, "y": 0.1, "yaw": -0.0195, "z": 1.22}
             intrinsic = {"fx": k.fx, "fy": k.fy, "u0": k.u0, "v0": k.v0}
             parameters = {"extrinsic": {"baseline": baseline, **pose}, "intrinsic": intrinsic}
             write_json(root / "camera" / f"{name}_camera.json", parameters)
             if made:
-                write_image(root / "lix" / "disparity" / f"{name}.png", relative(shot.depth))
+                write(root / "lix" / "disparity" / f"{name}.png", relative(shot.depth))
     return root
 
 
@@ -200,7 +200,7 @@ def nuimages(root: Path, count: int = 5, *, version: str = "v1.0-mini", size=SIZ
         side, key = ("CAM_FRONT", "CAM_BACK")[i % 2], i < count
         name, shot = f"{side}/n003-2018-01-02-11-48-43+0800__{side}__15148{i:08d}", frame(i, size)
         file = f"{'samples' if key else 'sweeps'}/{name}.jpg"
-        write_image(root / file, shot.rgb)
+        write(root / file, shot.rgb)
         data, sample = token(file), token(f"sample{i}")
         row = {
             "sample_token": sample,
@@ -238,8 +238,8 @@ def nuimages(root: Path, count: int = 5, *, version: str = "v1.0-mini", size=SIZ
         tables["object_ann"].reverse()  # a table has no order
         labels[name] = label
         if made:
-            write_image(root / "lix" / "masks" / f"{name}.png", label)
-            write_image(root / "lix" / "disparity" / f"{name}.png", relative(shot.depth))
+            write(root / "lix" / "masks" / f"{name}.png", label)
+            write(root / "lix" / "disparity" / f"{name}.png", relative(shot.depth))
     for name, rows in tables.items():
         write_json(root / version / f"{name}.json", rows)
     return labels
@@ -309,12 +309,6 @@ def pack(dataset: str, root: Path, folder: Path) -> Path:
                 for path in chosen:
                     archive.add(root / path, path)
     return folder
-
-
-def write_image(path: Path, array: np.ndarray) -> None:
-    """JPEG or PNG by its suffix, of 8 or 16 bits by its type."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
 
 
 def write_text(path: Path, lines: list[str]) -> None:

@@ -162,6 +162,15 @@ def test_without_patience_the_last_weights_stay(tmp_path, monkeypatch):
     assert_same(plain, validated)
 
 
+def test_the_bar_says_what_it_waits_for(tmp_path, capsys):
+    train(tmp_path, progress=True)
+    shown = [line for line in capsys.readouterr().err.split("\r") if "/6 " in line]
+    assert "0/6" in shown[1] and lixlib.training.loop.STARTING in shown[1]
+    assert not any(lixlib.training.loop.STARTING in line for line in shown if "0/6" not in line and "1/6" not in line)
+    train(tmp_path, progress=True)
+    assert lixlib.training.loop.STARTING not in capsys.readouterr().err, "nothing is left to train"
+
+
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_loss_that_is_not_finite_names_step_term_and_images(tmp_path, silent):
     data, log = Scenes(4), []

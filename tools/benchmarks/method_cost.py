@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 from lixlib.core.files import write_json_lines
 from lixlib.data import Sample, collate
 from lixlib.distillers import METHODS, TwoStage
-from lixlib.lab import inputs
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.prepare import distiller_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import provenance
@@ -82,7 +82,7 @@ def main(options: Options) -> None:
     fabric = launch(options.device, options.precision)
     size = (48, 64) if options.quick else (48, 160)
     base = Recipe(size=size, dataset_options={"count": 8}, unlabelled=8, precision=options.precision)
-    train = inputs.load_training(base)
+    train = Inputs(base).train
     batch = half_labelled(train, base.batch_size).to(device)
     labelled = replace(
         batch, **{name: getattr(batch, name)[: base.batch_size] for name in ("rgb", "x", "valid", "label")}

@@ -30,6 +30,7 @@ from lixlib.data import Sample, collate
 from lixlib.distillers import Distiller
 from lixlib.functional import confidence
 from lixlib.lab import experiments, inputs
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.plan import folder_of, runs_folder
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import provenance, result_header
@@ -303,7 +304,7 @@ def main(options: Options) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recipe = teacher_of(0, options.quick)
     made = {"command": shlex.join(["python", *sys.argv]), **provenance(torch.device("cpu"))}
-    made["reduced"] = result_header(recipe)["reduced"]
+    made["reduced"] = result_header(Inputs(recipe))["reduced"]
     frames = {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.dataset_options}
     for part in options.parts:
         for found in PARTS[part](options, folder, made["command"]):

@@ -21,9 +21,9 @@ from lixlib.core.files import write_atomically
 from lixlib.data import Augment, collate
 from lixlib.distillers import METHODS, Distiller, TwoStage
 from lixlib.distillers.common import default_options
-from lixlib.lab import inputs
 from lixlib.lab.grid import compare
-from lixlib.lab.plan import runs_folder, stage_folder
+from lixlib.lab.inputs import Inputs
+from lixlib.lab.plan import folder_of, runs_folder
 from lixlib.lab.prepare import distiller_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
@@ -53,12 +53,12 @@ def starting_weights(method: str) -> dict[str, float]:
 def gradient_share(method: str) -> float:
     """Compute the length of the gradient of the method's terms with its starting weights, relative to cross-entropy."""
     recipe = Recipe(method=method, method_options=starting_weights(method), **SETTING)
-    train = inputs.load_training(recipe)
+    train = Inputs(recipe).train
     distiller = distiller_of(recipe, run(recipe.of_teacher(), device="cpu").net, train).train()
     if isinstance(distiller.method, TwoStage):  # the runs look for the trained stage in this folder
         schedule = Schedule(recipe.epochs, 2 * recipe.batch_size, seed=recipe.seed)
         options = {"augment": Augment(recipe.size), "fabric": launch("cpu", recipe.precision)}
-        fit_stage(distiller, train, schedule, folder=runs_folder() / stage_folder(recipe), **options)
+        fit_stage(distiller, train, schedule, folder=runs_folder() / folder_of(recipe, "stage"), **options)
     torch.manual_seed(0)
     terms = distiller(next(iter(DataLoader(train, 2 * recipe.batch_size, shuffle=True, collate_fn=collate))))
     own = sum(term for name, term in terms.items() if name not in ("ce", *BORROWED.get(method, ())))

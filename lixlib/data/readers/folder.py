@@ -32,6 +32,7 @@ CLASSES = {
     "values": dict[str, int],
     "ignore": tuple[int | list[int], ...],
 }
+LARGEST = 999_999  # number in a label file: a table holds the class of each
 CAMERA = ("fx", "fy", "cx", "cy")
 X = {
     "kind": Literal["depth", "disparity", "relative", "other"],
@@ -167,7 +168,13 @@ def read_classes(path: Path) -> tuple[Classes, Callable[[np.ndarray], np.ndarray
     beyond = [index for index in values.values() if not 0 <= index < len(names)]
     if beyond:
         raise ValueError(f"{path}: values lead to class {beyond[0]}, but there are the classes 0 to {len(names) - 1}")
+    odd = [each for each in ignore if not (isinstance(each, int) or _is_colour(each))]
+    if odd:
+        raise ValueError(f"{path}: ignore has {odd[0]}, which is neither a number nor red, green and blue, 0 to 255")
     ids = values | {value: IGNORE for value in ignore if isinstance(value, int)}
+    beyond = [value for value in ids if not 0 <= value <= LARGEST]
+    if beyond:
+        raise ValueError(f"{path}: values and ignore are numbers from 0 to {LARGEST}, found {beyond[0]}")
     known = np.array([*(colours or ()), *(each for each in ignore if _is_colour(each))], np.uint8).reshape(-1, 3)
 
     def read_label(label: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ forward and backward of the student, an update of LIX with an update of the stud
 """
 
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,7 +31,7 @@ from lixlib.core.files import read_json_lines, write_json_lines
 from lixlib.core.output import Output
 from lixlib.distillers import METHODS, build
 from lixlib.functional import reference
-from lixlib.lab import inputs
+from lixlib.lab.inputs import Inputs
 from lixlib.lab.prepare import distiller_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import provenance
@@ -82,11 +82,18 @@ class Options:
 
 
 def ratio(what: str, over: str, above: float, below: float) -> dict:
-    return {"what": what, "over": over, "ratio": round(above / below, 4), "above": above, "below": below}
+    """Return the first fields of a line; times are in ms, memory in MiB."""
+    return {
+        "what": what,
+        "over": over,
+        "ratio": round(above / below, 4),
+        "above": round(above, 3),
+        "below": round(below, 3),
+    }
 
 
-def of_loss(case: losses.Case, options: Options, *, compiled: bool) -> list[dict]:
-    """Return a loss's times and peak memory over those of its rivals, in ms and MiB."""
+def of_loss(case: losses.Case, options: Options, *, first: bool) -> list[dict]:
+    """Return a loss's time over those of its rivals; the first time, also its peak memory, and the compiled rival."""
     step = losses.stepper(case, CPU)
     labels = losses.INPUTS["target"](case.shape)
 
@@ -94,18 +101,16 @@ def of_loss(case: losses.Case, options: Options, *, compiled: bool) -> list[dict
         return F.cross_entropy(student, labels, ignore_index=IGNORE)
 
     sides = {"": functional, OF_PLAIN: reference, OF_CE: SimpleNamespace(**{case.loss: cross_entropy})}
-    if compiled:
-        torch._dynamo.reset()
+    if first and options.compiled:
         sides[OF_COMPILED] = SimpleNamespace(**{case.loss: torch.compile(getattr(reference, case.loss))})
     calls = {name: lambda side=side: step(side) for name, side in sides.items()}
     times = median_seconds(calls, options.repetitions, CPU)
-    ours, plain = (peak_bytes(calls[name], CPU) / MIB for name in ("", OF_PLAIN))
-    logits = 4 * torch.Size(case.shape).numel() / MIB
-    return [
-        *(ratio(case.loss, over, 1e3 * times[""], 1e3 * each) for over, each in times.items() if over),
-        ratio(case.loss, MEMORY, ours, plain),
-        ratio(case.loss, OF_LOGITS, ours, logits),
-    ]
+    found = [ratio(case.loss, over, 1e3 * times[""], 1e3 * each) for over, each in times.items() if over]
+    if first:
+        ours, plain = (peak_bytes(calls[name], CPU) / MIB for name in ("", OF_PLAIN))
+        logits = 4 * torch.Size(case.shape).numel() / MIB
+        found += [ratio(case.loss, MEMORY, ours, plain), ratio(case.loss, OF_LOGITS, ours, logits)]
+    return found
 
 
 def of_controller(shape: losses.Shape, options: Options) -> list[dict]:
@@ -158,7 +163,7 @@ def of_arfd(size: tuple[int, int], options: Options) -> list[dict]:
 def of_update(size: tuple[int, int], options: Options) -> list[dict]:
     """Return the time of an update of LIX over those of an update of the student and of the teacher's forward pass."""
     recipe = Recipe(method="lix", size=size, dataset_options={"count": 8}, unlabelled=8, precision="32-true")
-    train = inputs.load_training(recipe)
+    train = Inputs(recipe).train
     batch = method_cost.half_labelled(train, recipe.batch_size)
     fabric = launch("cpu", recipe.precision)
     teacher = distiller_of(recipe.of_teacher(), None, train).student.eval().to(memory_format=torch.channels_last)
@@ -174,23 +179,33 @@ def of_update(size: tuple[int, int], options: Options) -> list[dict]:
     return [ratio(f"an update of LIX, {size[0]} x {size[1]}", OF_PARTS, 1e3 * times["lix"], 1e3 * parts)]
 
 
-def groups(options: Options, *, compiled: bool) -> Iterable[tuple[int, Callable[[], list[dict]]]]:
+def groups(options: Options) -> Iterable[tuple[int, Callable[[], list[dict]]]]:
     """Yield what is measured together, with its number of threads."""
     cases = {case.loss: case for case in losses.cases(options.quick)}
     sizes = ((48, 64), (48, 96)) if options.quick else ((48, 160), (96, 320))
-    for threads in options.threads:
+    one, *more = options.threads
+    for threads in (one, *more):
         for name in LOGIT:
-            with_rival = compiled and threads == 1
-            yield threads, lambda name=name, rival=with_rival: of_loss(cases[name], options, compiled=rival)
-        yield threads, lambda: of_controller(cases["dwld_loss"].shape, options)
+            yield threads, partial(of_loss, cases[name], options, first=threads == one)
+        yield threads, partial(of_controller, cases["dwld_loss"].shape, options)
     for size in sizes:
-        yield options.threads[0], lambda size=size: of_arfd(size, options)
-    yield options.threads[0], lambda: of_update(sizes[0], options)
+        yield one, partial(of_arfd, size, options)
+    yield one, partial(of_update, sizes[0], options)
 
 
-def identity(line: dict) -> tuple[str, ...]:
+def can_compile() -> bool:
+    """Return whether torch.compile finds a C++ compiler that works, and say so if it does not."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.ones(2))
+    except Exception as error:  # there is no common class of what can go wrong
+        print(f"The plain forms are not compiled, and nothing is compared with that: {str(error).splitlines()[0]}")
+        return False
+    return True
+
+
+def identity(line: dict) -> tuple:
     """Return what two lines have in common if they can be compared."""
-    return line["what"], line["over"], line["device"], line["instructions"]
+    return line["what"], line["over"], line["device"], line["instructions"], line["quick"]
 
 
 def worse(found: Iterable[dict], committed: Iterable[dict]) -> list[str]:
@@ -204,38 +219,41 @@ def worse(found: Iterable[dict], committed: Iterable[dict]) -> list[str]:
     ]
 
 
-def main(options: Options) -> None:
-    if options.quick:
-        options = replace(options, repetitions=2)
-    path = options.results / "ratios.jsonl"
-    committed = read_json_lines(path) if path.exists() else []
-    compiled = options.compiled and any(map(shutil.which, ("c++", "g++", "clang++")))
-    if options.compiled and not compiled:
-        print("No C++ compiler: the plain forms are not compiled, and nothing is compared with that.")
+def measured(options: Options, committed: list[dict]) -> list[dict]:
+    """Measure and print every ratio."""
     command = shlex.join(["python", "-m", "tools.benchmarks.ratios", *sys.argv[1:]])
-    start, found, slower = time.perf_counter(), [], []
+    before = {identity(line): f"{line['ratio']:.2f}" for line in committed}
+    found = []
     print(f"{'what':32} {'ratio':50} {'threads':>7} {'above':>8} {'below':>8} {'':>6} {'goal':>5} {'committed':>9}")
-    for threads, measure in groups(options, compiled=compiled):
+    for threads, measure in groups(options):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        origin = {"threads": threads, "repetitions": options.repetitions, **provenance(CPU), "command": command}
+        about = {"threads": threads, "repetitions": options.repetitions, "quick": options.quick}
+        origin = {**about, **provenance(CPU), "command": command}
         lines = [{**each, **origin} for each in measure()]
         if not options.write and worse(lines, committed):
             again = [{**each, **origin} for each in measure()]
             lines = [min(pair, key=lambda line: line["ratio"]) for pair in zip(lines, again, strict=True)]
-        before = {identity(line): f"{line['ratio']:.2f}" for line in committed}
         for line in lines:
-            goal = GOALS.get((line["what"], line["over"]), "")
-            numbers = f"{line['above']:8.1f} {line['below']:8.1f} {line['ratio']:6.2f} {goal:>5}"
-            was = before.get(identity(line), "")
-            print(f"{line['what']:32} {line['over']:50} {threads:7} {numbers} {was:>9}", flush=True)
+            numbers = f"{line['above']:8.1f} {line['below']:8.1f} {line['ratio']:6.2f}"
+            beside = f"{GOALS.get((line['what'], line['over']), ''):>5} {before.get(identity(line), ''):>9}"
+            print(f"{line['what']:32} {line['over']:50} {threads:7} {numbers} {beside}", flush=True)
         found += lines
+    return found
+
+
+def main(options: Options) -> None:
+    start = time.perf_counter()
+    path = options.results / "ratios.jsonl"
+    committed = read_json_lines(path) if path.exists() else []
+    options = replace(options, compiled=options.compiled and can_compile())
+    found = measured(replace(options, repetitions=2) if options.quick else options, committed)
     print(f"{time.perf_counter() - start:.0f} s")
+    mine = set(map(identity, found))
     if options.write:
-        mine = set(map(identity, found))
         write_json_lines(path, [*(line for line in committed if identity(line) not in mine), *found])
         return
-    if not {identity(line) for line in committed} & {identity(line) for line in found}:
+    if not mine & set(map(identity, committed)):
         print(f"Nothing to compare with: {path} has no ratio of this kind of processor ({found[0]['device']}).")
     slower = worse(found, committed)
     if slower:

@@ -6,7 +6,7 @@ methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The ta
 results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and there those of
 results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
 `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
-results/experiments after `<!-- experiments -->`.
+results/experiments after `<!-- experiments -->`. docs/speed.md has its table after `<!-- speed -->`.
 """
 
 import json
@@ -18,6 +18,7 @@ from statistics import mean, stdev
 from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.lab import experiments
 from lixlib.lab.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
+from tools.benchmarks.ratios import GOALS
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "mfnet"
@@ -168,6 +169,32 @@ def benchmark_table(lines: list[dict]) -> str:
     return "\n".join(text)
 
 
+def speed_table(lines: list[dict]) -> str:
+    """Every ratio of `make bench` on one thread and on two, and what it is to be at most; a table per processor."""
+    if not lines:
+        return "Nobody has measured it yet: `make bench WRITE=1`."
+    tables = []
+    for processor in dict.fromkeys(map(_processor, lines)):
+        text = ["| what | ratio | one thread | two | at most |", "|---|---|---:|---:|---:|"]
+        mine = [line for line in lines if _processor(line) == processor]
+        for what, over in dict.fromkeys((line["what"], line["over"]) for line in mine):
+            by_threads = {line["threads"]: line for line in mine if (line["what"], line["over"]) == (what, over)}
+            cells = [f"{by_threads[n]['ratio']:.2f}" if n in by_threads else "" for n in (1, 2)]
+            text.append(f"| {what} | {over} | {' | '.join(cells)} | {GOALS.get((what, over), '')} |")
+        tables.append("\n".join([*text, "", f"{processor}."]))
+    return "\n\n".join(tables)
+
+
+def _processor(line: dict) -> str:
+    return f"{line['device'].rpartition(', ')[0]}, {line['instructions']}"
+
+
+def update_speed(text: str, results: Path) -> str:
+    """docs/speed.md with the ratios that are committed."""
+    path = results / "benchmark" / "ratios.jsonl"
+    return _between(text, "<!-- speed -->", speed_table(read_json_lines(path) if path.exists() else []))
+
+
 def paper_size_table(lines: list[dict]) -> str:
     """What each network takes at its paper's image size: peak memory of the process, and time."""
     text = ["| network | what | images | format | peak memory, GiB | seconds |", "|---|---|---:|---|---:|---:|"]
@@ -282,6 +309,7 @@ def _note(lines: list[dict], teachers: list[dict]) -> str:
 def main() -> None:
     inner = ROOT / "results" / "README.md"
     outer = [(ROOT / "README.md", update), (ROOT / "docs" / "results.md", update)]
+    outer.append((ROOT / "docs" / "speed.md", update_speed))
     for path, rewrite in (*outer, (inner, update_tuning), (inner, update_measured)):
         old = path.read_text(encoding="utf-8")
         try:

@@ -20,6 +20,8 @@ from lixlib.core.constants import IGNORE
 from lixlib.core.files import at_home, write_atomically
 from lixlib.nets.pretrained import mismatch
 
+__all__ = ["describe", "hub_config", "load", "save", "shipped"]
+
 CHECKPOINTS = Path(__file__).parent
 Colours = list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]]
 Side = Annotated[int, Field(ge=1, le=2**16)]

@@ -51,7 +51,7 @@ def compare(
 
     {names}
 
-    Example: lix compare --seeds 0 1 2 --epochs 50 --teacher '{"epochs": 100}'
+    Example: lix compare --seeds 0 1 2 --epochs 50 --splits train None test --teacher '{"epochs": 100}'
 
     Args:
         datasets: Names of data sets.

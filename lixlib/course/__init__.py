@@ -1,1 +1,1 @@
-"""What the notebooks need beside the library: sliders, and exercises with their checkers."""
+"""Sliders for the notebooks, and exercises with a checker."""

@@ -1,4 +1,4 @@
-"""How an answer to an exercise is compared with the library, and what is said about it."""
+"""Compare a learner's answer to an exercise with the library, and say in one sentence what is wrong with it."""
 
 import copy
 import math
@@ -17,22 +17,23 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 Inputs = Mapping[str, tuple]
 
-BYTES_OF_PYTHON = 2**16  # what the objects of Python itself take, at most, while a function runs
+BYTES_OF_PYTHON = 2**16  # the most that Python's own objects take while a function runs
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """What an answer is compared with.
+    """The right answer to an exercise, the inputs on which answers are compared with it, and likely mistakes.
 
     Args:
         expected: the right function.
-        inputs: given a generator, the arguments of every trial by what they are ("random logits"), the plainest first.
-        hint: one sentence for a person who has not begun.
-        mistakes: likely wrong functions, by the sentence that names the mistake.
-        entries: given the arguments, the most entries that any tensor made on the way may have; None: any number.
-        detached: no gradient may flow from the answer to its arguments.
-        double: it is about digits that single precision does not hold; else single precision, on the way or at the
-            end, is good enough.
+        inputs: returns the arguments of every trial by their description ("random logits"), simple ones first, drawn
+            from a random generator.
+        hint: one sentence for a learner who has not begun.
+        mistakes: functions with a likely mistake, each by the sentence that names the mistake.
+        entries: returns the most entries that a tensor may have during the computation, from the arguments; None for
+            any number.
+        detached: whether no gradient may flow from the answer to its arguments.
+        double: whether the answer needs double precision; otherwise single precision is accepted.
     """
 
     expected: Callable[..., Any]
@@ -85,11 +86,11 @@ def _wrong(exercise: Exercise, found: Any, args: tuple) -> str | None:
 
 
 def _wrong_on_the_way(exercise: Exercise, answer: Callable[..., Any], args: tuple, entries: int) -> str | None:
-    """What is wrong with how a right value was found."""
+    """What is wrong with the computation of a right value, in one sentence; None if nothing is."""
     if exercise.detached and _carries_gradient(answer, args):
         return "the values are right, but a gradient flows back through them to the arguments: detach those first."
     if exercise.entries:
-        # What NumPy holds is known in all only: four arrays of the size that must do are granted.
+        # Of NumPy only the total memory is known, so that four arrays of the permitted size are allowed.
         entries, most = max(entries, _numpy_entries(answer, args) // 4), exercise.entries(*args)
         if entries > most:
             return f"the values are right, but on the way you hold {entries:,} entries at once, and {most:,} must do."
@@ -100,13 +101,13 @@ def _carries_gradient(answer: Callable[..., Any], args: tuple) -> bool:
     watched = tree_map_only(Tensor, lambda t: t.clone().requires_grad_(t.is_floating_point()), args)
     try:
         found = answer(*watched)
-    except Exception:  # NumPy refuses such an argument, and torch to overwrite it: nothing flows
+    except Exception:  # NumPy refuses such arguments, and torch refuses to overwrite them: no gradient flows
         return False
     return any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in tree_leaves(found))
 
 
 def _numpy_entries(answer: Callable[..., Any], args: tuple) -> int:
-    """The most doubles that NumPy held at once, about; torch's own memory is not seen here."""
+    """About the most doubles that NumPy held at once; the memory of torch is not counted."""
     given = copy.deepcopy(args)
     tracemalloc.start()
     try:
@@ -160,7 +161,7 @@ def _difference(found: Any, expected: Any, args: tuple, double: bool) -> str | N
     slack = tolerance * float(expected.nan_to_num(posinf=0, neginf=0).abs().amax())
     if counted:
         slack = 0.0
-    elif not double:  # what rounding the arguments alone may do
+    elif not double:  # the error that rounding the arguments alone may cause
         slack += 4 * torch.finfo(torch.float32).eps * _largest_argument(args)
     for name, test in (("NaN", torch.isnan), ("infinite", torch.isinf)):
         count = int((test(found) & ~test(expected)).sum())
@@ -188,9 +189,9 @@ def _largest_argument(args: tuple) -> float:
 
 
 def _proportion(found: Tensor, expected: Tensor, counts: Mapping[int, str], tolerance: float) -> str | None:
-    """The factor between them, in words, if there is one and the same for all entries.
+    """The factor between the two, in words, if it is the same for all entries.
 
-    One number is always some multiple of another, so there only a factor that means something is named.
+    A single number is always a multiple of another one, so that only a factor with a likely cause is named for it.
     """
     if not expected.any():
         return None
@@ -220,7 +221,7 @@ def _proportion(found: Tensor, expected: Tensor, counts: Mapping[int, str], tole
 
 
 def _counts(args: tuple) -> dict[int, str]:
-    """What somebody may have summed over, or divided by, without being asked: sizes of the arguments."""
+    """Sizes of the arguments that a learner may have summed over, or divided by, in error."""
     counts: dict[int, str] = {}
     for argument in args:
         if isinstance(argument, Tensor):
@@ -234,7 +235,7 @@ def _counts(args: tuple) -> dict[int, str]:
 
 
 class _Largest(TorchDispatchMode):
-    """Remembers the entries of the largest tensor that any operation made."""
+    """Records the number of entries of the largest tensor that an operation makes."""
 
     entries = 0
 
@@ -242,7 +243,7 @@ class _Largest(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):  # by its storage: an expanded view costs nothing
-                size = leaf.element_size() if leaf.is_floating_point() else 8  # an array's bytes are no entries
+                size = leaf.element_size() if leaf.is_floating_point() else 8  # masks and indices count as doubles
                 self.entries = max(self.entries, leaf.untyped_storage().nbytes() // size)
         return result
 

@@ -1,4 +1,4 @@
-"""Live widgets for a person, plain calls for a machine: `explore(fn, **controls)`."""
+"""Widgets in a live notebook, and plain calls where it runs without a browser: `explore(fn, **controls)`."""
 
 import inspect
 import os
@@ -18,8 +18,8 @@ def explore(fn: Callable[..., Any], **controls: Any) -> None:
 
     `fn` draws with matplotlib, returns a figure, or returns anything else that a notebook can display.
     A control is an ipywidgets widget or an abbreviation as in `ipywidgets.interact`: `(0.0, 1.0, 0.1)`, a list of
-    choices, a bool, `ipywidgets.fixed(value)`. An abbreviated slider starts at the argument's
-    own default if it has one.
+    choices, a bool, `ipywidgets.fixed(value)`. An abbreviated slider starts at the default of the argument if it has
+    one.
 
     If the environment variable `LIX_HEADLESS` is set, there are no widgets: `fn` is called at both ends of every
     slider and at every choice of every list, the other controls at their defaults, and those pictures are thrown away.
@@ -59,7 +59,7 @@ def _make_room_for_names(controls: Sequence[Any]) -> None:
     for control in named:
         if not control.style.description_width and control.layout.width is None:
             control.style.description_width = name_width
-            control.layout.width = f"calc(220px + {name_width})"  # as long as ever beside the name
+            control.layout.width = f"calc(220px + {name_width})"  # the slider itself keeps its length
 
 
 def _visit_ends(fn: Callable[..., Any], widgets: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ def _visit_ends(fn: Callable[..., Any], widgets: dict[str, Any]) -> None:
 
 
 def _visits(widgets: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The values of all controls, one control at a time at its ends, and last the defaults; in words, too."""
+    """Values of all controls and their description: one control after the other at its ends, then all defaults."""
     defaults = {name: widget.value for name, widget in widgets.items()}
     for name, widget in widgets.items():
         for value in _ends(widget):
@@ -113,7 +113,7 @@ def _show(fn: Callable[..., Any], values: dict[str, Any]) -> None:
 
 
 def _drawn(fn: Callable[..., Any], values: dict[str, Any]) -> list[Any]:
-    """What `fn` returned and drew; its figures are closed, so that the notebook does not draw them again."""
+    """What `fn` returned and drew; its figures are closed, because the notebook would draw open ones again."""
     before = set(plt.get_fignums())
     result = fn(**values)
     figures = [plt.figure(number) for number in plt.get_fignums() if number not in before]

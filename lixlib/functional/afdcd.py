@@ -16,8 +16,8 @@ def omni_contrast_loss(
     Both maps are max-pooled and cut into patches, each position's vector into `groups` pieces. A student's piece
     (position i, group m) must be nearer to the teacher's piece at the same place than to the teacher's pieces of other
     groups at every position of the patch; those of the same group at other positions do not count. Similarity is
-    - L1 distance / temperature, which grows with the C / groups entries of a piece. One group has nothing to be told
-    from: 0.
+    - L1 distance / temperature, which grows with the C / groups entries of a piece. With one group there are no
+    negatives, and the loss is 0.
 
     Pooling is adaptive: `pool` x `pool` windows where that leaves whole patches; else windows a little larger, so that
     the pooled sides are the next smaller multiples of `patch`, at least one patch.

@@ -1,4 +1,4 @@
-"""How sure a softmax is of its pixel (LIX Eq. (6))."""
+"""The confidence of a softmax in its pixel (LIX Eq. (6))."""
 
 import math
 

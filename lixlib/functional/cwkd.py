@@ -11,8 +11,8 @@ from lixlib.functional.softmax import kl_divergence, soften, softmax
 def cwkd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
     """T^2 KL(phi(t) || phi(s)), mean over images and channels; phi is a softmax over the positions of a channel.
 
-    It says where a class is more likely than elsewhere, not which class a pixel is: a constant added to a channel of an
-    image changes nothing. There is no target: every position counts, as in the reference implementations.
+    It compares where a class is more likely than elsewhere, not which class a pixel has: a constant added to a channel
+    of an image changes nothing. There is no target: every position counts, as in the reference implementations.
 
     A channel that is -inf everywhere in the teacher costs 0, and inf if it is so in the student alone.
 

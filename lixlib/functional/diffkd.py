@@ -16,7 +16,7 @@ def noise_schedule(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -
 
 @full_precision
 def add_noise(clean: Tensor, noise: Tensor, kept: Tensor | float) -> Tensor:
-    """sqrt(kept) clean + sqrt(1 - kept) noise, of unit variance if both are.
+    """sqrt(kept) clean + sqrt(1 - kept) noise, which has unit variance if both have.
 
     **Shapes**: clean and noise (B, ...); kept, an entry of `noise_schedule`, a number or broadcast to clean.
     """
@@ -25,7 +25,7 @@ def add_noise(clean: Tensor, noise: Tensor, kept: Tensor | float) -> Tensor:
 
 @full_precision
 def mix_noise(signal: Tensor, noise: Tensor, share: Tensor | float) -> Tensor:
-    """share x signal + (1 - share) x noise: DiffKD's start from the student's map, no square roots.
+    """share x signal + (1 - share) x noise: DiffKD's start from the student's map, without square roots.
 
     **Shapes**: signal and noise (B, ...); share in [0, 1], a number or broadcast to them.
     """
@@ -43,7 +43,7 @@ def remove_noise(noisy: Tensor, noise: Tensor, kept: float) -> Tensor:
 def ddim_step(noisy: Tensor, noise: Tensor, kept: float, kept_next: float) -> Tensor:
     """One deterministic step (eta = 0) from the noise level `kept` to `kept_next`, 1 for no noise.
 
-    `noise` is what a network takes for the noise in `noisy`; the signal that it leaves is noised again, with less.
+    `noise` is a network's estimate of the noise in `noisy`. Less of it is added again to the signal that remains.
 
     **Shapes**: noisy and noise the same -> the same.
     """

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lixlib.core.checks import check_same_shape, full_precision, shape
 
-BLIND = 1e-24  # a sum of two squared masks that see nothing: below it, a quotient has no digits
+BLIND = 1e-24  # below this sum of two squared masks, which are then almost 0, their quotient has no digits
 
 
 @full_precision
@@ -31,7 +31,7 @@ def maskd_loss(student: Tensor, teacher: Tensor, tokens: Tensor) -> Tensor:
 def maskd_diversity(teacher: Tensor, tokens: Tensor) -> Tensor:
     """Dice overlap 2 <M_k, M_l> / (|M_k|^2 + |M_l|^2) of every two masks k != l, mean over pairs and images.
 
-    In [0, 1]; it keeps tokens that are being trained from all seeing the same. 0 for a single token.
+    In [0, 1]; it keeps tokens from becoming equal while they are trained. 0 for a single token.
 
     **Shapes**: teacher (B, C, H, W), tokens (K, C) -> ().
 

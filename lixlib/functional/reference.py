@@ -1,8 +1,8 @@
-"""Every loss of lixlib.functional once more, written down from its definition the way one reads it: the long way.
+"""Every loss of lixlib.functional a second time, as a plain transcription of its definition, to be read.
 
-Pixels are permuted to a list of rows, every difference of every pair is a tensor, what is a sum over pairs is a loop.
-Nothing here is fast, small or safe at extreme inputs. tests/functional/test_reference.py holds the library's functions
-equal to these, and tools/benchmarks/losses.py measures what the library's way saves.
+Pixels are permuted to a list of rows, the differences of all pairs are tensors, and sums over pairs are loops. Nothing
+here is fast, small or safe at extreme inputs. tests/functional/test_reference.py compares the library's functions with
+these, and tools/benchmarks/losses.py measures what the library's forms save.
 
 Names and arguments are those of lixlib.functional. The teacher is a constant; 255 is the ignored label, and at least
 one pixel has another.

@@ -127,7 +127,7 @@ def entropy(logits: Tensor) -> Tensor:
 class _Weighed(Function):
     """p log p from log p, with 0 log 0 = 0.
 
-    What is called its gradient lacks a summand p: the gradient of `log_softmax` takes that away, whatever it is.
+    The gradient is returned without its summand p, because the gradient of `log_softmax` cancels that.
     """
 
     @staticmethod

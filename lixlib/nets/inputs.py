@@ -35,9 +35,9 @@ def check_batch_norm(net: nn.Module, rgb: Tensor, stride: int) -> None:
 class Normalise(nn.Module):
     """(rgb - mean) / deviation by channel, for encoders whose published weights were trained on such images.
 
-    Exact, which folding both into the first convolution would not be: zero padding stands for the mean there. A network
-    that starts from nothing has no mean and deviation, sees RGB as it is, and keeps none in its state dict; they come
-    with the weights, by `set` or from a state dict that has them.
+    This is exact. Folding both into the first convolution would not be, because its zero padding would then stand for
+    the mean. Without pretrained weights there are no mean and deviation: RGB passes unchanged, and the state dict has
+    no entries for them. They are given by `set`, or by a state dict that has them.
 
     **Shapes**: (B, 3, H, W) -> the same.
     """

@@ -60,7 +60,7 @@ class Attention(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """A 3x3 convolution of each channel by itself, which tells the tokens where they are.
+    """A 3x3 convolution of each channel by itself, from which the tokens get their positions.
 
     **Shapes**: (B, H W, C), size (H, W) -> (B, H W, C).
     """

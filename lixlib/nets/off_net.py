@@ -31,11 +31,11 @@ class Gate(nn.Module):
 
 
 def as_colours(x: Tensor) -> Tensor:
-    """X for a stage that was made for colours (ours; the reference knows dense normals alone).
+    """X as the three channels of a stage that also reads RGB (ours; the reference has dense normals alone).
 
-    Layer norm forgets how bright a colour is, and its gradient has no bound where all channels are 0: there the shared
-    stage would lose RGB, too. So one channel becomes (x, 1 - x, x), whose ratios tell x, and normals that are 0,
-    which stands for unknown, become (0, 0, -1), as the reference's estimator has it.
+    Layer norm removes the brightness of a colour, and its gradient is unbounded where all channels are 0, which ruins
+    the shared stage for RGB as well. Therefore one channel becomes (x, 1 - x, x), whose ratios depend on x, and normals
+    of 0, which mean unknown, become (0, 0, -1), as in the reference's estimator.
 
     **Shapes**: (B, 1 or 3, H, W) -> (B, 3, H, W).
     """
@@ -114,10 +114,10 @@ class OFFNet(nn.Module, PyTorchModelHubMixin):
         self.head = OFFNetHead(self.encoder.widths, num_classes)
 
     def load_pretrained(self, source: str, *, partial: bool = False) -> None:
-        """Give the encoder ImageNet weights (ours; the reference starts anew); see `lixlib.nets.pretrained.mit`.
+        """Load ImageNet weights into the encoder (ours; the reference has none); see `lixlib.nets.pretrained.mit`.
 
-        From then on RGB is normalised as these weights expect it. X is no photograph: its numbers go through the same
-        first stage as they are.
+        From then on RGB is normalised as these weights expect it. X is not: it passes through the same first stage as
+        it is.
         """
         pretrained.fill(self.encoder, pretrained.mit(source), source, partial=partial)
         self.normalise.set(pretrained.MEAN, pretrained.DEVIATION)

@@ -1,4 +1,4 @@
-"""Published weights of the encoders: where they lie, and how their names become ours. Nothing is ever unpickled."""
+"""Published weights of the encoders: where to find them, and how their names become ours. Nothing is unpickled."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +64,7 @@ def mit(source: str) -> State:
 
 
 def fill(module: nn.Module, state: State, source: str, *, partial: bool = False) -> None:
-    """Give a module these weights, all of them and no other.
+    """Load all of these weights into a module.
 
     Args:
         partial: the module may have more names than the weights: what they lack stays as it is.
@@ -81,7 +81,7 @@ def fill(module: nn.Module, state: State, source: str, *, partial: bool = False)
 
 
 def mismatch(own: State, state: State) -> str:
-    """In which names and shapes a state differs from the own one: the first of each kind, and how many; "" for none."""
+    """The names and shapes in which `state` differs from `own`: the first of each kind, and how many; "" for none."""
     lists = {
         "lacks": [name for name in own if name not in state],
         "has besides": [name for name in state if name not in own],

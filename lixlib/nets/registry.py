@@ -65,7 +65,7 @@ def find(name: str) -> Factory:
 
 
 def is_known(name: str) -> bool:
-    """Whether finding a network runs no code that this process has not already been told to run.
+    """Whether a network is found without running code that this process has not been asked to run before.
 
     True for the networks of the library, for registered ones, and for a module.path:factory that was looked up before,
     e.g. by `build`, or because a recipe names it.

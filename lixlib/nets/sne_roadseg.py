@@ -111,7 +111,7 @@ class RoadSegDecoder(nn.Module):
 
 @contextmanager
 def _frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """A map that is computed a second time, for the backward pass, must not count twice in the running statistics."""
+    """Freeze the running statistics while maps are computed a second time, for the backward pass."""
     norms = [each for each in module.modules() if isinstance(each, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
@@ -171,11 +171,11 @@ class SNERoadSeg(nn.Module, PyTorchModelHubMixin):
         self.decoder = RoadSegDecoder(self.rgb_encoder.widths, num_classes, activated_head, checkpointing)
 
     def load_pretrained(self, source: str, *, partial: bool = False) -> None:
-        """Give both encoders ImageNet weights, as the reference does; see `lixlib.nets.pretrained.resnet` and `fill`.
+        """Load ImageNet weights into both encoders, as the reference does; see `lixlib.nets.pretrained.resnet`, `fill`.
 
-        From then on RGB is normalised as these weights expect it (ours; the reference feeds them RGB in [0, 1]). X is
-        no photograph, and goes in as it is, as in the reference: a first convolution of one channel gets the mean over
-        RGB's three.
+        From then on RGB is normalised as these weights expect it (ours; the reference leaves RGB in [0, 1]). X is not
+        normalised, as in the reference. If X has one channel, its first convolution gets the mean of the weights of R,
+        G and B.
         """
         state = pretrained.resnet(source, self.encoder)
         pretrained.fill(self.rgb_encoder, state, source, partial=partial)

@@ -32,7 +32,7 @@ def tapped(
     tapped(unet, {"stage1": "encoder.layer1", "stage2": "encoder.layer2"})
 
     Args:
-        taps: the path of a submodule, as `module.named_modules()` tells it, for the name of each tap. A submodule that
+        taps: the path of a submodule, as in `module.named_modules()`, for the name of each tap. A submodule that
             runs several times gives its last map; of a tuple or a list it gives the first item. The tokens (B, N, C) of
             a transformer, row by row over the image and with or without a class token before them, become a map.
         logits: a function that turns the module's result into logits. None takes the result itself if it is a tensor,

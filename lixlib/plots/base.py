@@ -1,4 +1,4 @@
-"""What all figures share: the style, a figure that pyplot does not know, how numbers are written."""
+"""What all figures share: their style, their creation outside of pyplot, and their limits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def new_figure(**options) -> Figure:
 
 
 def limits_of(arrays) -> tuple[float, float]:
-    """Smallest and largest finite value of all, never equal; of nothing: 0 and a little more."""
+    """The smallest and the largest finite value of all arrays, never equal; about 0 if there is none."""
     values = np.concatenate([np.ravel(array) for array in arrays] or [np.zeros(1)])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
@@ -39,5 +39,5 @@ def limits_of(arrays) -> tuple[float, float]:
 
 @cache
 def _start_backend() -> None:
-    """Start a notebook's backend outside of any style: it turns on what the end of a style would turn off again."""
+    """Start a notebook's backend outside of any style, since the end of a style would undo the backend's settings."""
     plt.close(plt.figure())

@@ -43,7 +43,7 @@ def class_shares(shares: Sequence[float], classes: Classes) -> Figure:
 
 
 def curves(logs: Mapping[str, Sequence[Mapping]], keys: Sequence[str] = ("mIoU",)) -> Figure:
-    """Entries of training logs by epoch: one panel a key, one line a run; mIoU in %.
+    """Entries of training logs by epoch: one panel for each key, one line for each run; mIoU in %.
 
     Args:
         logs: rows of `lixlib.training.fit` by the name of the run; a run without a key has no line in its panel.
@@ -151,7 +151,7 @@ def heatmaps(
 
 
 def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, ylabel: str = "", width: float = 10.0) -> Figure:
-    """Grouped bars, panels side by side: the value of every name, one colour a series.
+    """Grouped bars in panels side by side: the value of every name, one colour for each series.
 
     Args:
         panels: values by name, by series, by the title of the panel.
@@ -184,7 +184,7 @@ def lines(
     log: str = "",
     width: float = 10.0,
 ) -> Figure:
-    """Curves, panels side by side, one colour a name in all of them.
+    """Curves in panels side by side; a name has the same colour in all of them.
 
     Args:
         panels: (x, y), or (x, y, spread) with a band of y +- spread, by name, by the title of the panel.
@@ -212,7 +212,7 @@ def lines(
 
 
 def _colours_of(panels: Mapping[str, Mapping]) -> dict[str, str]:
-    """The colour of every series, the same in all panels; to be called in the style."""
+    """The colour of every series, the same in all panels; to be called within `style()`."""
     names = dict.fromkeys(name for panel in panels.values() for name in panel)
     return dict(zip(names, cycle(plt.rcParams["axes.prop_cycle"].by_key()["color"]), strict=False))
 

@@ -30,7 +30,7 @@ class Estimate:
 def forest(
     panels: Mapping[str, Mapping[str, Estimate]], rows: Sequence[str], *, xlabel: str = "", width: float = 10.0
 ) -> Figure:
-    """Estimates and their intervals, one row a name, panels side by side; a line at 0.
+    """Estimates and their intervals in panels side by side, one row for each name, with a line at 0.
 
     Args:
         panels: estimates by name, by the title of the panel; a name that is missing leaves its row empty.
@@ -38,7 +38,7 @@ def forest(
         xlabel: of every panel.
         width: of the figure, in inches.
 
-    The axes reach as far as 0, means, thick bars and strokes do; a thin line may leave them.
+    The axes contain 0, all means, thick bars and strokes; a thin line may be cut off.
     """
     with style():
         figure = new_figure(figsize=(width, 0.9 + 0.25 * len(rows)))
@@ -53,7 +53,7 @@ def forest(
             ax.axvline(0, color="#333333", linewidth=0.8)
             reach = ax.get_xlim()
             for name, row in panel.items():
-                if row.wide:  # its gid tells a test of the notebooks' figures that it may be cut off
+                if row.wide:  # a test of the notebooks' figures lets lines of this gid be cut off
                     y = rows.index(name)
                     ax.plot(row.wide, (y, y), color="#AAAAAA", linewidth=1, zorder=1, gid="clipped")
             ax.set(xlim=reach, title=title, xlabel=xlabel)

@@ -27,9 +27,9 @@ def scatter(
     width: float = 10.0,
     height: float = 4.6,
 ) -> Figure:
-    """Named points, panels side by side, one colour and marker a series; no name covers another or a point.
+    """Named points in panels side by side, one colour and marker for each series; no name covers another or a point.
 
-    A name is written where there is room near its point, and tied to it by a line where that is not beside it.
+    A name is written where there is room near its point, and joined to it by a line if it is not beside it.
 
     Args:
         panels: (x, y) or (x, y, spread) of every point by name, by series, by the title of the panel; spread is the
@@ -70,7 +70,7 @@ def scatter(
 
 
 def _name_points(ax: Axes, points: Mapping[str, Sequence[float]]) -> None:
-    """Write every name where it covers least near its point; those in a crowd choose first."""
+    """Write every name near its point where it covers least; those in dense regions come first."""
     if not points:
         return
     renderer, scale = ax.figure.canvas.get_renderer(), ax.figure.dpi / 90

@@ -18,11 +18,11 @@ def score_table(
     """Scores over seeds as an HTML table: mean ± standard deviation, a column's best bold, its second underlined.
 
     Args:
-        groups: the values of every column, one a seed, by column, by row, by group of rows; a dash stands for what
-            is missing.
+        groups: the values of every column, one for each seed, by column, by row, by group of rows; a dash stands
+            for what is missing.
         columns: those that are shown, and their order.
         unranked: groups whose rows are neither best nor second.
-        corner: what stands above the names of the groups.
+        corner: the heading above the names of the groups.
         seeds: whether a last column counts them.
     """
     middles = {

@@ -40,27 +40,6 @@ def few(camvid_root) -> dict:
     return {"datasets": ["camvid"], "roots": {"camvid": str(camvid_root)}, **shared}
 
 
-def test_a_grid_takes_options_by_the_name_of_a_method():
-    options = {"kd": {"weight": 0.5}, "lix": {"lambda_f": 2.0}}
-    found = {
-        recipe.method: recipe.options
-        for recipe in grid(methods=("student", "kd", "dkd", "lix"), method_options=options)
-    }
-    assert (
-        found["kd"] == {"weight": 0.5}
-        and found["lix"]["lambda_f"] == 2.0
-        and found["dkd"] == Recipe(method="dkd").options
-    )
-    for wrong, problem in (
-        ({"student": {"weight": 1}}, "method_options has student, and is for kd here"),
-        ({"at": {"weight": 1}}, "method_options has at, and is for kd here"),
-        ({"kd": 3}, "method_options of kd is 3: write"),
-        ({"kd": {"alpha": 3}}, "no option 'alpha'"),
-    ):
-        with pytest.raises(ValueError, match=problem):
-            grid(methods=("student", "kd"), method_options=wrong)
-
-
 class Here:
     """Runs in this process, in the order in which they are started."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lixlib.lab.grid import grid
 from lixlib.lab.inputs import Inputs
 from lixlib.lab.plan import folder_of
 from lixlib.lab.prepare import schedule_of
@@ -76,3 +77,24 @@ def test_what_cannot_be_is_refused():
             Recipe(augmentation=given)
     with pytest.raises(ValueError, match="ema must be less than 1|ema must be below 1"):
         Recipe(ema=1.0)
+
+
+def test_a_grid_takes_options_by_the_name_of_a_method():
+    options = {"kd": {"weight": 0.5}, "lix": {"lambda_f": 2.0}}
+    found = {
+        recipe.method: recipe.options
+        for recipe in grid(methods=("student", "kd", "dkd", "lix"), method_options=options)
+    }
+    assert (
+        found["kd"] == {"weight": 0.5}
+        and found["lix"]["lambda_f"] == 2.0
+        and found["dkd"] == Recipe(method="dkd").options
+    )
+    for wrong, problem in (
+        ({"student": {"weight": 1}}, "method_options has student, and is for kd here"),
+        ({"at": {"weight": 1}}, "method_options has at, and is for kd here"),
+        ({"kd": 3}, "method_options of kd is 3: write"),
+        ({"kd": {"alpha": 3}}, "no option 'alpha'"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            grid(methods=("student", "kd"), method_options=wrong)

@@ -1,18 +1,23 @@
 """The documentation: what it names exists, its links lead somewhere, its commands are accepted, and the site builds."""
 
+import importlib
 import os
+import pkgutil
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import FunctionType
 from urllib.parse import unquote
 
 import pytest
+from playwright.sync_api import TimeoutError, sync_playwright
 
 import lixlib.cli
-from tools.dev import readme_tables
+from tools.dev import docs_site, readme_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -42,6 +47,20 @@ def test_every_path_between_backticks_exists(page):
     assert not [
         path for path in paths if not re.search(r"[*{}<>$]|\b[A-Z]+\b|\.\.\.", path) and not (ROOT / path).exists()
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_name_of_the_library_exists(page):
+    dotted = set(re.findall(r"\blixlib(?:\.\w+)+", text(page)))
+    for package, names in re.findall(r"from (lixlib[\w.]*) import ([\w, ]*\w)", text(page)):
+        dotted |= {f"{package}.{name}" for name in names.split(", ")}
+    lost = []
+    for name in sorted(dotted):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            lost.append(name)
+    assert not lost
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
@@ -163,8 +182,66 @@ def test_notebooks_are_there_with_their_pictures_and_formulas(site):
 
 
 @pytest.mark.slow
-def test_the_api_has_every_loss(site):
-    import lixlib.functional
+def test_a_page_of_the_api_has_what_its_package_offers(site):
+    for name in docs_site.PACKAGES:
+        package = importlib.import_module(f"lixlib.{name}")
+        headings = shown_names(site, f"api/{name}.html")
+        assert headings and not [heading for heading in headings if re.search(r"(^|\.)_", heading)], name
+        if hasattr(package, "__all__"):
+            offered = {each for each in package.__all__ if isinstance(getattr(package, each), type | FunctionType)}
+            assert offered <= {heading.removeprefix(f"lixlib.{name}.") for heading in headings}, name
+    assert {"lixlib.functional.kd_loss", "lixlib.functional.dwld_loss"} <= shown_names(site, "api/functional.html")
+    assert "lixlib.checkpoints.load" in shown_names(site, "api/checkpoints.html")
 
-    (page,) = (html for path, html in site.items() if path.parts[-2:] == ("api", "functional.html"))
-    assert all(any(place.endswith(f".{name}") for place in page.ids) for name in lixlib.functional.__all__)
+
+def shown_names(site: dict[Path, Html], page: str) -> set[str]:
+    """What the headings of a page of the API name."""
+    (path,) = (path for path in site if path.as_posix().endswith(page))
+    headings = re.findall(r"<h\d[^>]*>(.*?)</h\d>", text(path), re.DOTALL)
+    words = [re.sub("<[^>]+>", " ", heading).replace("&para;", "").split() for heading in headings]
+    return {found[0] for found in words if found}
+
+
+def test_every_package_has_a_page_of_the_api():
+    packages = {path.parent.name for path in (ROOT / "lixlib").glob("*/__init__.py")} | {"metrics"}
+    assert packages - {"cli"} == set(docs_site.PACKAGES)  # docs/command_line.md has the commands
+    menu = text(ROOT / "mkdocs.yml")
+    assert all(f"- lixlib.{name}: api/{name}.md" in menu for name in docs_site.PACKAGES)
+
+
+# What a newcomer looks for, and a section that the first result must show
+SEARCHES = {
+    "W": "glossary.html#w",
+    "c": "glossary.html#confidence-c",
+    "NCLD": "glossary.html#ncld",
+    "lambda": "glossary.html#lambda_l-and-lambda_f",
+    "unlabelled": "glossary.html#labelled-and-unlabelled-images",
+    "confidence": "glossary.html#confidence-c",
+    "own data": "data_of_your_own.html#from-photographs-to-a-network",
+    "dkd_loss": "api/functional.html#lixlib.functional.dkd.dkd_loss",
+}
+
+
+@pytest.mark.slow
+def test_the_search_finds_symbols_words_and_functions(site):
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome", "chromium-browser"))), None)
+    if not browser:
+        pytest.skip("no chromium or Chrome on the PATH (Debian: apt install chromium)")
+    (home,) = (path for path in site if path.name == "index.html")
+    missed = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        page = chromium.new_page()
+        page.goto(home.as_uri())
+        box = page.locator(".md-search__input")
+        for words, expected in SEARCHES.items():
+            box.fill("")
+            box.press_sequentially(words)
+            file, _, place = expected.partition("#")
+            link = f'a[href*="{file}"][href$="#{place}"]'
+            try:  # the index is read when the box is first used
+                page.wait_for_selector(f".md-search-result__item:first-child {link}", state="attached", timeout=20_000)
+            except TimeoutError:
+                missed.append(words)
+        chromium.close()
+    assert not missed

@@ -196,3 +196,13 @@ def test_what_was_skipped_is_told_by_reason_before_the_last_line(tmp_path):
     result = subprocess.run([*command, "-n", "1"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     *_, two, one, last = result.stdout.strip().splitlines()
     assert [two, one] == ["2 tests: no data: fetch it", "1 test: no GPU"] and "1 passed, 3 skipped" in last
+
+
+def test_hooks_run_what_make_has_installed_and_fetch_nothing():
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [each["repo"] for each in repositories] == ["local"]
+    hooks = repositories[0]["hooks"]
+    assert all(hook["language"] == "system" and hook["entry"].startswith(".venv/bin/") for hook in hooks)
+    entries = " ".join(hook["entry"] for hook in hooks)
+    checks = re.findall(r"^\t@\$\(BIN\)/(ruff check|lint-imports|mypy)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert len(checks) == 3 and all(f".venv/bin/{check}" in entries for check in checks)

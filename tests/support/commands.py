@@ -1,4 +1,4 @@
-"""What tests of the commands need: weights, photographs, and what a mistake looks like."""
+"""Helpers for tests of the commands: weights, photographs, and checks of error messages."""
 
 import numpy as np
 from PIL import Image
@@ -7,7 +7,7 @@ from lixlib import checkpoints, nets
 
 
 def save(path, classes, x_channels=None, trained=None, *, network="mfnet", options=None, size=(32, 48)):
-    """A weights file of a network that was trained nowhere."""
+    """Save the weights of an untrained network."""
     options = options or {}
     net = nets.build(network, num_classes=len(classes), x_channels=x_channels, **options)
     recipe = {"network": network, "num_classes": len(classes), "x_channels": x_channels, "options": options}
@@ -16,13 +16,13 @@ def save(path, classes, x_channels=None, trained=None, *, network="mfnet", optio
 
 
 def photo(path, size=(50, 40)):
-    """A photograph of noise, of a width and a height."""
+    """Save a photograph of noise; size is width and height."""
     Image.fromarray(np.random.default_rng(0).integers(255, size=(size[1], size[0], 3), dtype=np.uint8)).save(path)
     return path
 
 
 def problems(errors):
-    """The lines of stderr that tell of neither progress nor the weights."""
+    """The lines of stderr other than progress bars and the description of the weights."""
     return [line for line in errors.splitlines() if line and "%|" not in line and "lix: weights: " not in line]
 
 

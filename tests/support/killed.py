@@ -131,7 +131,7 @@ def killing(work: Callable[[], None], at: int, *, after: bool = False) -> Callab
 
 
 def ends_of(folder: Path) -> dict:
-    """What the work left, but for what differs from time to time: seconds, and the bytes of caches and checkpoints."""
+    """The files that the work left, without what differs between runs: seconds, bytes of caches and checkpoints."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     found = {str(path.relative_to(folder)): None for path in files}
     for path in files:

@@ -1,4 +1,4 @@
-"""Runs the data scripts in this process, and tells what they wrote."""
+"""Run the data scripts in this process, and read what they wrote."""
 
 import re
 import sys

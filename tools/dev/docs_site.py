@@ -32,12 +32,19 @@ PAGES = {
     "results/README.md": "results/how.md",
     "notebooks/middlebury/README.md": "notebooks/middlebury/about.md",
 }
-PACKAGES = ("functional", "nets", "distillers", "data", "training", "metrics", "checkpoints", "lab")
+PACKAGES = (
+    *("functional", "nets", "distillers", "data", "training", "metrics", "checkpoints"),
+    *("lab", "plots", "course", "core"),
+)
+# How much a page counts in the search: one that explains a word comes before those that use it
+BOOSTS = {"glossary.md": 30.0, "data_of_your_own.md": 6.0, "index.md": 3.0}
+BOOST_OF_DOCS = 3.0
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml", ".json": "json", ".jsonl": "json"}
 PICTURES = (".png", ".jpg")
 CODE = re.compile(r"(^ *(`{3,})[^\n]*\n.*?^ *\2`*$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)(#[^)\s]*)?\)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=[^\s$])(.+?)(?<=[^\s\\])\$(?![\d$])", re.DOTALL)
+FORMULA_IN_ID = re.compile(r"-?formula\d+")
 formulas: list[str] = []  # as MathML; "formulaN." in a page is the one at place N until the page is HTML
 
 
@@ -70,10 +77,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Say how much the page counts in the search."""
+    uri = page.file.src_uri
+    boost = BOOSTS.get(uri, BOOST_OF_DOCS if (ROOT / "docs" / uri).is_file() else 1.0)
+    page.meta.setdefault("search", {})["boost"] = boost
+    return markdown
+
+
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the formulas back, into the page and its table of contents."""
+    """Put the formulas back into the page and its table of contents, and leave them out of the ids of its sections."""
     for item in _items(page.toc):
         item.title = re.sub(r"formula(\d+)\.", lambda found: _text(formulas[int(found[1])]), item.title)
+        item.id = FORMULA_IN_ID.sub("", item.id)
+    html = re.sub(r'(?:id="|href="#)[^"]*', lambda found: FORMULA_IN_ID.sub("", found[0]), html)
     return re.sub(r"formula(\d+)\.", lambda found: formulas[int(found[1])], html)
 
 
@@ -143,14 +160,15 @@ def source_page(path: str) -> str:
 def api_page(name: str) -> str:
     """What a package offers, for mkdocstrings: the names in its `__all__`, or its modules, or the module itself."""
     package = importlib.import_module(name)
-    parts = [f"# {name}", (inspect.getdoc(package) or "").strip()]
+    parts = [f"# {name}"]
+    if not hasattr(package, "__path__"):
+        return "\n\n".join([*parts, _module(name, 2)]) + "\n"
+    parts.append((inspect.getdoc(package) or "").strip())
     if hasattr(package, "__all__"):
         parts += _offered(package)
-    elif hasattr(package, "__path__"):
+    else:
         modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
         parts += [f"## {name}.{module}\n\n{_module(f'{name}.{module}', 3)}" for module in modules if module[0] != "_"]
-    else:
-        parts.append(_module(name, 2))
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,6 +1,6 @@
 """The exercises of the notebooks: `check("01.2", my_function)` compares an answer with the library and gives a hint.
 
-Every chapter has a file of its own here; how an answer is judged stands in `lixlib/course/checker.py`.
+Each chapter has a file of its own; `lixlib/course/checker.py` judges the answers.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ EXERCISES: dict[str, Exercise] = {number: exercise for each in CHAPTERS for numb
 
 
 def check(number: str, answer: Callable[..., Any]) -> None:
-    """Print one sentence about a learner's function: "Correct", or what is wrong with it; never raise for its sake.
+    """Print one sentence about a learner's function, even if it raises: "Correct", or what is wrong with it.
 
     Raises:
         ValueError: there is no exercise of that number.

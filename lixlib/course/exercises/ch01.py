@@ -34,7 +34,7 @@ def _dkd_gradient(student: Tensor, teacher: Tensor, target: Tensor, alpha: float
 
 
 def _dkd_mistake(formula: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The gradient by a formula of alpha, beta, p_t^S - p_t^T, the one-hot label, and p and q of both networks."""
+    """The gradient as computed by a formula of alpha, beta, p_t^S - p_t^T, the one-hot label, and both p and q."""
 
     def mistake(student, teacher, target, alpha, beta):
         hit = one_hot(target, student.shape[1]).to(student)

@@ -18,7 +18,7 @@ def _grams(generator: torch.Generator) -> Inputs:
 
 
 def _hsic_mistake(formula: Callable[..., Tensor], diagonal: bool = False) -> Callable[[Tensor, Tensor], Tensor]:
-    """HSIC by a formula of n, sum K L, sum K sum L, K 1 . L 1, and both Grams, which lose their diagonals first."""
+    """HSIC as computed by a formula of n, sum K L, sum K sum L, K 1 . L 1 and both Grams, without their diagonals."""
 
     def mistake(k, l):  # noqa: E741
         if not diagonal:

@@ -41,7 +41,7 @@ def _seen_planes(generator: torch.Generator) -> Inputs:
 
 
 def _plane_mistake(nx: Callable, ny: Callable, nz: Callable, unit: bool = True) -> Callable[..., Tensor]:
-    """The normal by a formula for each component, turned to the camera; of D, its slopes, pixel and camera."""
+    """The normal, turned to the camera, by a formula of D, its slopes, pixel and camera for each component."""
 
     def mistake(*seen):
         n = -torch.stack([component(*seen) for component in (nx, ny, nz)], dim=1)

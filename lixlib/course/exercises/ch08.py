@@ -49,7 +49,7 @@ def _translated(ids: Tensor, known: Tensor, train_ids: Tensor, otherwise: int | 
 
 
 def _looked_up(ids: Tensor, known: Tensor, train_ids: Tensor, size: int) -> Tensor:
-    """By a table of that many entries, whose last one was written as table[-1]."""
+    """Look up ids in a table of that many entries, of which table[-1] is the last."""
     return torch.where(ids == size - 1, train_ids[known == -1], _translated(ids, known, train_ids))
 
 

@@ -24,7 +24,7 @@ def _few_gains(generator: torch.Generator) -> Inputs:
 
 
 def _half(gains: Tensor, t: float, correction: int = 1) -> Tensor:
-    """Half the length of the interval of the mean."""
+    """Half the length of the confidence interval of the mean."""
     return t * gains.std(correction=correction) / len(gains) ** 0.5
 
 
@@ -42,7 +42,7 @@ def _layouts(generator: torch.Generator) -> Inputs:
 
 
 def _f(y: Tensor, *, blocks: bool = True, between: float | None = None, freedom: int | None = None) -> Tensor:
-    """F of variants (k, n), with a mistake if one is asked for."""
+    """The F statistic of k variants with n seeds each, (k, n); the options make likely mistakes."""
     (k, n), row = y.shape, y.mean(1, keepdim=True)
     rest = y - row - (y.mean(0) - y.mean() if blocks else 0)
     freedom = freedom or ((k - 1) * (n - 1) if blocks else k * (n - 1))

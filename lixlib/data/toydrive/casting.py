@@ -1,7 +1,7 @@
 """The ray caster of ToyDrive: the nearest surface of every sample.
 
-Every solid is met only with the rays of its own image rectangle. A pixel has two samples, its centre and its lower
-right corner; the picture is their mean, depth and label are the centre's, so they never mix two surfaces.
+Each solid is intersected only with the rays in its own image rectangle. A pixel has two samples, its centre and its
+lower right corner. Its colour is their mean. Its depth and label are the centre's, so that they never mix two surfaces.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ from lixlib.data.toydrive.solids import COL, Scene
 FOCAL = 0.58  # focal length in image widths, as KITTI's
 BACKDROP_Y = 260.0  # distance of the last row of trees or houses, metres
 NEAR = 0.3
-SAMPLES = 2  # per pixel, side by side in every per-sample array: the centre, the lower right corner
+SAMPLES = 2  # per pixel: the centre and the lower right corner, side by side in every array of samples
 NO_SURFACE, GROUND, BACKDROP = -1, -2, -3
 
 
 class Rays:
-    """The camera's rays; the directions have length 1 along the optical axis, so that distance is depth."""
+    """The camera's rays. Their directions have length 1 along the optical axis, so that a ray's parameter is depth."""
 
     def __init__(self, scene: Scene, height: int, width: int):
         self.height, self.width = height, width * SAMPLES
@@ -38,7 +38,10 @@ class Rays:
         self.dir = [v * float(up[k]) + (u * float(right[k]) + float(forward[k])) for k in range(3)]
 
     def rectangles(self, solids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sample rectangles (n, 4: rows from, to, columns from, to) of the solids, nearest depths, who is in view."""
+        """The solids' rectangles in the image, their nearest depths, and whether they are in view.
+
+        **Shapes**: (columns, n) -> (n, 4): first row, end, first column, end, in samples; (n,); (n,) bool.
+        """
         hx, hy = solids[COL["hx"]], solids[COL["hy"]]
         hy = np.where(solids[COL["kind"]] == ts.CONE, hx, hy)
         shrink = np.where(solids[COL["kind"]] == ts.CONE, np.minimum(solids[COL["kx"]], 0) * solids[COL["h"]], 0)
@@ -62,13 +65,14 @@ class Rays:
 
 
 def _slab(origin: float, step: np.ndarray, half: float):
+    """Entry and exit of |x| <= half."""
     inverse = 1.0 / step
     first, second = (-half - origin) * inverse, (half - origin) * inverse
     return np.minimum(first, second), np.maximum(first, second)
 
 
 def _taper(origin, step, oz, dz, half, shrink):
-    """Entry and exit of |x| <= half - shrink z: two planes that lean towards each other."""
+    """Entry and exit of |x| <= half - shrink z, between two planes that lean towards each other."""
     enter, leave = None, None
     for sign in (-1.0, 1.0):
         slope = sign * step + shrink * dz
@@ -80,6 +84,7 @@ def _taper(origin, step, oz, dz, half, shrink):
 
 
 def _local(solid, origin, direction):
+    """Origin and direction of rays in the axes of a solid."""
     cos, sin = solid[COL["cos"]], solid[COL["sin"]]
     ox, oy = origin[0] - solid[COL["x"]], origin[1] - solid[COL["y"]]
     dx, dy = direction[0], direction[1]
@@ -107,7 +112,7 @@ def span(solid, origin, direction):
         b = ox * dx + oy * dy - radius * fall
         root = np.sqrt(b * b - a * (ox * ox + oy * oy - radius * radius))
         first, second = (-b - root) / a, (root - b) / a
-        # a < 0 would be a ray steeper than the cone's side, which no camera ray is
+        # a < 0 only for rays that are steeper than the cone's side, and the camera has none
         return np.maximum(enter, first), np.minimum(leave, second)
     for o, d, half, shrink in ((ox, dx, hx, kx), (oy, dy, hy, ky)):
         a, c = _slab(o, d, half) if shrink == 0 else _taper(o, d, oz, dz, half, shrink)
@@ -116,11 +121,11 @@ def span(solid, origin, direction):
 
 
 def _ground(scene: Scene, rays: Rays):
-    """Depth and label of road, sidewalk and terrain (inf and sky where a ray meets none), and lateral position."""
+    """Depth of road, sidewalk and terrain (inf where a ray meets none), lateral position, mask of the curb's face."""
     c0, c1, c2 = scene.curve
     dx, dy, dz = rays.dir
     ox, _, oz = rays.origin
-    down = int(np.argmax((dz < -1e-4).any(1)))  # rows above see no flat ground
+    down = int(np.argmax((dz < -1e-4).any(1)))  # no ray above this row meets level ground
     rise = max(scene.slope) > 0
     top = 0 if rise else down
     dx, dy, dz = dx[top:], dy[top:], dz[top:]
@@ -187,7 +192,7 @@ def ground_labels(scene: Scene, across, y, curb):
 
 
 def cast(scene: Scene, rays: Rays, solids: np.ndarray):
-    """Nearest surface per sample: depth and id, and the same with the decoys' paint in front."""
+    """The nearest surface of every sample: its depth and label; depth and id with decoys; lateral position and curb."""
     depth, across, curb = _ground(scene, rays)
     ids = np.where(np.isfinite(depth), GROUND, NO_SURFACE).astype(np.int16)
     dx, dy, dz = rays.dir
@@ -201,7 +206,7 @@ def cast(scene: Scene, rays: Rays, solids: np.ndarray):
     depth[behind], ids[behind] = t[behind], BACKDROP
 
     boxes, nearest, seen = rays.rectangles(solids)
-    order = np.argsort(nearest, kind="stable")  # near to far: much of what is far is hidden already
+    order = np.argsort(nearest, kind="stable")  # the nearest first, since they hide much of what is behind them
     order, nearest = order[seen[order]], nearest.tolist()
     rows, boxes = solids.T.tolist(), boxes.tolist()
     real = solids[COL["canvas"]] == 0
@@ -229,6 +234,7 @@ def cast(scene: Scene, rays: Rays, solids: np.ndarray):
 
 
 def _draw(solid, i, box, rays, depth, ids, canvas) -> None:
+    """Write a solid's depth and id where it is nearest, and where `canvas` is true if that is given."""
     r0, r1, c0, c1 = box
     direction = [d[r0:r1, c0:c1] for d in rays.dir]
     enter, leave = span(solid, rays.origin, direction)

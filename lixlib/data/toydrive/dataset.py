@@ -39,7 +39,7 @@ class ToyDrive(Dataset):
     (`lixlib.data.x.thermal`).
 
     Args:
-        fault: what is wrong with the depth of which x is made (`lixlib.data.x.faults`); None: nothing.
+        fault: a fault of the depth that x is computed from (`lixlib.data.x.faults`); None for none.
 
     Raises:
         ValueError: an unknown split, x or fault, or a size, count, seed or difficulty out of range.
@@ -68,14 +68,14 @@ class ToyDrive(Dataset):
             if x == "thermal":
                 raise ValueError("a fault is one of depth, and thermal X has none: leave it out")
         self.fault = fault
-        self._x: dict[int, tuple[Tensor, Tensor]] = {}  # made once where making it takes long
+        self._x: dict[int, tuple[Tensor, Tensor]] = {}  # x and valid, kept where they take long to compute
         count = DEFAULT_COUNT[split] if count is None else count
         first = FIRST_FRAME[split]
         self.split, self.size, self.seed, self.difficulty, self.x = split, tuple(size), seed, difficulty, x
         self.indices = range(first, first + count)
         _check_memory(count, self.size)
         request = (RENDERER_VERSION, split, count, *map(int, size), int(seed), float(difficulty), x, fault)
-        self.digest = digest(request)  # what tells these samples from others: they follow from this
+        self.digest = digest(request)  # identifies these samples, which depend on nothing else
         self._rgb, self._depth, self._label = self._load(_cache_folder(cache))
 
     def _load(self, folder: Path) -> list[np.ndarray]:
@@ -88,12 +88,12 @@ class ToyDrive(Dataset):
         if path.exists():
             try:
                 return self._read(path)
-            except Exception as error:  # numpy and zipfile know a dozen, and a frame can always be rendered
+            except Exception as error:  # numpy and zipfile raise many kinds, and frames can be rendered again
                 warnings.warn(f"cannot use the cache file {path} ({error}): rendering it again", stacklevel=3)
         arrays = self._render()
 
         def save(temporary: Path) -> None:
-            with temporary.open("wb") as file:  # given a name, numpy would append .npz to it
+            with temporary.open("wb") as file:  # because numpy appends .npz to the name of a file
                 np.savez(file, rgb=arrays[0], depth=arrays[1], label=arrays[2])
 
         write_atomically(path, save)
@@ -145,7 +145,7 @@ class ToyDrive(Dataset):
 
 
 def _check_memory(count: int, size: tuple[int, int]) -> None:
-    """Raise a ValueError if so many frames do not fit into the memory of this machine: they are kept there."""
+    """Raise a ValueError if the frames, which are kept in memory, would take more than half of this machine's."""
     if not hasattr(os, "sysconf"):  # Windows
         return
     needed = count * size[0] * size[1] * BYTES_A_PIXEL

@@ -1,4 +1,4 @@
-"""ToyDrive's light: a map of the shadows on the ground, and the light of sun and sky at a point of a surface."""
+"""ToyDrive's light: a map of the shadows on the ground, and the light of sun and sky at points of surfaces."""
 
 import math
 
@@ -12,9 +12,9 @@ _SHADOW_ROWS, _SHADOW_COLS = 224, 224
 
 
 def _shadow_map(scene: Scene, solids: np.ndarray):
-    """Per ground cell: height up to which the sun is hidden, and how much of the sky solids close by hide.
+    """For each cell of the ground: the height up to which it is in shadow, and the share of the sky that it sees.
 
-    Cells are (v, u) with y = 3 (exp(4 v) - 1) and x = (2 u - 1)(0.95 y + 9): fine near the camera.
+    Cells are (v, u) with y = 3 (exp(4 v) - 1) and x = (2 u - 1)(0.95 y + 9), so that they are small near the camera.
     """
     v = (np.arange(_SHADOW_ROWS, dtype=np.float32) + 0.5) / _SHADOW_ROWS
     u = (np.arange(_SHADOW_COLS, dtype=np.float32) + 0.5) / _SHADOW_COLS
@@ -22,7 +22,7 @@ def _shadow_map(scene: Scene, solids: np.ndarray):
     x = (2 * u - 1)[None, :] * (0.95 * y + 9)
     y = np.broadcast_to(y, x.shape)
     height, open_sky = np.full(x.shape, -1, dtype=np.float32), np.ones(x.shape, dtype=np.float32)
-    sun = (scene.sun / scene.sun[2]).tolist()  # height is the ray's parameter
+    sun = (scene.sun / scene.sun[2]).tolist()  # so that a ray's parameter is height
     for solid in solids.T.tolist():
         if solid[COL["canvas"]] or solid[COL["y"]] > 75 or solid[COL["material"]] in (ts.WHEEL, ts.DISC):
             continue
@@ -55,6 +55,7 @@ def _shadow_map(scene: Scene, solids: np.ndarray):
 
 
 def _cells(points, margin) -> tuple[slice, slice]:
+    """Rows and columns of the cells within a margin around points."""
     y0, y1 = min(p[1] for p in points) - margin, max(p[1] for p in points) + margin
     x0, x1 = min(p[0] for p in points) - margin, max(p[0] for p in points) + margin
     if y1 < 0:
@@ -76,7 +77,7 @@ class Lighting:
         self.slant = (scene.sun[:2] / scene.sun[2]).tolist()
 
     def _lookup(self, x, y, jitter, table):
-        """Look a cell up; the jitter of up to half a cell turns steps into soft, grainy edges."""
+        """Look up cells; the jitter of up to half a cell turns steps into soft, grainy edges."""
         y = np.maximum(y, 0)
         row = np.log(y * (1 / 3) + 1) * (_SHADOW_ROWS / 4) + (jitter - 0.5)
         col = (x / (0.95 * y + 9) + 1) * (_SHADOW_COLS / 2) + ((jitter * 7) % 1 - 0.5)
@@ -84,9 +85,15 @@ class Lighting:
         return table.ravel()[row * _SHADOW_COLS + np.clip(col, 0, _SHADOW_COLS - 1).astype(np.int32)]
 
     def shade(self, colour, x, y, z, normal, jitter, bias):
-        """colour (3, n) under sun and sky; `jitter` in [0, 1) softens shadow edges, no normal is level ground."""
+        """The colours (3, n) of surface points under sun and sky.
+
+        Args:
+            normal: three arrays, or None for level ground.
+            jitter: random numbers in [0, 1), which soften the edges of shadows.
+            bias: height by which a point must lie below a shadow's upper edge to be hidden.
+        """
         scene = self.scene
-        if normal is not None:  # step off the surface by about a cell, or it would shadow itself
+        if normal is not None:  # step off the surface by about a cell, else it would be in its own shadow
             step = 0.12 + 0.025 * np.maximum(y, 0)
             x, y, z = x + step * normal[0], y + step * normal[1], z + 0.5 * step * normal[2]
         gx, gy = x - self.slant[0] * z, y - self.slant[1] * z

@@ -24,5 +24,5 @@ WHITE = np.random.Generator(np.random.PCG64(11)).random((256, 256), dtype=np.flo
 
 
 def noise(u: np.ndarray, v: np.ndarray, table: np.ndarray = NOISE) -> np.ndarray:
-    """Look a tileable table up at (u, v), in its own cells."""
+    """Look up a tileable table at (u, v), in units of its cells."""
     return table.ravel()[((np.floor(v).astype(np.int32) & 255) << 8) | (np.floor(u).astype(np.int32) & 255)]

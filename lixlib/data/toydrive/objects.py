@@ -31,7 +31,7 @@ from lixlib.data.toydrive.solids import (
 
 
 class Builder:
-    """Places solids along the road; every colour passes `blend`, where the difficulty makes colours ambiguous."""
+    """Adds objects to a scene; `blend` makes their colours ambiguous, the more so the higher the difficulty is."""
 
     def __init__(self, rng: np.random.Generator, scene: Scene, difficulty: float):
         self.rng, self.scene, self.difficulty = rng, scene, difficulty
@@ -40,13 +40,14 @@ class Builder:
         self.taken: list[tuple[float, float, float]] = []
 
     def free(self, y: float, d: float, length: float) -> bool:
-        """Whether no vehicle stands within `length` of y at lateral position d; if so, the place is taken."""
+        """Whether no vehicle stands within `length` of y at lateral position d; if so, the place is reserved."""
         if any(abs(y - y1) < length + l1 and abs(d - d1) < 1.9 for y1, d1, l1 in self.taken):
             return False
         self.taken.append((y, d, length))
         return True
 
     def road_x(self, y: float) -> float:
+        """The x coordinate of the road's centre line at y."""
         c0, c1, c2 = self.scene.curve
         return c0 + c1 * y + c2 * y * y
 
@@ -64,7 +65,7 @@ class Builder:
         return scene.curb + min(rise, scene.top)
 
     def blend(self, colour: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Draw whether the colour is disguised as the target, and how well."""
+        """Draw whether a colour is mixed with the target, and how strongly."""
         hit, much, jitter = self.rng.random(3)
         if hit < 1.3 * self.difficulty:
             share = 0.6 + 0.4 * max(much, self.difficulty)
@@ -73,6 +74,7 @@ class Builder:
 
     def add(self, kind, label, material, x, y, z, hx, hy, h, colour, colour2=None, *, yaw=0.0, kx=0.0, ky=0.0,
             rough=0.0, base=0.0, detail=0.0):  # fmt: skip
+        """Add a solid; the arguments are those of `solids.COLUMNS`."""
         colour = np.asarray(colour, dtype=float)
         colour2 = colour if colour2 is None else np.asarray(colour2, dtype=float)
         if self.fade is not None:

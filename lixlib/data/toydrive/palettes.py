@@ -20,5 +20,5 @@ AUTUMN = np.array([(0.36, 0.17, 0.03), (0.28, 0.10, 0.03), (0.34, 0.24, 0.05), (
 
 
 def pick(rng: np.random.Generator, table: np.ndarray) -> np.ndarray:
-    """Draw a colour of the table, and how bright it is."""
+    """Draw a colour of the table and its brightness."""
     return table[rng.integers(len(table))] * rng.uniform(0.85, 1.15)

@@ -1,6 +1,6 @@
-"""The renderer of ToyDrive: casts the rays, shades one kind of surface after the other, and develops the picture.
+"""The renderer of ToyDrive: it casts rays, shades one kind of surface after the other, and develops the picture.
 
-`casting` finds the nearest surface of every sample, `lighting` and `shading` colour it.
+`casting` finds the nearest surface of every sample; `lighting` and `shading` give it its colour.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Frame:
 
 
 def check_request(seed: int, index: int, size: tuple[int, int], difficulty: float) -> None:
-    """Raise a ValueError that says what to change if these cannot be rendered."""
+    """Raise a ValueError that says what to change if such a frame cannot be rendered."""
     for name, value in (("seed", seed), ("index", index)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
             raise ValueError(f"{name} is {value!r}: give a whole number from 0")
@@ -71,8 +71,8 @@ def render(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty:
 
 
 def paint_mask(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty: float = 0.5) -> np.ndarray:
-    """Where a frame of `render` shows paint, a car on the asphalt or a poster on a wall, that its depth and labels
-    do not know.
+    """Where a frame of `render` shows a decoy, a car painted on the road or a poster on a wall, of which depth and
+    labels contain nothing.
 
     **Shapes**: -> (H, W), bool.
 
@@ -85,7 +85,7 @@ def paint_mask(seed: int, index: int, size: tuple[int, int] = (96, 320), difficu
 
 
 def _look(seed: int, index: int, size: tuple[int, int], difficulty: float) -> tuple:
-    """The scene, its solids, the rays of its camera, and what these meet."""
+    """The scene, its solids, the rays of its camera, and the surfaces that they meet."""
     check_request(seed, index, size, difficulty)
     scene = make_scene(seed, index, difficulty)
     solids, rays = scene.solids(), Rays(scene, *size)
@@ -93,7 +93,7 @@ def _look(seed: int, index: int, size: tuple[int, int], difficulty: float) -> tu
 
 
 def _develop(scene: Scene, image: np.ndarray, seed: int, index: int) -> np.ndarray:
-    """Exposure, colour cast, film curve, noise."""
+    """Apply exposure, colour cast, film curve and noise."""
     x = np.clip(image * (scene.cast * scene.exposure * 0.8).astype(np.float32)[:, None, None], 0, 8)
     x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
     x = np.power(np.clip(x, 0, 1), np.float32(1 / 2.2))

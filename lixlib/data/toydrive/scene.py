@@ -1,6 +1,6 @@
 """Random driving scenes of ToyDrive: camera, road, light and a list of simple solids, all drawn from one seed.
 
-`street` places the `objects` along the road; `solids` says what a scene consists of.
+`street` places the `objects` along the road; `solids` defines what a scene consists of.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ WEATHERS = ("sunny", "overcast", "low sun", "fog")
 
 
 def _light(rng: np.random.Generator, difficulty: float) -> dict:
-    """Sun, sky, fog and camera colours: clear, fair, overcast or a low sun."""
+    """Draw sun, sky, fog and the camera's colours: clear, fair, overcast or a low sun."""
     weather = rng.random() + 0.25 * (difficulty - 0.5)
     azimuth = rng.uniform(0, 2 * np.pi)
     elevation, low, cover = rng.uniform(0.55, 1.0), rng.uniform(0.22, 0.42), rng.random()
@@ -112,7 +112,7 @@ def make_scene(seed: int, index: int, difficulty: float = 0.5) -> Scene:
 
 
 def weather(scene: Scene) -> str:
-    """What the light of a scene would be called: one of `WEATHERS`. Fog comes first; it may lie in any light."""
+    """The weather of a scene, one of `WEATHERS`: a scene with fog is "fog", whatever its light is."""
     if scene.haze > 0.0031:
         return "fog"
     if scene.clouds > 1:

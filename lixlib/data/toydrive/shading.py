@@ -1,4 +1,4 @@
-"""The colours of ToyDrive's surfaces: one pass over all samples of a kind, ground, solids or sky."""
+"""The colours of ToyDrive's surfaces, computed for all samples of ground, solids, backdrop or sky together."""
 
 import numpy as np
 

@@ -139,10 +139,11 @@ def people(b: Builder, half, edge, walls, road, kind) -> None:
 
 
 def decoys(seed, index, b: Builder, half, lane, edge, road, walls) -> None:
-    """Flat pictures that only depth tells from the real thing: cars painted on the road, posters on facades.
+    """Flat pictures of objects, which only depth distinguishes from real ones: cars painted on the road, posters.
 
-    A decoy is a solid that colours the surface behind it and nothing else, as a picture painted there in the
-    camera's perspective would. It has a random stream of its own, so that it leaves the scene as it is.
+    A decoy changes the colour of the surface behind it, but neither its depth nor its label, like a picture that is
+    painted there in the camera's perspective. Decoys have a random generator of their own, so that the rest of the
+    scene is the same with and without them.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, 1])))
     first, b.rng = b.rng, rng

@@ -175,14 +175,13 @@ class _Alignment(Function):
 
     @staticmethod
     def forward(ctx: Context, k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
-        (k, of_k), (l, of_l) = ((centred := centre(gram), _length(centred, gram)) for gram in (k, l))  # noqa: E741
-        aligned = _dot(k, l) / of_k / of_l
+        (k, of_k), (l, of_l) = _centred(k), _centred(l)  # noqa: E741
+        product = 1 / of_k / of_l
+        aligned = (k * l).sum((-2, -1), keepdim=True) * product
         need_k, need_l = ctx.needs_input_grad
-        by_both, by_k, by_l = 1 / of_k / of_l, aligned / of_k.square(), aligned / of_l.square()
-        ctx.save_for_backward(
-            (l * by_both).addcmul_(k, by_k, value=-1) if need_k else None,
-            (k * by_both).addcmul_(l, by_l, value=-1) if need_l else None,
-        )
+        gradient_l = (k * product).addcmul_(l, aligned / of_l.square(), value=-1) if need_l else None
+        gradient_k = l.mul_(product).addcmul_(k, aligned / of_k.square(), value=-1) if need_k else None
+        ctx.save_for_backward(gradient_k, gradient_l)
         return aligned[..., 0, 0]
 
     @staticmethod
@@ -191,13 +190,11 @@ class _Alignment(Function):
         return tuple(None if each is None else each * gradient[..., None, None] for each in ctx.saved_tensors)
 
 
-def _dot(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
-    """The sum of the products, without a tensor of them. **Shapes**: (..., n, n), (..., n, n) -> (..., 1, 1)."""
-    product: Tensor = torch.linalg.vecdot(k.flatten(-2), l.flatten(-2))
-    return product[..., None, None]
-
-
-def _length(centred: Tensor, gram: Tensor) -> Tensor:
-    """The Frobenius norm of a centred Gram; infinite where a constant is, but for the rounding that centring leaves."""
-    length, whole = _dot(centred, centred).sqrt(), _dot(gram, gram).sqrt()
-    return length.masked_fill(length <= ROUNDING * torch.finfo(gram.dtype).eps * whole, math.inf)
+def _centred(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """A symmetric Gram, centred, and its length then: infinite where it was constant, but for the rounding."""
+    rows = gram.mean(-1, keepdim=True)
+    mean = rows.mean(-2, keepdim=True)
+    centred = (gram - rows).sub_(rows.mT - mean)
+    length: Tensor = torch.linalg.vector_norm(centred, dim=(-2, -1), keepdim=True)
+    floor = mean.abs_().mul_(ROUNDING * torch.finfo(gram.dtype).eps * gram.shape[-1])
+    return centred, length.masked_fill_(length <= floor, math.inf)

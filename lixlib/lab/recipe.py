@@ -118,7 +118,6 @@ class Recipe:
         data.check_options(self.dataset, self.dataset_options)
         entry = data.DATASETS[self.dataset]
         self._set("dataset_options", {**entry.options, **self.dataset_options})
-        # found now, not after the teacher has been trained
         check_options(maker(self.method if self.distils else "none"), self.options)
         self._set("teacher", _as_fields(self.teacher))
         for name in self.teacher:
@@ -138,7 +137,10 @@ class Recipe:
             raise ValueError('a student never sees X; of its teacher say it by teacher {"x": false}')
         check_pixels(self.size)
         if self.augmentation:
-            Augment(self.size, **self.augmentation)  # says what is wrong with them
+            try:
+                Augment(self.size, **self.augmentation)
+            except ValueError as error:
+                raise ValueError(f"augmentation: {error}") from None
         if self.patience and self.splits[1] is None:
             found = f"early stopping (patience {self.patience}) needs a validation split, and splits are {self.splits}"
             raise ValueError(f"{found}: name one, or set patience to 0")
@@ -191,8 +193,7 @@ class Recipe:
         make = maker(self.method) if self.distils else None
         if not (isinstance(make, type) and issubclass(make, TwoStage)):
             return None
-        options = {**default_options(make), **self.options}
-        return {name: options.get(name) for name in make.STAGE_OPTIONS}
+        return {name: {**default_options(make), **self.options}.get(name) for name in make.STAGE_OPTIONS}
 
     @property
     def described(self) -> dict:

@@ -8,8 +8,6 @@ import torch
 from lightning_fabric import Fabric
 from test_train import SCHEDULE, SIZE, Scenes, assert_same, distiller, without_seconds
 
-import lixlib.lab.run
-import lixlib.training
 from lixlib.data import Augment, collate
 from lixlib.distillers import METHODS, Stage, TwoStage
 from lixlib.lab.plan import folder_of, runs_folder
@@ -188,7 +186,7 @@ def test_a_run_trains_its_stage_once_and_counts_it(method, recipe, monkeypatch):
 
 def test_a_run_is_the_same_whether_its_stage_was_there_or_not(recipe, monkeypatch, tmp_path):
     first = run(recipe, device="cpu", progress=False)
-    monkeypatch.setattr(lixlib.lab.run, "runs_folder", lambda: tmp_path / "second")
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "second"))
     run(replace(recipe, method_options={**recipe.method_options, "weight": 0.5}), device="cpu", progress=False)
     second = run(recipe, device="cpu", progress=False)  # with the stage of that other run
     assert_same(first.net, second.net)

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from lixlib.core.checks import check_choice, full_precision, shape
 from lixlib.functional.norms import ROUNDING, unit
+from lixlib.functional.once import once
 from lixlib.functional.softmax import Context
 
 KERNELS = ("linear", "gaussian", "laplace")
@@ -132,29 +132,34 @@ class _Similarity(Function):
             scale.masked_fill_(scale == 0, 1)
         else:
             scale = x.new_full((batch, 1), bandwidth if ctx.laplace else bandwidth**2)
-        pairs.div_(-scale).exp_()
+        pairs.div_(-math.log(2) * scale).exp2_()  # exp of float32 takes a CPU three times as long
         ctx.save_for_backward(x, with_self, scale)
         return with_self.index_select(1, _places(n, x.device)).view(batch, n, n)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: _OfPairs, gradient: Tensor) -> tuple[Tensor, None, None]:
         x, with_self, scale = ctx.saved_tensors
+        with torch.no_grad():
+            found = _Similarity.slope(ctx.laplace, gradient, x, with_self, scale)
+        return once(found, x, "gram with a Laplace or Gaussian kernel"), None, None
+
+    @staticmethod
+    def slope(laplace: bool, gradient: Tensor, x: Tensor, with_self: Tensor, scale: Tensor) -> Tensor:
         batch, n, _ = x.shape
         gradient = gradient.reshape(batch, n * n)
         i, j = torch.triu_indices(n, n, 1, device=x.device)
         distances = gradient.index_select(1, i * n + j).add_(gradient.index_select(1, j * n + i))  # of the Gram ...
         distances.mul_(with_self[:, :-1]).div_(-scale)  # ... and of the distances
-        if ctx.laplace:
+        if laplace:
             # the last argument is the distances, which are not needed where p = 1
             rows = [
                 torch.ops.aten._pdist_backward(each, row, 1.0, each) for each, row in zip(distances, x, strict=True)
             ]
-            return torch.stack(rows), None, None
+            return torch.stack(rows)
         weights = torch.cat([distances, x.new_zeros(batch, 1)], dim=1)
         weights = weights.index_select(1, _places(n, x.device)).view(batch, n, n)
         centred = x - x.mean(1, keepdim=True)  # sum_j w_ij (x_i - x_j), whose terms are then of the size of the result
-        return centred * weights.sum(-1, keepdim=True) - weights @ centred, None, None
+        return centred * weights.sum(-1, keepdim=True) - weights @ centred
 
 
 def _places(n: int, device: torch.device) -> Tensor:
@@ -175,19 +180,26 @@ class _Alignment(Function):
 
     @staticmethod
     def forward(ctx: Context, k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
+        inputs = k, l
         (k, of_k), (l, of_l) = _centred(k), _centred(l)  # noqa: E741
         product = 1 / of_k / of_l
         aligned = (k * l).sum((-2, -1), keepdim=True) * product
         need_k, need_l = ctx.needs_input_grad
         gradient_l = (k * product).addcmul_(l, aligned / of_l.square(), value=-1) if need_l else None
         gradient_k = l.mul_(product).addcmul_(k, aligned / of_k.square(), value=-1) if need_k else None
-        ctx.save_for_backward(gradient_k, gradient_l)
+        ctx.save_for_backward(*inputs, gradient_k, gradient_l)
         return aligned[..., 0, 0]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return tuple(None if each is None else each * gradient[..., None, None] for each in ctx.saved_tensors)
+        k, l, *found = ctx.saved_tensors  # noqa: E741
+        if torch.is_grad_enabled():  # create_graph
+            k, l = k.view_as(k), l.view_as(l)  # noqa: E741  # two, also if they are one
+            a, b = (unit(centre(gram), (-2, -1), uncentred=gram) for gram in (k, l))
+            learnt = [each for each, needed in zip((k, l), ctx.needs_input_grad, strict=True) if needed]
+            twice = iter(torch.autograd.grad((a * b).sum((-2, -1)), learnt, gradient, create_graph=True))
+            return tuple(next(twice) if needed else None for needed in ctx.needs_input_grad)
+        return tuple(None if each is None else each * gradient[..., None, None] for each in found)
 
 
 def _centred(gram: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
 from lixlib.core.constants import IGNORE
+from lixlib.functional.once import once
 from lixlib.functional.softmax import Context, soften, softmax
 
 CONSTANT = 1e-5  # of the probabilities: a smaller relative deviation from their mean counts as none
@@ -75,14 +75,14 @@ class _Distances(Function):
             scale = beta / labelled
             slope = t.mul_(-gamma / classes * intra.of_t).addcmul_(s, gamma / classes * intra.of_s)
             # both probabilities are 0 where a pixel is not valid
-            ctx.save_for_backward(slope.addcmul_(p_t, -scale * inter.of_t).addcmul_(p_s, scale * inter.of_s))
+            slope.addcmul_(p_t, -scale * inter.of_t).addcmul_(p_s, scale * inter.of_s)
+            ctx.save_for_backward(slope, p_s)
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (slope,) = ctx.saved_tensors
-        return gradient * slope, None, None, None, None
+        slope, p_s = ctx.saved_tensors
+        return once(gradient * slope, p_s, "dist_loss"), None, None, None, None
 
 
 class _Correlation(NamedTuple):

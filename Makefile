@@ -9,7 +9,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lab notebooks docs lock clean
+.PHONY: help demo test bench lab notebooks docs gpu lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -36,6 +36,9 @@ notebooks: .venv/.installed  ## run every notebook and write its outputs into it
 docs: .venv/.installed  ## build the site into site/: open site/index.html, no server and no network are needed
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open site/index.html"
+
+gpu: .venv/.installed  ## check and measure everything on a card, in at most 8 minutes (docs/gpu.md)
+	@$(BIN)/python -m tools.benchmarks.gpu
 
 # Use the oldest interpreter in use (Debian 12 has 3.11.2): some newest versions ask for a later patch release.
 # torch stays as it is pinned: results were computed with it, so change that line by hand.

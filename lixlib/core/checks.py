@@ -58,14 +58,15 @@ def check_classes(
 ) -> None:
     """Raise a ValueError that names value and place if one is neither in 0..classes-1 nor `ignore_index`.
 
-    Without `waits` a wrong value on a GPU is asserted asynchronously: the stream never waits for the check.
+    Without `waits` a wrong value on a GPU is asserted asynchronously: the stream never waits for the check. So it is in
+    a graph of `torch.compile`, which a branch on a value would break in two.
     """
     good = (values >= 0) & (values < classes)
     ignored = ""
     if ignore_index is not None:
         good |= values == ignore_index
         ignored = f", or {ignore_index} where the pixel is ignored"
-    if values.device.type == "cuda" and not waits:
+    if (values.device.type == "cuda" or torch.compiler.is_compiling()) and not waits:
         torch._assert_async(good.all(), f"{what}s must be 0..{classes - 1}{ignored}")
     elif not good.all():
         at = tuple((~good).nonzero()[0].tolist())

@@ -6,7 +6,8 @@ methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The ta
 results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and there those of
 results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
 `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
-results/experiments after `<!-- experiments -->`. docs/speed.md has its table after `<!-- speed -->`.
+results/experiments after `<!-- experiments -->`. docs/gpu.md has its tables after `<!-- gpu -->`,
+docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->`.
 """
 
 import json
@@ -18,6 +19,8 @@ from statistics import mean, stdev
 from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.lab import experiments
 from lixlib.lab.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
+from tools.benchmarks.gpu import page as gpu_page
+from tools.benchmarks.growth import page as growth_page
 from tools.benchmarks.ratios import GOALS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,8 +194,7 @@ def _processor(line: dict) -> str:
 
 def update_speed(text: str, results: Path) -> str:
     """docs/speed.md with the ratios that are committed."""
-    path = results / "benchmark" / "ratios.jsonl"
-    return _between(text, "<!-- speed -->", speed_table(read_json_lines(path) if path.exists() else []))
+    return _between(text, "<!-- speed -->", speed_table(_benchmark(results, "ratios")))
 
 
 def paper_size_table(lines: list[dict]) -> str:
@@ -264,6 +266,21 @@ def update_measured(text: str, results: Path) -> str:
     return text
 
 
+def update_gpu(text: str, results: Path) -> str:
+    """docs/gpu.md with the table of every card that there is a line of."""
+    return _between(text, "<!-- gpu -->", gpu_page.page(_benchmark(results, "gpu")))
+
+
+def update_growth(text: str, results: Path) -> str:
+    """docs/growth.md with the table of what has been measured."""
+    return _between(text, "<!-- growth -->", growth_page.page(_benchmark(results, "growth")))
+
+
+def _benchmark(results: Path, name: str) -> list[dict]:
+    path = results / "benchmark" / f"{name}.jsonl"
+    return read_json_lines(path) if path.exists() else []
+
+
 def _between(page: str, start: str, text: str) -> str:
     """The page with this text between a mark and its end."""
     before, _, rest = page.partition(start)
@@ -308,8 +325,9 @@ def _note(lines: list[dict], teachers: list[dict]) -> str:
 
 def main() -> None:
     inner = ROOT / "results" / "README.md"
-    outer = [(ROOT / "README.md", update), (ROOT / "docs" / "results.md", update)]
-    outer.append((ROOT / "docs" / "speed.md", update_speed))
+    docs = ROOT / "docs"
+    outer = [(ROOT / "README.md", update), (docs / "results.md", update)]
+    outer += [(docs / "speed.md", update_speed), (docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
     for path, rewrite in (*outer, (inner, update_tuning), (inner, update_measured)):
         old = path.read_text(encoding="utf-8")
         try:
@@ -318,7 +336,7 @@ def main() -> None:
             sys.exit(str(error))
         if "--check" in sys.argv[1:]:
             if new != old:
-                sys.exit(f"{path.relative_to(ROOT)} is older than the results: run `python tools/dev/readme_tables.py`")
+                sys.exit(f"{path.relative_to(ROOT)} is older than the results: run `python -m tools.dev.readme_tables`")
         elif new != old:
             write_atomically(path, lambda temporary, text=new: temporary.write_text(text, encoding="utf-8"))
 

@@ -9,7 +9,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab notebooks docs gpu lock clean
+.PHONY: help demo test bench lab notebooks docs gpu lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -22,6 +22,10 @@ test: .venv/.installed  ## the same environment: style, layers, types, unit test
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(strip $(JOBS)) --dist worksteal
+
+bench: .venv/.installed  ## what the losses and a step cost, as ratios; WRITE=1 replaces the committed ones
+	@$(BIN)/python -m tools.benchmarks.ratios $(if $(WRITE),--write)
+	@$(if $(WRITE),$(BIN)/python -m tools.benchmarks.losses && $(BIN)/python -m tools.dev.readme_tables)
 
 lab: .venv/.installed  ## open JupyterLab at the first chapter
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb

@@ -1,6 +1,7 @@
 """Adaptively recalibrated feature distillation: LIX Eqs. (12)-(17)."""
 
 import math
+from collections import defaultdict
 from typing import Annotated, Literal, get_args
 
 import torch
@@ -82,24 +83,29 @@ class ARFD(nn.Module):
         self.teacher_adapters = nn.ModuleList(nn.Conv2d(t.shape[1], t.shape[1], 1) for _, t in of_teacher)
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
-        distances = [self._distance(*features) for features in self._recalibrated(student, teacher)]
-        return {"arfd": self.weight * torch.stack(distances).mean()}
+        alike = defaultdict(list)  # taps of one shape are compared in one go
+        for s, t in self._aligned(student, teacher):
+            alike[s.shape].append((s, t))
+        distances = [
+            len(pairs) * self._distance(*(self._recalibrate(torch.cat(side)) for side in zip(*pairs, strict=True)))
+            for pairs in alike.values()
+        ]
+        return {"arfd": self.weight * torch.stack(distances).sum() / len(self.taps)}
 
     @torch.no_grad()
     def similarity(self, student: Output, teacher: Output) -> dict[str, float]:
         """CKA of each tap, mean over the images, through the adapters as they are (Fig. 5)."""
-        pairs = self._recalibrated(student, teacher)
-        return {name: self._cka(*features).mean().item() for name, features in zip(self.taps, pairs, strict=True)}
+        pairs = zip(self.taps, self._aligned(student, teacher), strict=True)
+        return {name: self._cka(*map(self._recalibrate, pair)).mean().item() for name, pair in pairs}
 
-    def _recalibrated(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
+    def _aligned(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
         pairs = tap_pairs(student, teacher, self.taps).values()
         of_teacher = self.teacher_adapters or [nn.Identity()] * len(pairs)
         with torch.autocast(student.logits.device.type, enabled=False):
-            aligned = [
+            return [
                 self._align(s, adapt(t.float()), adapter)
                 for (s, t), adapter, adapt in zip(pairs, self.adapters, of_teacher, strict=True)
             ]
-            return [(self._recalibrate(s), self._recalibrate(t)) for s, t in aligned]
 
     def _size(self, s: Tensor, t: Tensor) -> tuple[int, int]:
         """The common size of a pair: the smaller of both, shrunk to at most `max_positions`."""
@@ -110,10 +116,12 @@ class ARFD(nn.Module):
 
     def _align(self, s: Tensor, t: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
         """Eq. (12). **Shapes**: -> twice (B, n, d), n samples."""
-        size = self._size(s, t)
+        size, (weight, bias) = self._size(s, t), adapter.parameters()
         # pooling and a 1x1 convolution commute: pool first, the convolution then costs little
-        s, t = (F.adaptive_avg_pool2d(f, size).float() for f in (s, t))
-        s, t = (F.relu(f).flatten(2) for f in (adapter(s), t))
+        s, t = (F.adaptive_avg_pool2d(f, size).float().flatten(2) for f in (s, t))
+        s = F.linear(s.mT, weight.flatten(1), bias).mT  # the adapter, of maps with their pixels in a row
+        # each channel in one piece of memory, before the ReLU: its gradient is then, too
+        s, t = (F.relu(f.contiguous()) for f in (s, t))
         s, t = (F.layer_norm(f, f.shape[2:]) for f in (s, t))
         return (s.mT, t.mT) if self.samples == "positions" else (s, t)
 
@@ -124,7 +132,10 @@ class ARFD(nn.Module):
         k = gram(f, kernel=self.kernel, bandwidth=self.bandwidth)
         if self.bandwidth_factor != 1 and self.kernel != "linear":
             k = k.pow(self.bandwidth_factor ** (-2 if self.kernel == "gaussian" else -1))  # exp(-d / (f s))
-        return k @ f / k.sum(-1, keepdim=True) if self.smoother else k
+        if not self.smoother:
+            return k
+        with torch.autocast(f.device.type, enabled=False):
+            return k @ f / k.sum(-1, keepdim=True)
 
     def _cka(self, s: Tensor, t: Tensor) -> Tensor:
         """Eqs. (15)-(16). **Shapes**: twice recalibrated features -> (B,)."""

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from two_layers import C, make, make_batch, outputs
 
 from lixlib.distillers import build
-from lixlib.functional import gram
+from lixlib.functional import gram, reference
 from lixlib.nets import Output
 
 
@@ -142,3 +143,31 @@ def test_arfd_adapts_both_sides_if_asked():
     assert arfd.similarity(student, teacher) == pytest.approx(one.similarity(student, teacher))
     with pytest.raises(ValueError, match="adapters must be 'student' or 'both', found 'teacher'"):
         build("arfd", student, teacher, adapters="teacher")
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("samples", ["positions", "channels"])
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian"])
+def test_arfd_is_the_mean_over_taps_of_its_plain_form(kernel, samples, channels_last):
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    shapes = {"one": (5, 6, 8), "like it": (5, 12, 16), "smaller": (4, 3, 5)}  # of the first two the samples are alike
+    s, t = (
+        Output(torch.zeros(2, C, 1, 1), {name: torch.randn(2, *shape).to(memory_format=layout) for name, shape in each})
+        for each in ([(name, (3, *shape[1:])) for name, shape in shapes.items()], shapes.items())
+    )
+    for tap in s.taps.values():
+        tap.requires_grad_()
+    arfd = build("arfd", s, t, kernel=kernel, samples=samples, max_positions=48)
+    expected = 0
+    for name, adapter in zip(s.taps, arfd.adapters, strict=True):
+        size = (6, 8) if name != "smaller" else (3, 5)
+        maps = (F.adaptive_avg_pool2d(adapter(s.taps[name]), size), F.adaptive_avg_pool2d(t.taps[name], size))
+        rows = [F.layer_norm(f.relu().flatten(2), (size[0] * size[1],)) for f in maps]
+        rows = [f.mT for f in rows] if samples == "positions" else rows
+        expected = expected + 1 - reference.cka(*(reference.gram(f, kernel=kernel) for f in rows)).mean()
+    learnt = [*s.taps.values(), *arfd.parameters()]
+    found, expected = arfd(s, t, None)["arfd"], expected / 3
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    for a, b in zip(torch.autograd.grad(found, learnt), torch.autograd.grad(expected, learnt), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+    assert sum(arfd.similarity(s, t).values()) / 3 == pytest.approx(1 - found.item(), abs=1e-5)

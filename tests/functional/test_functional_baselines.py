@@ -229,6 +229,17 @@ def test_dist_by_definition():
     assert abs(dist_loss(student, teacher) - dist_loss(student, teacher, everything)) < 1e-12
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_gradient_of_dist(labelled):
+    student, teacher, target = make("dist", h=3)
+    target = target if labelled else None
+    options = {"beta": 0.3, "gamma": 2.0, "temperature": 2.0}
+    assert torch.autograd.gradcheck(lambda s: 0.7 * dist_loss(s, teacher, target, **options), student)
+    (first,) = torch.autograd.grad(dist_loss(student, teacher, target), student, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        first.sum().backward()
+
+
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 @pytest.mark.parametrize("logit", [0.0, 5.3])
 def test_dist_of_constant_probabilities_gives_no_gradient(logit, temperature):

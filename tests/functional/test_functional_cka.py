@@ -67,6 +67,34 @@ def test_cka_gradient(kernel):
     assert torch.autograd.gradcheck(linear_cka, (x, y))
 
 
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian"])
+def test_a_kernel_has_no_second_derivative(kernel):
+    x = features(2, 6, 3, requires_grad=True)
+    k = gram(x, kernel=kernel)
+    (first,) = torch.autograd.grad(cka(k, gram(features(2, 6, 3))).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        first.sum().backward()
+
+
+def test_second_derivatives_of_cka():
+    x, y = features(2, 5, 3, requires_grad=True), features(2, 5, 4, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda a, b: cka(gram(a), gram(b)), (x, y))
+    assert torch.autograd.gradgradcheck(lambda a: cka(gram(a), gram(y.detach())), x)
+    k = gram(x.detach()).requires_grad_()
+    (first,) = torch.autograd.grad(cka(k, k).sum(), k, create_graph=True)
+    assert first.abs().max() < 1e-12, "1 whatever k is"
+
+
+def test_the_gradient_of_cka_can_be_taken_again_and_reaches_what_is_learnt_alone():
+    k, l = gram(features(3, 5, 4)).requires_grad_(), gram(features(3, 5, 2))  # noqa: E741
+    value = cka(k, l).sum()
+    first, again = (torch.autograd.grad(value, k, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, again) and first.abs().max() > 0
+    before = l.clone()
+    value.backward()
+    assert torch.equal(l, before) and l.grad is None
+
+
 @kernels
 def test_equal_rows_have_a_finite_gradient(kernel):
     x = features(5, 3)

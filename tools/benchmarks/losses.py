@@ -8,6 +8,7 @@ the transcription: below 1, the library is faster or needs less memory.
 
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,19 +113,25 @@ class Options:
     results: Path = Path("results/benchmark")
 
 
+def stepper(case: Case, device: torch.device) -> Callable[[object], tuple[Tensor, ...]]:
+    """Return a function that computes value and gradients of the case's loss, of the module that it is given."""
+    inputs = [INPUTS[name](case.shape).to(device) for name in case.inputs]
+    variables = [value.requires_grad_() for name, value in zip(case.inputs, inputs, strict=True) if name in case.learnt]
+
+    def step(module: object) -> tuple[Tensor, ...]:
+        value = getattr(module, case.loss)(*inputs, **case.options).sum()
+        return value.detach(), *torch.autograd.grad(value, variables)
+
+    return step
+
+
 def measure(case: Case, device: torch.device, repetitions: int) -> dict:
     """Measure one row.
 
     Raises:
         RuntimeError: The results of the loss and of its transcription differ.
     """
-    inputs = [INPUTS[name](case.shape).to(device) for name in case.inputs]
-    variables = [value.requires_grad_() for name, value in zip(case.inputs, inputs, strict=True) if name in case.learnt]
-
-    def step(module) -> tuple[Tensor, ...]:
-        value = getattr(module, case.loss)(*inputs, **case.options).sum()
-        return value.detach(), *torch.autograd.grad(value, variables)
-
+    step = stepper(case, device)
     for found, expected in zip(step(functional), step(reference), strict=True):
         error = (found - expected).abs().max() / expected.abs().max()
         if not error < 1e-3:

@@ -7,7 +7,7 @@ results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: D
 results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
 `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
 results/experiments after `<!-- experiments -->`. docs/gpu.md has its tables after `<!-- gpu -->`,
-docs/growth.md after `<!-- growth -->`.
+docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->`.
 """
 
 import json
@@ -21,6 +21,7 @@ from lixlib.lab import experiments
 from lixlib.lab.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
 from tools.benchmarks.gpu import page as gpu_page
 from tools.benchmarks.growth import page as growth_page
+from tools.benchmarks.ratios import GOALS
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "mfnet"
@@ -171,6 +172,31 @@ def benchmark_table(lines: list[dict]) -> str:
     return "\n".join(text)
 
 
+def speed_table(lines: list[dict]) -> str:
+    """Every ratio of `make bench` on one thread and on two, and what it is to be at most; a table per processor."""
+    if not lines:
+        return "Nobody has measured it yet: `make bench WRITE=1`."
+    tables = []
+    for processor in dict.fromkeys(map(_processor, lines)):
+        text = ["| what | ratio | one thread | two | at most |", "|---|---|---:|---:|---:|"]
+        mine = [line for line in lines if _processor(line) == processor]
+        for what, over in dict.fromkeys((line["what"], line["over"]) for line in mine):
+            by_threads = {line["threads"]: line for line in mine if (line["what"], line["over"]) == (what, over)}
+            cells = [f"{by_threads[n]['ratio']:.2f}" if n in by_threads else "" for n in (1, 2)]
+            text.append(f"| {what} | {over} | {' | '.join(cells)} | {GOALS.get((what, over), '')} |")
+        tables.append("\n".join([*text, "", f"{processor}."]))
+    return "\n\n".join(tables)
+
+
+def _processor(line: dict) -> str:
+    return f"{line['device'].rpartition(', ')[0]}, {line['instructions']}"
+
+
+def update_speed(text: str, results: Path) -> str:
+    """docs/speed.md with the ratios that are committed."""
+    return _between(text, "<!-- speed -->", speed_table(_benchmark(results, "ratios")))
+
+
 def paper_size_table(lines: list[dict]) -> str:
     """What each network takes at its paper's image size: peak memory of the process, and time."""
     text = ["| network | what | images | format | peak memory, GiB | seconds |", "|---|---|---:|---|---:|---:|"]
@@ -301,7 +327,7 @@ def main() -> None:
     inner = ROOT / "results" / "README.md"
     docs = ROOT / "docs"
     outer = [(ROOT / "README.md", update), (docs / "results.md", update)]
-    outer += [(docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
+    outer += [(docs / "speed.md", update_speed), (docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
     for path, rewrite in (*outer, (inner, update_tuning), (inner, update_measured)):
         old = path.read_text(encoding="utf-8")
         try:

@@ -1,14 +1,16 @@
 """Dynamically weighted logit distillation (LIX Eqs. (6)-(11))."""
 
+from functools import partial
 from typing import NoReturn, Protocol
 
 import torch
 from torch import Tensor
 
-from lixlib.core.checks import check_choice, full_precision, mean_over, shape
+from lixlib.core.checks import check_choice, full_precision, shape
 from lixlib.core.constants import IGNORE
-from lixlib.functional.dkd import non_target_terms, split, target_divergence
-from lixlib.functional.softmax import Context, blank_
+from lixlib.functional.blocks import sweep
+from lixlib.functional.dkd import decoupled, labelled
+from lixlib.functional.softmax import Context
 
 DIVERGENCES = ("kl", "bregman")
 
@@ -41,13 +43,15 @@ def dwld_loss(
     check_choice("divergence", divergence, DIVERGENCES)
     if isinstance(ncld_weight, Tensor) and ncld_weight.dim() and ncld_weight.shape != student.shape:
         raise ValueError(f"ncld_weight must be shaped like the logits {shape(student)}, found {shape(ncld_weight)}")
+    valid, index = labelled(student, teacher, target, temperature, ignore_index)
     if not isinstance(ncld_weight, Tensor):
-        ncld_weight = torch.tensor(ncld_weight, dtype=student.dtype)
+        ncld_weight = student.new_full((), ncld_weight)
+    ncld_weight = ncld_weight.to(student.dtype) if ncld_weight.dim() else ncld_weight.to(student)
     # a number that knows where both come from, so that a second derivative is noticed without keeping either
     sources = (values for values in (student, ncld_weight) if values.requires_grad)
     origins = [values[(0,) * values.dim()] if values.numel() else values.sum() for values in sources]
-    settings = temperature, divergence, ignore_index, sum(origins)
-    loss: Tensor = _DWLD.apply(student, ncld_weight, teacher, target, *settings)
+    inputs = student, ncld_weight.expand_as(student), teacher.detach(), index, valid
+    loss: Tensor = _DWLD.apply(*inputs, temperature, divergence, sum(origins))
     return loss
 
 
@@ -56,17 +60,9 @@ class _WithOrigin(Context, Protocol):
 
 
 class _DWLD(torch.autograd.Function):
-    """The loss with its gradient in closed form, made in the forward pass: one map is kept for the backward pass.
+    """The loss, whose gradients are made in the forward pass: one map of each is kept for the backward pass.
 
-    With z = logits / T, q = 0 at the target class t, and W the weights, the gradient at one pixel is
-
-        d/dz_t = p_t^S - p_t^T
-        d/dz_j = (p_t^T - p_t^S) q_j^S + (sum_k W_k q_k^T) q_j^S - W_j q_j^T    for j != t, "kl"
-                 ... + (W_j - sum_k W_k q_k^S) q_j^S                            more for "bregman"
-        d/dW_j = D_j
-
-    The first line is LIX Eq. (5). Chapter 03 derives them. The loss cannot be differentiated again: that
-    would take the maps that are not kept.
+    The loss cannot be differentiated again: that would take the maps that are not kept.
     """
 
     @staticmethod
@@ -75,35 +71,25 @@ class _DWLD(torch.autograd.Function):
         student: Tensor,
         weight: Tensor,
         teacher: Tensor,
-        target: Tensor,
+        index: Tensor,
+        valid: Tensor,
         temperature: float,
         divergence: str,
-        ignore_index: int,
         origin: Tensor | int,
     ) -> Tensor:
-        valid, index, s, t = split(student, teacher, target, temperature, ignore_index)
-        terms = non_target_terms(s, t)
-        if divergence == "bregman":
-            terms += s.log_q.exp() - t.log_q.exp()
-        loss = mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid)
-        count = valid.sum().clamp(min=1).to(student.dtype)
-        slope = None
-        if ctx.needs_input_grad[0]:
-            q_s = s.log_q.exp()
-            gap = (s.margin.sigmoid() - t.margin.sigmoid()).unsqueeze(1)
-            pull = t.log_q.exp().mul_(weight)
-            slope = (q_s * (pull.sum(1, keepdim=True) - gap)).sub_(pull)
-            if divergence == "bregman":
-                push = weight * q_s
-                slope += push - q_s * push.sum(1, keepdim=True)
-            slope = blank_(slope.scatter_(1, index, gap).mul_(temperature / count), valid)
-        of_weight = None
-        if ctx.needs_input_grad[1]:  # the terms are 0 where a pixel is not valid
-            of_weight = terms * (temperature**2 / count)
-            of_weight = of_weight if weight.dim() else of_weight.sum()
-        ctx.save_for_backward(slope, of_weight)
+        loss, *gradients = sweep(
+            partial(decoupled, bregman=divergence == "bregman"),
+            student,
+            teacher,
+            weight,
+            index=index,
+            valid=valid,
+            temperature=temperature,
+            needs=ctx.needs_input_grad[:2],
+        )
+        ctx.save_for_backward(*gradients)
         ctx.origin = origin
-        return temperature**2 * loss
+        return loss
 
     @staticmethod
     def backward(ctx: _WithOrigin, gradient: Tensor) -> tuple[Tensor | None, ...]:

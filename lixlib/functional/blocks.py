@@ -22,13 +22,13 @@ ENTRIES = 2**17
 class Block(NamedTuple):
     """Some pixels of some images. A formula may write into the logits.
 
-    **Shapes**: student and teacher, which are the logits / T, (B, C, N); index, the target class, (B, 1, N) or None;
+    **Shapes**: student and teacher, which are the logits / T, (B, C, N); label, the target class, (B, 1, N) or None;
     weight (B, C, N) or None.
     """
 
     student: Tensor
     teacher: Tensor
-    index: Tensor | None = None
+    label: Tensor | None = None
     weight: Tensor | None = None
 
 

@@ -150,7 +150,7 @@ def decoupled(block: Block, with_slope: bool, *, alpha: float = 1.0, bregman: bo
 
     With alpha = 1 the first line is LIX Eq. (5). Chapter 03 derives them.
     """
-    index, weight = block.index, block.weight
+    index, weight = block.label, block.weight
     assert index is not None and weight is not None
     (s, margin_s), (t, margin_t) = (_without_target(z, index) for z in (block.student, block.teacher))
     q_s, q_t = s.e.div_(s.total), t.e.div_(t.total)

@@ -22,14 +22,15 @@ ENTRIES = 2**17
 class Block(NamedTuple):
     """Some pixels of some images. A formula may write into the logits.
 
-    **Shapes**: student and teacher, which are the logits / T, (B, C, N); label, the target class, (B, 1, N) or None;
-    weight (B, C, N) or None.
+    **Shapes**: student and teacher, which are the logits / T, (B, C, N); weight (B, C, N) or None; label, the target
+    class, (B, 1, N) or None; valid (B, 1, N).
     """
 
     student: Tensor
     teacher: Tensor
-    label: Tensor | None = None
-    weight: Tensor | None = None
+    weight: Tensor | None
+    label: Tensor | None
+    valid: Tensor
 
 
 class Found(NamedTuple):
@@ -84,6 +85,7 @@ def places(maps: Tensor) -> Iterator[tuple[slice, slice, slice]]:
             yield slice(image, image + several), slice(None), slice(pixel, pixel + some)
 
 
+@torch.no_grad()
 def sweep(
     formula: Formula,
     student: Tensor,
@@ -109,10 +111,12 @@ def sweep(
     loss = s.new_zeros(())
     slope, of_weight = (torch.empty_like(s) if needed else None for needed in needs)
     for place in places(s):
-        logits = (x[place].to(s.dtype, copy=True, memory_format=torch.contiguous_format) for x in (s, t))
-        others = (None if x is None else x[place].contiguous() for x in (y, w))
+        z_s, z_t = (x[place].to(s.dtype, copy=True, memory_format=torch.contiguous_format) for x in (s, t))
+        if temperature != 1:
+            z_s, z_t = z_s.div_(temperature), z_t.div_(temperature)
+        weights, label = (None if x is None else x[place].contiguous() for x in (w, y))
         used = mask[place]
-        found = formula(Block(*(z if temperature == 1 else z.div_(temperature) for z in logits), *others), needs[0])
+        found = formula(Block(z_s, z_t, weights, label, used), needs[0])
         loss += found.loss.where(used, 0).sum()
         if slope is not None and found.slope is not None:
             slope[place] = blank_(found.slope.mul_(factor), used[:, 0])

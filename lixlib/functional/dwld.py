@@ -1,10 +1,12 @@
 """Dynamically weighted logit distillation (LIX Eqs. (6)-(11))."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from lixlib.core.checks import check_choice, full_precision, shape
 from lixlib.core.constants import IGNORE
@@ -47,49 +49,44 @@ def dwld_loss(
     if not isinstance(ncld_weight, Tensor):
         ncld_weight = student.new_full((), ncld_weight)
     ncld_weight = ncld_weight.to(student.dtype) if ncld_weight.dim() else ncld_weight.to(student)
-    # a number that knows where both come from, so that a second derivative is noticed without keeping either
-    sources = (values for values in (student, ncld_weight) if values.requires_grad)
-    origins = [values[(0,) * values.dim()] if values.numel() else values.sum() for values in sources]
-    inputs = student, ncld_weight.expand_as(student), teacher.detach(), index, valid
-    loss: Tensor = _DWLD.apply(*inputs, temperature, divergence, sum(origins))
-    return loss
+    inputs = student, ncld_weight.expand_as(student)
+    loss, *gradients = sweep(
+        partial(decoupled, bregman=divergence == "bregman"),
+        student,
+        teacher,
+        inputs[1],
+        index=index,
+        valid=valid,
+        temperature=temperature,
+        needs=[torch.is_grad_enabled() and values.requires_grad for values in inputs],
+    )
+    return with_gradients(loss, inputs, gradients)
+
+
+def with_gradients(loss: Tensor, inputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """A loss that is made already, with its gradient in every input, None where no gradient is needed.
+
+    They are all that is kept for the backward pass. The loss cannot be differentiated again: that would take the maps
+    that are not kept.
+    """
+    # a number that knows where they come from, so that a second derivative is noticed without keeping any
+    origins = [values[(0,) * values.dim()] if values.numel() else values.sum() for values in inputs]
+    result: Tensor = _Given.apply(loss, sum(origins), gradients, *inputs)
+    return result
 
 
 class _WithOrigin(Context, Protocol):
-    origin: Tensor | int
+    origin: Tensor
 
 
-class _DWLD(torch.autograd.Function):
-    """The loss, whose gradients are made in the forward pass: one map of each is kept for the backward pass.
-
-    The loss cannot be differentiated again: that would take the maps that are not kept.
-    """
-
+class _Given(Function):
     @staticmethod
     def forward(
-        ctx: _WithOrigin,
-        student: Tensor,
-        weight: Tensor,
-        teacher: Tensor,
-        index: Tensor,
-        valid: Tensor,
-        temperature: float,
-        divergence: str,
-        origin: Tensor | int,
+        ctx: _WithOrigin, loss: Tensor, origin: Tensor, gradients: Sequence[Tensor | None], *inputs: Tensor
     ) -> Tensor:
-        loss, *gradients = sweep(
-            partial(decoupled, bregman=divergence == "bregman"),
-            student,
-            teacher,
-            weight,
-            index=index,
-            valid=valid,
-            temperature=temperature,
-            needs=ctx.needs_input_grad[:2],
-        )
         ctx.save_for_backward(*gradients)
         ctx.origin = origin
-        return loss
+        return loss.clone()
 
     @staticmethod
     def backward(ctx: _WithOrigin, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -97,14 +94,14 @@ class _DWLD(torch.autograd.Function):
         found = (None if d is None else gradient * d for d in saved)
         if torch.is_grad_enabled():  # create_graph
             found = (None if d is None else _Once.apply(d, ctx.origin) for d in found)
-        return *found, None, None, None, None, None, None
+        return None, None, None, *found
 
 
-class _Once(torch.autograd.Function):
+class _Once(Function):
     """The identity, which refuses to be differentiated."""
 
     @staticmethod
-    def forward(ctx: Context, gradient: Tensor, origin: Tensor | int) -> Tensor:
+    def forward(ctx: Context, gradient: Tensor, origin: Tensor) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod

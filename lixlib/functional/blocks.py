@@ -5,6 +5,7 @@ cache holds, and a new map must first be given its pages. Here a block's logits 
 is made of them stays in the cache, and of the gradient alone a whole map is written.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ from torch.autograd import Function
 
 from lixlib.functional.softmax import Context, blank_
 
+LOG2_E = 1 / math.log(2)
 # Logits in a block. From 2^16 to 2^18 a loss takes the same time. Smaller blocks lose it to the calls of torch, and are
 # below the size from which torch shares an operation between threads.
 ENTRIES = 2**17
@@ -61,7 +63,8 @@ class Exponentials(NamedTuple):
 
 def exponentials_(z: Tensor, highest: Tensor) -> Exponentials:
     """The exponentials of logits whose maximum is given; z - m overwrites z. **Shapes**: (B, C, N), (B, 1, N)."""
-    e = z.sub_(highest).exp()
+    # a power of 2, since torch.exp of float32 takes a CPU three times as long
+    e = z.sub_(highest).mul(LOG2_E).exp2_()
     total = e.sum(1, keepdim=True).clamp_(min=torch.finfo(z.dtype).tiny)  # 0 where all classes are switched off
     return Exponentials(z, e, total, total.log())
 

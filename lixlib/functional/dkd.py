@@ -10,7 +10,7 @@ from torch.autograd import Function
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, shape, valid_pixels
 from lixlib.core.constants import IGNORE
-from lixlib.functional.blocks import Block, Exponentials, Found, TwiceDifferentiable, exponentials_, products_
+from lixlib.functional.blocks import LOG2_E, Block, Exponentials, Found, TwiceDifferentiable, exponentials_, products_
 from lixlib.functional.kd import pixel_divergence
 from lixlib.functional.softmax import BACKWARD, Context, blank_, kl_divergence, soften
 
@@ -157,7 +157,7 @@ def decoupled(block: Block, with_slope: bool, *, alpha: float = 1.0, bregman: bo
     terms = products_(q_t, t.shifted.sub_(s.shifted).sub_(t.log_total - s.log_total))
     if bregman:
         terms.add_(q_s).sub_(q_t)
-    loss = alpha * target_divergence(margin_s, margin_t) + (weight * terms).sum(1, keepdim=True)
+    loss = alpha * _of_margins(margin_s, margin_t) + (weight * terms).sum(1, keepdim=True)
     if not with_slope:
         return Found(loss, None, terms)
     gap = alpha * (margin_s.sigmoid() - margin_t.sigmoid())
@@ -174,7 +174,14 @@ def _without_target(z: Tensor, index: Tensor) -> tuple[Exponentials, Tensor]:
     The maximum is that of the others, since beside a target that leads by 88 all of them would be 0.
     """
     hit = z.gather(1, index)
-    highest = z.scatter_(1, index, -torch.inf).amax(1, keepdim=True)
+    highest = z.scatter_(1, index, torch.full_like(hit, -torch.inf)).amax(1, keepdim=True)
     highest.clamp_(min=torch.finfo(z.dtype).min / 4)  # finite, also where all others are switched off
     others = exponentials_(z, highest)
     return others, hit - highest - others.log_total
+
+
+def _of_margins(s: Tensor, t: Tensor) -> Tensor:
+    """`target_divergence` in fewer steps: log p_t = min(m, 0) - r and log(1 - p_t) = min(-m, 0) - r of a margin m."""
+    r_s, r_t = ((m.abs() * -LOG2_E).exp2_().log1p_() for m in (s, t))
+    terms = (products_(m_t.sigmoid(), m_t.clamp(max=0) - m_s.clamp(max=0)) for m_s, m_t in ((s, t), (-s, -t)))
+    return sum(terms, start=r_s - r_t)

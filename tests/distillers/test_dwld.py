@@ -189,6 +189,7 @@ def test_reversal_leaves_the_students_gradient():
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_weights_made_in_blocks_are_those_made_at_once(weighting, divergence, input, layout, monkeypatch):
     monkeypatch.setattr(blocks, "ENTRIES", C * 7)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     torch.manual_seed(0)
     shape = 3, C, 5, 9
     student, teacher = (Output(torch.randn(shape).contiguous(memory_format=layout), {}) for _ in range(2))
@@ -211,7 +212,8 @@ def test_weights_made_in_blocks_are_those_made_at_once(weighting, divergence, in
     torch.testing.assert_close(found, [sign * gradient for gradient in expected], rtol=1e-4, atol=1e-7)
 
 
-def test_no_map_of_the_weights_is_written():
+def test_no_map_of_the_weights_is_written(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # more threads have larger blocks
     student, teacher = (Output(torch.randn(4, 19, 96, 320), {}) for _ in range(2))
     target = torch.randint(19, (4, 96, 320))
     student.logits.requires_grad_()

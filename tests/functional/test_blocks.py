@@ -13,6 +13,19 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 losses = pytest.mark.parametrize("name", ["kd_loss", "dkd_loss", "dwld_loss", "kd_loss of all pixels"])
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """More threads have larger blocks."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
+def test_blocks_grow_with_the_threads(monkeypatch):
+    maps = torch.zeros(1, 4, 4 * blocks.ENTRIES)
+    one = list(blocks.places(maps))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert len(one) == 4 * len(list(blocks.places(maps)))
+
+
 def make(name, shape, dtype=torch.float64, layout="contiguous"):
     """The loss as a function of a module and of what is learnt, and what is learnt."""
     tensors = [3 * torch.randn(shape, dtype=dtype), 3 * torch.randn(shape, dtype=dtype), torch.rand(shape, dtype=dtype)]

@@ -6,11 +6,14 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
-from lixlib.core.checks import shape
+from lixlib.core.checks import full_precision, shape
 from lixlib.core.constants import IGNORE
 from lixlib.core.options import Count, Positive, Weight, checked
 from lixlib.core.output import Output
 from lixlib.functional import confidence, decouple, dwld_loss
+from lixlib.functional.blocks import Block, Found, sweep
+from lixlib.functional.dkd import decoupled, labelled
+from lixlib.functional.dwld import with_gradients
 from lixlib.functional.softmax import Context
 
 Weighting = Literal["joint", "closed-form", "reversed", "normalised", "confidence-gap", "focal"]
@@ -28,7 +31,7 @@ class DynamicWeightController(nn.Module):
     The MLP is `depth` 1x1 convolutions with ReLU (and dropout) between them: the paper's MLP on the rows of H, without
     turning the maps into rows. H is detached: the controller learns nothing about how to make the logits.
 
-    **Shapes**: logits (B, C, H, W) -> W (B, C, H, W), every entry in [beta_min, beta_max].
+    **Shapes**: logits (B, C, H, W) or (B, C, N) -> W, likewise, every entry in [beta_min, beta_max].
 
     Args:
         with_confidence: H = [P, c] (Eq. (8)); False: H = P, the ablation of Table IV.
@@ -66,8 +69,16 @@ class DynamicWeightController(nn.Module):
         h = logits if self.features == "logits" else logits.softmax(1)
         if self.with_confidence:
             h = torch.cat([h, confidence(logits, kind=self.kind).unsqueeze(1)], dim=1)
-        share: Tensor = self.mlp(h).sigmoid()
-        return self.beta_min + (self.beta_max - self.beta_min) * share
+        if h.dim() == 3:  # as products of matrices, whose gradients take a CPU a third less than those of convolutions
+            for layer in self.mlp:
+                if isinstance(layer, nn.Conv2d):
+                    assert layer.bias is not None
+                    h = torch.baddbmm(layer.bias[:, None], layer.weight.flatten(1).expand(len(h), -1, -1), h)
+                else:
+                    h = layer(h)
+        else:
+            h = self.mlp(h)
+        return self.beta_min + (self.beta_max - self.beta_min) * h.sigmoid()
 
 
 class DWLD(nn.Module):
@@ -133,6 +144,19 @@ class DWLD(nn.Module):
             )
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        if self._in_blocks(student.logits):
+            assert self.controller is not None
+            loss = controlled_dwld_loss(
+                student.logits,
+                teacher.logits,
+                target,
+                (student if self.input == "student" else teacher).logits,
+                self.controller,
+                temperature=self.temperature,
+                divergence=self.divergence,
+                sign=-1 if self.weighting == "reversed" else 1,
+            )
+            return {"dwld": self.weight * loss}
         weights = self.weights(student, teacher, target)
         if self.weighting == "reversed":
             weights = _ReverseGradient.apply(weights)
@@ -184,9 +208,74 @@ class DWLD(nn.Module):
             weights = weights * ((self.beta_min + self.beta_max) / 2 / mean.where(mean > 0, 1))
         return weights
 
+    def _in_blocks(self, logits: Tensor) -> bool:
+        """Whether the controller can learn block by block, which is faster than by maps on a CPU alone.
+
+        "normalised" needs all weights at once. Autocast would run the controller in another precision, and dropout in
+        blocks would draw other numbers.
+        """
+        return (
+            self.weighting in ("joint", "reversed")
+            and logits.device.type == "cpu"
+            and torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+            and not any(isinstance(module, nn.Dropout) for module in self.modules())
+            and all(parameter.requires_grad for parameter in self.parameters())
+        )
+
     def _spread(self, share: Tensor, logits: Tensor) -> Tensor:
         """From [0, 1] to [beta_min, beta_max], one W for all classes. **Shapes**: (B, H, W) -> (B, C, H, W)."""
         return (self.beta_min + (self.beta_max - self.beta_min) * share.unsqueeze(1)).expand(shape(logits))
+
+
+@full_precision
+def controlled_dwld_loss(
+    student: Tensor,
+    teacher: Tensor,
+    target: Tensor,
+    read: Tensor,
+    controller: nn.Module,
+    *,
+    temperature: float,
+    divergence: str,
+    sign: int = 1,
+) -> Tensor:
+    """`dwld_loss` with W = controller(read); the controller's gradient is multiplied by `sign`.
+
+    W is made, used and differentiated block by block, so that neither its map nor one of the controller's hidden units
+    is ever written.
+
+    **Shapes**: student, teacher and read (B, C, H, W); target (B, H, W) -> ().
+    """
+    valid, index = labelled(student, teacher, target, temperature, IGNORE)
+    parameters = list(controller.parameters())
+    of_parameters = [torch.zeros_like(parameter) for parameter in parameters]
+
+    def formula(block: Block, with_slope: bool) -> Found:
+        assert block.weight is not None  # what the controller reads; 0 * NaN of an ignored pixel would be NaN
+        with torch.enable_grad():
+            weight = controller(block.weight.where(block.valid, 0)).to(student.dtype)
+        used = block._replace(weight=weight.detach().contiguous())
+        found = decoupled(used, with_slope, bregman=divergence == "bregman")
+        assert found.of_weight is not None
+        parts = torch.autograd.grad(weight, parameters, found.of_weight.where(block.valid, 0))
+        for whole, part in zip(of_parameters, parts, strict=True):
+            whole += part
+        return Found(found.loss, found.slope)
+
+    loss, slope, _ = sweep(
+        formula,
+        student,
+        teacher,
+        read,
+        index=index,
+        valid=valid,
+        temperature=temperature,
+        needs=(student.requires_grad, False),
+    )
+    factor = sign * temperature**2 / valid.sum().clamp(min=1)
+    return with_gradients(loss, [student, *parameters], [slope, *(factor * total for total in of_parameters)])
 
 
 def _missing(what: str, **given: object) -> ValueError:

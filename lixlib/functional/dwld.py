@@ -1,14 +1,18 @@
 """Dynamically weighted logit distillation (LIX Eqs. (6)-(11))."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
-from lixlib.core.checks import check_choice, full_precision, mean_over, shape
+from lixlib.core.checks import check_choice, full_precision, shape
 from lixlib.core.constants import IGNORE
-from lixlib.functional.dkd import non_target_terms, split, target_divergence
-from lixlib.functional.softmax import Context, blank_
+from lixlib.functional.blocks import sweep
+from lixlib.functional.dkd import decoupled, labelled
+from lixlib.functional.softmax import Context
 
 DIVERGENCES = ("kl", "bregman")
 
@@ -41,69 +45,48 @@ def dwld_loss(
     check_choice("divergence", divergence, DIVERGENCES)
     if isinstance(ncld_weight, Tensor) and ncld_weight.dim() and ncld_weight.shape != student.shape:
         raise ValueError(f"ncld_weight must be shaped like the logits {shape(student)}, found {shape(ncld_weight)}")
+    valid, index = labelled(student, teacher, target, temperature, ignore_index)
     if not isinstance(ncld_weight, Tensor):
-        ncld_weight = torch.tensor(ncld_weight, dtype=student.dtype)
-    # a number that knows where both come from, so that a second derivative is noticed without keeping either
-    sources = (values for values in (student, ncld_weight) if values.requires_grad)
-    origins = [values[(0,) * values.dim()] if values.numel() else values.sum() for values in sources]
-    settings = temperature, divergence, ignore_index, sum(origins)
-    loss: Tensor = _DWLD.apply(student, ncld_weight, teacher, target, *settings)
-    return loss
+        ncld_weight = student.new_full((), ncld_weight)
+    ncld_weight = ncld_weight.to(student.dtype) if ncld_weight.dim() else ncld_weight.to(student)
+    inputs = student, ncld_weight.expand_as(student)
+    loss, *gradients = sweep(
+        partial(decoupled, bregman=divergence == "bregman"),
+        student,
+        teacher,
+        inputs[1],
+        index=index,
+        valid=valid,
+        temperature=temperature,
+        needs=[torch.is_grad_enabled() and values.requires_grad for values in inputs],
+    )
+    return with_gradients(loss, inputs, gradients)
+
+
+def with_gradients(loss: Tensor, inputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """A loss that is made already, with its gradient in every input, None where no gradient is needed.
+
+    They are all that is kept for the backward pass. The loss cannot be differentiated again: that would take the maps
+    that are not kept.
+    """
+    # a number that knows where they come from, so that a second derivative is noticed without keeping any
+    origins = [values[(0,) * values.dim()] if values.numel() else values.sum() for values in inputs]
+    result: Tensor = _Given.apply(loss, sum(origins), gradients, *inputs)
+    return result
 
 
 class _WithOrigin(Context, Protocol):
-    origin: Tensor | int
+    origin: Tensor
 
 
-class _DWLD(torch.autograd.Function):
-    """The loss with its gradient in closed form, made in the forward pass: one map is kept for the backward pass.
-
-    With z = logits / T, q = 0 at the target class t, and W the weights, the gradient at one pixel is
-
-        d/dz_t = p_t^S - p_t^T
-        d/dz_j = (p_t^T - p_t^S) q_j^S + (sum_k W_k q_k^T) q_j^S - W_j q_j^T    for j != t, "kl"
-                 ... + (W_j - sum_k W_k q_k^S) q_j^S                            more for "bregman"
-        d/dW_j = D_j
-
-    The first line is LIX Eq. (5). Chapter 03 derives them. The loss cannot be differentiated again: that
-    would take the maps that are not kept.
-    """
-
+class _Given(Function):
     @staticmethod
     def forward(
-        ctx: _WithOrigin,
-        student: Tensor,
-        weight: Tensor,
-        teacher: Tensor,
-        target: Tensor,
-        temperature: float,
-        divergence: str,
-        ignore_index: int,
-        origin: Tensor | int,
+        ctx: _WithOrigin, loss: Tensor, origin: Tensor, gradients: Sequence[Tensor | None], *inputs: Tensor
     ) -> Tensor:
-        valid, index, s, t = split(student, teacher, target, temperature, ignore_index)
-        terms = non_target_terms(s, t)
-        if divergence == "bregman":
-            terms += s.log_q.exp() - t.log_q.exp()
-        loss = mean_over(target_divergence(s, t) + (weight * terms).sum(1), valid)
-        count = valid.sum().clamp(min=1).to(student.dtype)
-        slope = None
-        if ctx.needs_input_grad[0]:
-            q_s = s.log_q.exp()
-            gap = (s.margin.sigmoid() - t.margin.sigmoid()).unsqueeze(1)
-            pull = t.log_q.exp().mul_(weight)
-            slope = (q_s * (pull.sum(1, keepdim=True) - gap)).sub_(pull)
-            if divergence == "bregman":
-                push = weight * q_s
-                slope += push - q_s * push.sum(1, keepdim=True)
-            slope = blank_(slope.scatter_(1, index, gap).mul_(temperature / count), valid)
-        of_weight = None
-        if ctx.needs_input_grad[1]:  # the terms are 0 where a pixel is not valid
-            of_weight = terms * (temperature**2 / count)
-            of_weight = of_weight if weight.dim() else of_weight.sum()
-        ctx.save_for_backward(slope, of_weight)
+        ctx.save_for_backward(*gradients)
         ctx.origin = origin
-        return temperature**2 * loss
+        return loss.clone()
 
     @staticmethod
     def backward(ctx: _WithOrigin, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -111,14 +94,14 @@ class _DWLD(torch.autograd.Function):
         found = (None if d is None else gradient * d for d in saved)
         if torch.is_grad_enabled():  # create_graph
             found = (None if d is None else _Once.apply(d, ctx.origin) for d in found)
-        return *found, None, None, None, None, None, None
+        return None, None, None, *found
 
 
-class _Once(torch.autograd.Function):
+class _Once(Function):
     """The identity, which refuses to be differentiated."""
 
     @staticmethod
-    def forward(ctx: Context, gradient: Tensor, origin: Tensor | int) -> Tensor:
+    def forward(ctx: Context, gradient: Tensor, origin: Tensor) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
 from lixlib.core.constants import IGNORE
+from lixlib.functional.blocks import Block, Found, TwiceDifferentiable, exponentials_, products_
 from lixlib.functional.softmax import kl_divergence, soften, softmax
 
 
@@ -28,7 +29,22 @@ def kd_loss(
     check_same_shape(student, teacher)
     check_temperature(temperature)
     valid = None if target is None else valid_pixels(student, target, ignore_index)
-    return temperature**2 * mean_over(pixel_divergence(student, teacher, temperature, valid), valid)
+    teacher = teacher.detach()
+
+    def plain(student: Tensor) -> Tensor:
+        return temperature**2 * mean_over(pixel_divergence(student, teacher, temperature, valid), valid)
+
+    inputs = {"teacher": teacher, "valid": valid, "temperature": temperature}
+    loss: Tensor = TwiceDifferentiable.apply(student, plain, divergence, inputs)
+    return loss
+
+
+def divergence(block: Block, with_slope: bool) -> Found:
+    """KL(p^T || p^S) and its gradient p^S - p^T, by p = e / total and log p = z - m - log_total of `exponentials_`."""
+    s, t = (exponentials_(z, z.amax(1, keepdim=True)) for z in (block.student, block.teacher))
+    p_t = t.e.div_(t.total)
+    loss = products_(p_t, t.shifted.sub_(s.shifted)).sum(1, keepdim=True) + (s.log_total - t.log_total)
+    return Found(loss, s.e.div_(s.total).sub_(p_t) if with_slope else None)
 
 
 def pixel_divergence(student: Tensor, teacher: Tensor, temperature: float, valid: Tensor | None) -> Tensor:

@@ -69,21 +69,11 @@ def blank_(values: Tensor, valid: Tensor) -> Tensor:
     return values
 
 
-def divergence_terms(log_s: Tensor, log_t: Tensor) -> Tensor:
-    """p^T log(p^T / p^S) of every class, from the logarithms; their sum over dimension 1 is KL(p^T || p^S).
-
-    0 where p^T = 0, infinite where p^S = 0 alone. The teacher's side is a constant.
-
-    **Shapes**: (B, C, ...), (B, C, ...) -> (B, C, ...).
-    """
-    products: Tensor = _Products.apply(log_s, log_t, log_t.exp())
-    return -products
-
-
 def kl_divergence(log_s: Tensor, log_t: Tensor) -> Tensor:
-    """KL(p^T || p^S) over dimension 1, as `divergence_terms`. **Shapes**: (B, C, ...), (B, C, ...) -> (B, ...).
+    """KL(p^T || p^S) over dimension 1, from the logarithms. **Shapes**: (B, C, ...), (B, C, ...) -> (B, ...).
 
-    `log_t` is overwritten: what a CPU saves on memory for one more map pays for the care that is taken here.
+    0 where p^T = 0, infinite where p^S = 0 alone. The teacher's side is a constant. `log_t` is overwritten: what a CPU
+    saves on memory for one more map pays for the care that is taken here.
     """
     products: Tensor = _Products.apply(log_s, log_t, None)
     return -products.sum(1)

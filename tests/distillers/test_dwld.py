@@ -7,8 +7,9 @@ from two_layers import C, outputs
 
 from lixlib.distillers import DWLD, DynamicWeightController, build
 from lixlib.distillers.dwld import WEIGHTINGS
-from lixlib.functional import decouple
+from lixlib.functional import blocks, decouple, dwld_loss
 from lixlib.nets import Output
+from tools.benchmarks.measure import peak_bytes
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -180,6 +181,45 @@ def test_reversal_leaves_the_students_gradient():
         gradients.append((logits.grad, dwld.controller.mlp[0].weight.grad))
     assert torch.equal(gradients[0][0], gradients[1][0])
     assert torch.equal(gradients[0][1], -gradients[1][1])
+
+
+@pytest.mark.parametrize("weighting", ["joint", "reversed"])
+@pytest.mark.parametrize("divergence", ["kl", "bregman"])
+@pytest.mark.parametrize("input", ["student", "teacher"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_weights_made_in_blocks_are_those_made_at_once(weighting, divergence, input, layout, monkeypatch):
+    monkeypatch.setattr(blocks, "ENTRIES", C * 7)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    torch.manual_seed(0)
+    shape = 3, C, 5, 9
+    student, teacher = (Output(torch.randn(shape).contiguous(memory_format=layout), {}) for _ in range(2))
+    target = torch.randint(C, (3, 5, 9))
+    target[0, :3] = 255
+    student.logits[0, :, 0] = teacher.logits[0, :, 0] = torch.nan
+    student.logits.requires_grad_()
+    dwld = build(
+        "dwld", student, teacher, weight=0.3, weighting=weighting, divergence=divergence, input=input, temperature=2.0
+    ).to(memory_format=layout)
+    learnt = [student.logits, *dwld.parameters()]
+    loss = dwld(student, teacher, target)["dwld"]
+    weights = dwld.weights(student, teacher, target)
+    expected = 0.3 * dwld_loss(student.logits, teacher.logits, target, weights, temperature=2.0, divergence=divergence)
+    torch.testing.assert_close(loss, expected)
+    of_logits, *found = torch.autograd.grad(loss, learnt)
+    expected_of_logits, *expected = torch.autograd.grad(expected, learnt)
+    torch.testing.assert_close(of_logits, expected_of_logits, rtol=1e-4, atol=1e-8)
+    sign = -1 if weighting == "reversed" else 1
+    torch.testing.assert_close(found, [sign * gradient for gradient in expected], rtol=1e-4, atol=1e-7)
+
+
+def test_no_map_of_the_weights_is_written(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # more threads have larger blocks
+    student, teacher = (Output(torch.randn(4, 19, 96, 320), {}) for _ in range(2))
+    target = torch.randint(19, (4, 96, 320))
+    student.logits.requires_grad_()
+    dwld = build("dwld", student, teacher)
+    peak = peak_bytes(lambda: dwld(student, teacher, target)["dwld"].backward(), target.device)
+    assert peak <= 3 * student.logits.numel() * student.logits.element_size()
 
 
 def test_controller_is_an_mlp_on_every_pixel():

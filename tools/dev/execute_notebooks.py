@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient import NotebookClient
+import papermill
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -49,20 +47,26 @@ def source_hash(notebook: NotebookNode) -> str:
 
 
 def execute(path: Path, timeout: float, *, pictures: bool = True, **parameters: Any) -> NotebookNode:
-    """Run one notebook from the notebooks' folder and return it with its outputs; raise if a cell fails.
+    """Run one notebook by papermill, in the notebooks' folder, and return it with its outputs; raise if a cell fails.
 
     Without pictures, which take about a fifth of the time, a figure that a cell leaves open is closed unseen.
 
     Units: `timeout` is in seconds, for each cell.
     """
-    notebook = parameterize_notebook(load_notebook_node(str(path)), parameters)
-    with tempfile.TemporaryDirectory() as scratch, _headless(Path(scratch), pictures):
-        resources = {"metadata": {"path": str(FOLDER)}}
-        return NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
+    with tempfile.TemporaryDirectory() as scratch, headless(Path(scratch), pictures):
+        return papermill.execute_notebook(
+            path,
+            None,  # it would be written again after every cell
+            parameters,
+            cwd=FOLDER,
+            kernel_name="python3",
+            execution_timeout=timeout,
+            progress_bar=False,
+        )
 
 
 @contextmanager
-def _headless(scratch: Path, pictures: bool) -> Iterator[None]:
+def headless(scratch: Path, pictures: bool) -> Iterator[None]:
     """No widgets, no progress bars, training from scratch unless LIX_RUNS names a folder of finished runs."""
     before = dict(os.environ)
     os.environ.update(LIX_HEADLESS="1", LIX_RUNS=os.environ.get("LIX_RUNS", str(scratch / "runs")), TQDM_DISABLE="1")

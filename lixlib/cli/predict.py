@@ -71,7 +71,7 @@ def predict(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
         )
     classes = class_table(recipe)
-    for line in [*which_weights.about(weights_file or source.stem, recipe, dataset), *others]:
+    for line in [*which_weights.about(weights_file or which_weights.named(source), recipe, dataset), *others]:
         say(f"lix: weights: {line}", sys.stderr)
     for problem in problems:
         say(f"lix: {problem}", sys.stderr)

@@ -209,8 +209,14 @@ def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
     fails_with_one_line(lix("train", *options), *parts)
 
 
+def test_who_learns_from_labels_alone_is_told_so(lix):
+    for method, number, told in (("student", 2, True), ("teacher", 2, True), ("student", 0, False), ("kd", 2, False)):
+        code, _, errors = lix("train", "--method", method, *TINY[:-1], number, "--batch-size", 4)
+        assert code == 2 and (f"--unlabelled 2 has no effect: a {method} learns from labels" in errors) == told
+
+
 def test_a_training_that_fails_is_one_line(lix):
-    options = [*TINY, "--batch-size", 1, "--epochs", 4, "--lr", "1e17"]
+    options = [*TINY[:-2], "--batch-size", 1, "--epochs", 4, "--lr", "1e17"]
     fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
 
 

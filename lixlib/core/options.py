@@ -172,7 +172,7 @@ def _list(annotation: Any) -> str:
         annotation = next((part for part in parts if part is not type(None)), None)
     items = get_args(annotation) if get_origin(annotation) is tuple else ()
     first = items[0] if items else None
-    kind = ITEMS.get(get_args(first)[0] if get_origin(first) is Annotated else first)
+    kind = ITEMS.get(get_args(first)[0] if get_origin(first) is Annotated else first)  # type: ignore[arg-type]  # None
     if kind is None:
         return TUPLE
     count = "" if items[-1] is Ellipsis else f"{NUMBER_WORDS.get(len(items), len(items))} "

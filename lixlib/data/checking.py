@@ -213,6 +213,7 @@ def _list_images(place: Path, allowed: Sequence[str], report: Report) -> tuple[l
 
 def _list_known(dataset: str, root: Path) -> tuple[Report, _Files]:
     """List the files of another data set with its reader; a split without X is read without it."""
+    data.check_name(dataset)
     if dataset not in data.from_files():
         raise ValueError(f"data set {dataset!r} is not read from files: choose one of {', '.join(data.from_files())}")
     report, files = Report(None), _Files({}, None)

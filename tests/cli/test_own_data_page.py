@@ -141,3 +141,4 @@ def test_a_name_that_no_module_has_registered_mentions_plugins(lix):
     for flag in ("--dataset", "--network"):
         code, _, err = lix("train", flag, "my_rooms")
         assert code == 2 and "or one that a module in LIX_PLUGINS registers" in err
+    assert "a module in LIX_PLUGINS registers" in lix("check", ".", "--dataset", "my_rooms")[2]

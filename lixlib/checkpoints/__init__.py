@@ -159,7 +159,12 @@ def load(source: Path | str, *, trust: bool = False) -> tuple[nn.Module, dict]:
         )
         _fill(net, state)
     except (ValueError, TypeError, MemoryError, RuntimeError) as error:  # options, or tensors of another network
-        raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}") from error
+        module, is_of_others, _ = recipe["network"].partition(":")
+        file = f"{module.replace('.', '/')}.py"
+        if getattr(error.__cause__, "name", None) in (module, module.partition(".")[0]):
+            raise ValueError(f"{path} needs {file}: put its folder into PYTHONPATH ({error})") from error
+        since = f"; has {file} changed since they were saved?" if is_of_others else ""
+        raise ValueError(f"{path} does not fit the {recipe['network']} that it names: {error}{since}") from error
     return net.to(memory_format=torch.channels_last).eval(), recipe
 
 

@@ -54,7 +54,7 @@ def check(
         info.add_text("Software", SOFTWARE)
         sheet = contact_sheet.draw(report.rows, report.classes)
         write_atomically(out, partial(sheet.save, format="PNG", pnginfo=info))
-        say(f"contact sheet: {escaped(out)}", sys.stdout)
+        say(f"contact sheet: {escaped(out.resolve())}", sys.stdout)
     unwise = sum(map(len, report.warnings.values()))
     if report.problems:
         wrong = sum(map(len, report.problems.values()))

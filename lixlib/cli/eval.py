@@ -13,7 +13,6 @@ from lixlib.cli.app import Device, Folder, app, table
 from lixlib.cli.photographs import say
 from lixlib.cli.which_weights import Trust
 from lixlib.core import devices
-from lixlib.core.checks import check_choice
 from lixlib.core.options import check_pixels
 from lixlib.lab import results
 from lixlib.lab.record import scored
@@ -53,7 +52,7 @@ def evaluate_weights(
     trained = recipe.get("recipe", {})
     options = {name: value for name, value in trained.get("data", {}).items() if name != "cache"}
     if trained.get("dataset") != dataset:  # of the options only X stays: the network needs the one that it knows
-        check_choice("data set", dataset, data.DATASETS)
+        data.check_name(dataset)
         options = data.DATASETS[dataset].options | {name: value for name, value in options.items() if name == "x"}
     data.check_options(dataset, options)
     size = size or tuple(recipe["size"])

@@ -13,7 +13,6 @@ from lixlib.cli.app import Device, Folder, app
 from lixlib.cli.photographs import class_table, colour, expand, logits_of, multiple_of, pair, say
 from lixlib.cli.which_weights import Trust
 from lixlib.core import devices
-from lixlib.core.checks import check_choice
 from lixlib.core.text import escaped
 
 LARGEST_SCALE = 10_000
@@ -72,7 +71,7 @@ def predict(
             f"{weights_file} is a teacher and needs X: give the weights of a student, which needs RGB alone"
         )
     classes = class_table(recipe)
-    for line in [*which_weights.about(weights_file or source.stem, recipe, dataset), *others]:
+    for line in [*which_weights.about(weights_file or which_weights.named(source), recipe, dataset), *others]:
         say(f"lix: weights: {line}", sys.stderr)
     for problem in problems:
         say(f"lix: {problem}", sys.stderr)
@@ -95,7 +94,7 @@ def predict(
 
 def _check(dataset: str | None, size: tuple[int, int] | None, scale: float | None) -> None:
     if dataset is not None:
-        check_choice("data set", dataset, data.DATASETS)
+        data.check_name(dataset)
     if size is not None and scale is not None:
         raise ValueError("--size and --scale both say at which size to compute: give one of them")
     if size is not None and min(size) < 1:

@@ -11,6 +11,7 @@ from lixlib.core.files import at_home, read_json_lines
 from lixlib.lab.plan import runs_folder
 
 DEFAULT = "toydrive-mfnet-lix"  # of `lix predict`
+OWN = "folder"  # not one data set but as many as there are folders
 RENDERED = "toydrive"  # its images are rendered, not photographed
 MOST = 3  # runs that are listed as alternatives
 
@@ -43,8 +44,13 @@ def choose(dataset: str) -> tuple[Path, list[str]]:
 
     Raises:
         FileNotFoundError: there is no student that was trained on it.
+        ValueError: runs on folders have different classes, so that the folders are different data sets.
     """
     found = students_of(dataset)
+    newest = {tuple(checkpoints.describe(file)["classes"]): file for file in reversed(found)}  # of each list of classes
+    if dataset == OWN and len(newest) > 1:
+        told = "; ".join(f"{file} ({', '.join(classes)})" for classes, file in newest.items())
+        raise ValueError(f"runs on {OWN} have different classes: choose one by --weights. The newest of each: {told}")
     if not found:
         raise FileNotFoundError(
             f"no weights of a student of {dataset} come with lixlib, and none is in {runs_folder()}: train one with "
@@ -71,7 +77,7 @@ def about(name: str, recipe: dict, dataset: str | None) -> list[str]:
     ]
     if dataset is not None and on is not None and dataset != on:
         better = students_of(dataset)
-        advice = f"take --weights {_short(better[0])}" if better else f"there are none trained on {dataset}"
+        advice = f"take --weights {named(better[0])}" if better else f"there are none trained on {dataset}"
         lines.append(f"the photographs are from {dataset}, and these weights are not: {advice}")
     elif on == RENDERED and dataset != RENDERED:
         others = [file.stem for file in sorted(checkpoints.CHECKPOINTS.glob("*.safetensors")) if _sees_photos(file)]
@@ -80,6 +86,11 @@ def about(name: str, recipe: dict, dataset: str | None) -> list[str]:
             + (f"; for photographs of streets take --weights {others[0]}" if others else "")
         )
     return lines
+
+
+def named(file: Path) -> str:
+    """The name of weights of the library, or else the path."""
+    return file.stem if file.parent == checkpoints.CHECKPOINTS else str(file)
 
 
 def _is_student(file: Path) -> bool:
@@ -93,10 +104,6 @@ def _is_student(file: Path) -> bool:
 
 def _sees_photos(file: Path) -> bool:
     return not file.stem.startswith(f"{RENDERED}-") and _is_student(file)
-
-
-def _short(file: Path) -> str:
-    return file.stem if file.parent == checkpoints.CHECKPOINTS else str(file)
 
 
 def _score(file: Path) -> str:

@@ -100,10 +100,14 @@ def check_one_device(**tensors: Tensor) -> None:
         raise ValueError(f"{found}: move them to one device")
 
 
-def check_choice(what: str, value: str, allowed: Collection[str]) -> None:
-    """Raise a ValueError that lists the allowed names unless `value` is one of them."""
+def check_choice(what: str, value: str, allowed: Collection[str], *others: str) -> None:
+    """Raise a ValueError that lists the allowed names unless `value` is one of them.
+
+    Args:
+        others: further choices, in words for the message alone.
+    """
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(allowed)}")
+        raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join([*allowed, *others])}")
 
 
 def check_temperature(temperature: float) -> None:

@@ -9,7 +9,8 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, ParamSpec, Protocol, TypeVar
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, ParamSpec, Protocol, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Interval, MinLen
 
@@ -31,13 +32,16 @@ Side = Annotated[int, Interval(ge=1, le=8192)]  # pixels
 Size = tuple[Side, Side]  # height, width
 Names = Annotated[tuple[str, ...], MinLen(1)]
 
+TUPLE = "a list"
+NUMBER_WORDS = {1: "one", 2: "two", 3: "three", 4: "four"}
+ITEMS = {float: "number", int: "whole number", str: "name"}
 # of pydantic, and shorter or as JSON has them
 WORDS = {
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
     "greater than": "above",
     "less than": "below",
-    "a valid tuple": "a list",
+    "a valid tuple": TUPLE,
     "a valid dictionary": "an object of names and values",
 }
 MOST_PIXELS = 2**23  # of an image: one of 2048 x 4096
@@ -142,6 +146,8 @@ def _value(what: str, annotation: Any, value: object) -> object:
         if at[0] is not None and isinstance(value, tuple) and at[0] < len(value):
             place, found = f"[{at[0]}]", value[at[0]]
         expected = dict.fromkeys(_expected(p) for p, index in zip(problems, at, strict=True) if index == at[0])
+        if f"be {TUPLE}" in expected and not place:
+            expected = dict.fromkeys(f"be {_list(annotation)}" if each == f"be {TUPLE}" else each for each in expected)
         raise ValueError(f"{what}{place} must {' or '.join(expected)}, found {shown(found)}") from None
     for marker in getattr(annotation, "__metadata__", ()):
         if isinstance(marker, OptionsOf) and isinstance(value, Mapping):  # else None
@@ -157,6 +163,20 @@ def _expected(problem: Mapping[str, object]) -> str:
     for theirs, ours in WORDS.items():
         message = message.replace(theirs, ours)
     return message
+
+
+def _list(annotation: Any) -> str:
+    """What a tuple of this annotation is in JSON: "a list of two numbers"."""
+    while get_origin(annotation) in (Annotated, Union, UnionType):
+        parts = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+        annotation = next((part for part in parts if part is not type(None)), None)
+    items = get_args(annotation) if get_origin(annotation) is tuple else ()
+    first = items[0] if items else None
+    kind = ITEMS.get(get_args(first)[0] if get_origin(first) is Annotated else first)  # type: ignore[arg-type]  # None
+    if kind is None:
+        return TUPLE
+    count = "" if items[-1] is Ellipsis else f"{NUMBER_WORDS.get(len(items), len(items))} "
+    return f"{TUPLE} of {count}{kind}s"
 
 
 def _resolved(annotation: Any, function: Callable[..., object]) -> Any:

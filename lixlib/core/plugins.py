@@ -6,6 +6,7 @@ import sys
 from types import ModuleType
 
 PLUGINS = "LIX_PLUGINS"
+REGISTERED = f"or one that a module in {PLUGINS} registers"  # for messages that list names
 
 
 def import_plugins() -> None:

@@ -10,6 +10,7 @@ from lixlib.core import names
 from lixlib.core.checks import check_choice
 from lixlib.core.files import at_home
 from lixlib.core.options import Size, check, of, shown
+from lixlib.core.plugins import REGISTERED
 from lixlib.core.sample import IGNORE, Sample, collate
 from lixlib.core.text import escaped
 from lixlib.data.augment import Augment
@@ -94,6 +95,11 @@ def register(name: str, entry: Entry) -> None:
     DATASETS[name] = entry
 
 
+def check_name(name: str) -> None:
+    """Raise a ValueError that lists the data sets unless one of them has this name."""
+    check_choice("data set", name, DATASETS, REGISTERED)
+
+
 def splits_of(name: str, root: Path | str | None = None) -> tuple[str, str | None, str]:
     """Return the default training, validation (None: no validation) and test split of a data set.
 
@@ -103,13 +109,14 @@ def splits_of(name: str, root: Path | str | None = None) -> tuple[str, str | Non
     Raises:
         ValueError: there is no data set of this name, or it is rendered and takes no root.
     """
-    check_choice("data set", name, DATASETS)
+    check_name(name)
     _check_root(name, root)
     entry = DATASETS[name]
     there = entry.splits_in(at_home(root)) if entry.splits_in and root is not None else None
     return there or entry.splits
 
 
+ATTRIBUTES = ("classes", "x_channels", "name", "split")  # of what a reader returns
 # Arguments of `load` that are not options of a data set, and where a recipe sets them
 ELSEWHERE = {
     "split": "splits (--splits TRAIN VALIDATION TEST)",
@@ -125,7 +132,7 @@ def check_options(name: str, options: dict) -> None:
     Raises:
         ValueError: there is no such data set, or an option is unknown or has a wrong type or range.
     """
-    check_choice("data set", name, DATASETS)
+    check_name(name)
     for option, place in ELSEWHERE.items():
         if option in options:
             raise ValueError(f"data set {name!r}: {option} is no option of its own, it is chosen by {place}")
@@ -141,8 +148,8 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: Size | 
     ToyDrive takes two counts: `count` frames in the split "train", `eval_count` in every other.
 
     Raises:
-        ValueError: the name or an option is unknown, a data set that is read from files has no root, or one that is
-            rendered has a root.
+        ValueError: the name or an option is unknown, a data set that is read from files has no root, one that is
+            rendered has a root, or the reader of a registered data set returns something else than its contract says.
     """
     with_x = options.pop("with_x", True)
     check_options(name, options)
@@ -154,7 +161,22 @@ def load(name: str, split: str, *, root: Path | str | None = None, size: Size | 
         return ToyDrive(split, size=size, count=count if split == "train" else eval_count, **options)
     if root is None:
         raise ValueError(f"data set {name!r} is read from files: give its folder as root (--root DIR)")
-    return DATASETS[name].read(at_home(root), split, size=size, with_x=with_x, **options)
+    samples = DATASETS[name].read(at_home(root), split, size=size, with_x=with_x, **options)
+    if name not in OURS:
+        _check_read(name, samples)
+    return samples
+
+
+def _check_read(name: str, samples: object) -> None:
+    """Raise a ValueError that names what the reader of a registered data set has not given."""
+    what = f"data set {name!r}: what its reader returns, {shown(samples)},"
+    missing = [each for each in ("__len__", "__getitem__", *ATTRIBUTES) if not hasattr(samples, each)]
+    if missing:
+        raise ValueError(f"{what} has no {', '.join(missing)}: docs/data_of_your_own.md says what it needs")
+    if not isinstance(samples.classes, Classes):
+        raise ValueError(f"{what} has the classes {shown(samples.classes)}: make them lixlib.data.Classes((NAME, ...))")
+    if samples.x_channels not in (1, 3):
+        raise ValueError(f"{what} has the x_channels {shown(samples.x_channels)}: X has 1 channel or 3")
 
 
 def _check_root(name: str, root: Path | str | None) -> None:
@@ -165,6 +187,6 @@ def _check_root(name: str, root: Path | str | None) -> None:
         )
 
 
-__all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Entry", "Sample", "ToyDrive", "check_options", "collate"]
-__all__ += ["from_files", "load", "register", "splits_of"]
+__all__ = ["DATASETS", "IGNORE", "Augment", "Classes", "Entry", "Sample", "ToyDrive", "check_name", "check_options"]
+__all__ += ["collate", "from_files", "load", "register", "splits_of"]
 __all__ += [DATASETS[name].read.__name__ for name in from_files()]

@@ -23,6 +23,11 @@ class Counts:
         pixels: (256,) number of pixels of every class, and at 255 of ignored pixels.
         images_with: (256,) number of images in which a class occurs.
         of_one_class: number of labels that hold a single class.
+        not_classes: for every label file with a value that is no class, what is wrong with it.
+        like_x: number of these files in which most of the different values are no class.
+        of_one_channel: number of photographs whose files have one channel.
+        x_files: number of X files, readable or not.
+        x_of_one_channel: number of X files of one channel.
     """
 
     images: int = 0
@@ -31,6 +36,11 @@ class Counts:
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     images_with: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     of_one_class: int = 0
+    not_classes: list[str] = field(default_factory=list)
+    like_x: int = 0
+    of_one_channel: int = 0
+    x_files: int = 0
+    x_of_one_channel: int = 0
 
 
 @dataclass

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from lixlib import data
 from lixlib.core.sample import IGNORE, check_label
 from lixlib.core.text import escaped
+from lixlib.data import check_swaps
 from lixlib.data.check_report import Counts, Report, in_short
 from lixlib.data.contact_sheet import Row
 from lixlib.data.image_files import Item, Triplets, check_size, open_measured, require_folder
@@ -55,7 +56,7 @@ def check(root: Path, dataset: str = "folder", *, progress: bool = True) -> Repo
         progress: show a progress bar.
 
     Raises:
-        ValueError: no data set of this name is read from files.
+        ValueError: no data set of this name is read from files, or its reader gives no list of image files.
         FileNotFoundError: there is no such folder.
     """
     if dataset == "folder":
@@ -71,9 +72,10 @@ def check(root: Path, dataset: str = "folder", *, progress: bool = True) -> Repo
             shown, hashes[split] = {round(i) for i in np.linspace(0, len(items) - 1, ROWS)}, {}
             for index, item in enumerate(items):
                 photo = _read_photo(item, report)
-                label = _read_label(item, photo, files, report)
+                label = _read_label(item, photo, files, report, counts)
                 x = _read_x(item, photo, files, report)
                 _count(counts, label, x)
+                check_swaps.count(counts, item)
                 if photo is not None:
                     hashes[split][item.name] = difference_hash(photo)
                     sizes[photo.height, photo.width] += 1
@@ -81,6 +83,7 @@ def check(root: Path, dataset: str = "folder", *, progress: bool = True) -> Repo
                     known = None if x is None else (x > 0 if files.zero_is_unknown else torch.ones_like(x) > 0)
                     report.rows.append(Row.of(escaped(f"{split} / {item.name}"), photo, x, known, label))
                 bar.update()
+    check_swaps.judge(report)
     _judge_counts(report)
     _judge_classes(report)
     _judge_sizes(report, sizes)
@@ -171,6 +174,9 @@ def _list_split(place: Path, labelled: bool, report: Report) -> list[Item]:
         return []
     for part in suffixes:
         found, others = listed[part] or ([], [])
+        if part == "x" and not found and any(path.suffix.lower() in suffixes["rgb"] for path in others):
+            told = f"none of the {len(others)} files of {place / part} can be X, which is {', '.join(MAPS)}"
+            report.fail(check_swaps.SWAPPED, told)
         kinds = "images" if part == "rgb" else ", ".join(MAPS)
         report.warn(f"files that are not read: in {part} folders {kinds} are", *map(str, others))
         by_stem[part] = {}
@@ -185,11 +191,12 @@ def _list_split(place: Path, labelled: bool, report: Report) -> list[Item]:
         alone = [path for stem, path in by_stem[part].items() if stem not in photos]
         report.warn("X or label files without a photograph of their name", *map(str, alone))
         if photos and not by_stem[part] and listed[part] is not None:
+            instead = f"; {told}" if (told := folder.unread(place, part)) else ""
             if part == "x":
                 heading = "splits without X, in which only students can be trained or scored"
-                report.warn(heading, f"no X file in {place / part}")
+                report.warn(heading, f"no X file in {place / part}{instead}")
             elif labelled:
-                report.fail("splits without labels", f"no label file in {place / part}")
+                report.fail("splits without labels", f"no label file in {place / part}{instead}")
 
     def beside(stem: str, part: str, wanted: bool) -> Path | None:
         return by_stem[part].get(stem, place / part / f"{stem}.png") if wanted and by_stem[part] else None
@@ -206,10 +213,12 @@ def _list_images(place: Path, allowed: Sequence[str], report: Report) -> tuple[l
 
 def _list_known(dataset: str, root: Path) -> tuple[Report, _Files]:
     """List the files of another data set with its reader; a split without X is read without it."""
+    data.check_name(dataset)
     if dataset not in data.from_files():
         raise ValueError(f"data set {dataset!r} is not read from files: choose one of {', '.join(data.from_files())}")
     report, files = Report(None), _Files({}, None)
     for split in filter(None, data.splits_of(dataset, root)):
+        samples = None
         with report.noting("splits that cannot be read"):
             try:
                 samples = data.load(dataset, split, root=root, size=None)
@@ -217,7 +226,14 @@ def _list_known(dataset: str, root: Path) -> tuple[Report, _Files]:
                 samples = data.load(dataset, split, root=root, size=None, with_x=False)
                 heading = "splits without X, in which only students can be trained or scored"
                 report.warn(heading, in_short(error))
-            report.classes, files.read_label, files.splits[split] = samples.classes, samples.read_label, samples.items
+        if samples is None:
+            continue
+        if not isinstance(samples, Triplets):
+            raise ValueError(
+                f"{dataset!r} is no data set of image files, and no other is checked: its reader returns "
+                f"{type(samples).__name__}, and lixlib.data.image_files.Triplets are expected"
+            )
+        report.classes, files.read_label, files.splits[split] = samples.classes, samples.read_label, samples.items
     return report, files
 
 
@@ -234,7 +250,9 @@ def _read_photo(item: Item, report: Report) -> Image.Image | None:
     return None
 
 
-def _read_label(item: Item, photo: Image.Image | None, files: _Files, report: Report) -> np.ndarray | None:
+def _read_label(
+    item: Item, photo: Image.Image | None, files: _Files, report: Report, counts: Counts
+) -> np.ndarray | None:
     if item.label is None:
         return None
     if not item.label.is_file():
@@ -251,7 +269,8 @@ def _read_label(item: Item, photo: Image.Image | None, files: _Files, report: Re
     except ValueError as error:
         told = str(error)
         named = told if str(item.label) in told else f"{item.label}: {told}"
-        report.fail("label files with values that are no class", named)
+        counts.not_classes.append(named)
+        counts.like_x += check_swaps.is_like_x(raw, files.read_label)
         return None
     if (label == IGNORE).all():
         report.warn("labels that ignore every pixel", str(item.label))
@@ -331,6 +350,11 @@ def _judge_classes(report: Report) -> None:
             report.warn(heading, name + (f", but in {', '.join(where)}" if where else ""))
         elif elsewhere.any() and not elsewhere[index]:
             report.warn("classes that occur in training images alone, so that nothing scores them", name)
+        else:
+            scoring = {split: counts for split, counts in report.splits.items() if split not in ("train", "unlabelled")}
+            where = [split for split, counts in scoring.items() if counts.with_label and not counts.pixels[index]]
+            heading = "classes that a split does not show, so that its score says nothing of them"
+            report.warn(heading, *(f"{name}, in no image of {split}" for split in where))
     for split, counts in report.splits.items():
         if counts.of_one_class > max(1, counts.with_label / 2):
             heading = "splits in which most labels hold one class only"

@@ -13,11 +13,15 @@ class Classes:
 
     Args:
         names: one name per class.
-        colours: (C, 3) uint8 array of RGB.
+        colours: (C, 3) uint8 array of RGB; by default those of `palette`.
     """
 
     names: tuple[str, ...]
-    colours: np.ndarray
+    colours: np.ndarray = None  # type: ignore[assignment]  # never None once it is made
+
+    def __post_init__(self):
+        if self.colours is None:
+            object.__setattr__(self, "colours", palette(len(self.names)))
 
     def __len__(self) -> int:
         return len(self.names)

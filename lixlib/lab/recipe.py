@@ -112,7 +112,7 @@ class Recipe:
 
     def __post_init__(self):
         check_fields(self)
-        check_choice("data set", self.dataset, data.DATASETS)
+        data.check_name(self.dataset)
         check_choice("method", self.method, (*all_methods(), "or one that a module in LIX_PLUGINS registers"))
         nets.check_options(self.network, self.network_options)
         data.check_options(self.dataset, self.dataset_options)

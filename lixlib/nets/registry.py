@@ -10,7 +10,7 @@ from torch import nn
 from lixlib.core import names
 from lixlib.core.checks import check_choice
 from lixlib.core.options import shown
-from lixlib.core.plugins import imported
+from lixlib.core.plugins import REGISTERED, imported
 from lixlib.nets.mfnet import MFNet
 from lixlib.nets.off_net import OFFNet
 from lixlib.nets.sne_roadseg import SNERoadSeg
@@ -46,7 +46,7 @@ def find(name: str) -> Factory:
             an attribute that cannot be called.
     """
     if not isinstance(name, str) or ":" not in name:
-        check_choice("network", name, (*NETWORKS, "or module.path:factory"))
+        check_choice("network", name, NETWORKS, "module.path:factory", REGISTERED)
         return NETWORKS[name]
     path, _, attribute = name.partition(":")
     if not attribute.isidentifier() or not all(part.isidentifier() for part in path.split(".")):

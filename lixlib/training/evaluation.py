@@ -30,7 +30,7 @@ def number_of_classes(dataset: Dataset) -> int:
     if not hasattr(dataset, "classes"):
         raise TypeError(
             f"{type(dataset).__name__} does not say its classes, and their number is needed: "
-            'give it an attribute classes = lixlib.data.Classes(("road", ...), colours=None)'
+            'give it an attribute classes = lixlib.data.Classes(("road", ...))'
         )
     return len(dataset.classes.names)
 

@@ -20,6 +20,7 @@ def test_a_data_set_that_can_be_trained_on(lix, root, tmp_path):
     assert "train: 20 images, 20 with a label, 20 with X" in out
     (line,) = (line for line in out.splitlines() if line.startswith("chair"))
     assert line.split()[1:4:2] == [f"{share(root, 2):.2%}", f"{share(root, 2, 'test'):.2%}"] and line.split()[2] == "20"
+    assert f"contact sheet: {tmp_path}/check_mine.png" in out
     with Image.open(tmp_path / "check_mine.png") as sheet:
         assert sheet.width > 1000 and sheet.info["Software"] == "lix check"
     assert lix("check", root)[0] == 0, "an earlier contact sheet is replaced"

@@ -21,7 +21,8 @@ from lixlib.core.files import read_json_lines
 from lixlib.data import splits
 from lixlib.data.classes import CAMVID, CITYSCAPES
 
-TINY = ["--dataset-options", '{"count": 2, "eval_count": 2}', "--size", "32", "48", "--unlabelled", "2"]
+SMALL = ["--dataset-options", '{"count": 2, "eval_count": 2}', "--size", "32", "48"]
+TINY = [*SMALL, "--unlabelled", "2"]
 ARGUMENTS = {
     "demo": ["--quick"],
     "train": [
@@ -209,8 +210,14 @@ def test_a_wrong_option_of_train_is_one_line(lix, options, parts):
     fails_with_one_line(lix("train", *options), *parts)
 
 
+def test_who_learns_from_labels_alone_is_told_so(lix):
+    for method, number, told in (("student", 2, True), ("teacher", 2, True), ("student", 0, False), ("kd", 2, False)):
+        code, _, errors = lix("train", "--method", method, *SMALL, "--unlabelled", number, "--batch-size", 4)
+        assert code == 2 and (f"--unlabelled 2 has no effect: a {method} learns from labels" in errors) == told
+
+
 def test_a_training_that_fails_is_one_line(lix):
-    options = [*TINY, "--batch-size", 1, "--epochs", 4, "--lr", "1e17"]
+    options = [*SMALL, "--batch-size", 1, "--epochs", 4, "--lr", "1e17"]
     fails_with_one_line(lix("train", "--method", "student", *options), "is not finite", "Lower the learning rate")
 
 
@@ -315,7 +322,7 @@ def test_results_that_cannot_be_added_to_are_found_before_anything_trains(lix, t
     else:
         results.touch()
     folder = results / "below" if wrong == "a file on the way" else results
-    options = [*TINY, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu", "--results", folder]
+    options = [*SMALL, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu", "--results", folder]
     fails_with_one_line(lix("train", *options), str(folder))
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
@@ -323,7 +330,7 @@ def test_results_that_cannot_be_added_to_are_found_before_anything_trains(lix, t
 def test_a_runs_folder_that_is_a_file(lix, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "file"))
-    options = [*TINY, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu"]
+    options = [*SMALL, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu"]
     fails_with_one_line(lix("train", *options), f"cannot make the folder {tmp_path / 'file'}", "choose another one")
 
 
@@ -363,7 +370,7 @@ def test_a_tilde_that_no_shell_has_seen(lix, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("LIX_RUNS", "~/runs")
-    options = [*TINY, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu"]
+    options = [*SMALL, "--method", "student", "--batch-size", 2, "--epochs", 1, "--device", "cpu"]
     assert lix("train", *options, "--results=~/results")[0] == 0
     assert (home / "results" / "toydrive" / "mfnet.jsonl").is_file()
     file = next((home / "runs").rglob("weights.safetensors"))

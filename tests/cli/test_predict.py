@@ -1,5 +1,6 @@
 """`lix predict`: at which size it computes, what it writes, and which weights it takes."""
 
+import os
 import subprocess
 import sys
 
@@ -12,8 +13,9 @@ from PIL import Image
 
 import lixlib.cli.photographs
 from lixlib import checkpoints, nets
+from lixlib.cli import which_weights
 from lixlib.cli.photographs import confidence, draw_labels, largest, logits_of, multiple_of
-from lixlib.data.classes import CAMVID
+from lixlib.data.classes import CAMVID, Classes
 from lixlib.data.images import open_label
 
 
@@ -233,10 +235,26 @@ def test_weights_that_suit_a_data_set(lix, tmp_path):
         folder.mkdir(parents=True)
         save(folder / "weights.safetensors", CAMVID, channels, {**trained, "dataset": dataset})
         (folder / "result.jsonl").write_text('{"metrics": {"mIoU": 0.5}, "split": "val"}\n')
-    assert told(lix, "predict", image, "--dataset", "potholes")[0].startswith("weights: mfnet, trained by kd on potho")
+    line = told(lix, "predict", image, "--dataset", "potholes")[0]
+    assert line.startswith(f"{tmp_path}/runs/potholes/mfnet/kd-1/weights.safetensors: mfnet, trained by kd on potholes")
     assert told(lix, "predict", image, "--dataset", "camvid")[1] == (
         f"there is also {tmp_path}/runs/camvid/mfnet/kd/weights.safetensors (mIoU 50.0 % on val)"
     )
+
+
+def test_folders_of_different_classes_are_different_data_sets(lix, tmp_path):
+    image, files = photo(tmp_path / "a.png", (16, 16)), {}
+    for run, names in (("kd-1", "abc"), ("kd-2", "abc"), ("student-1", "xyz")):
+        files[run] = tmp_path / "runs" / "folder" / "mfnet" / run / "weights.safetensors"
+        files[run].parent.mkdir(parents=True)
+        save(files[run], Classes(tuple(names)), trained={"dataset": "folder", "method": "kd"})
+        os.utime(files[run], (len(files), len(files)))
+    newest = f"{files['student-1']} (x, y, z)", f"{files['kd-2']} (a, b, c)"
+    outcome = lix("predict", image, "--dataset", "folder")
+    fails_with_one_line(outcome, "runs on folder have different classes", "--weights", *newest)
+    assert str(files["kd-1"]) not in outcome[2]
+    files["student-1"].unlink()
+    assert which_weights.choose("folder") == (files["kd-2"], [f"there is also {files['kd-1']}"])
 
 
 def test_an_onnx_file_gives_the_labels_and_the_confidence_of_its_network(lix, tmp_path):

@@ -166,6 +166,8 @@ def test_options_of_a_schedule():
         ({"epochs": 0}, "Recipe: epochs must be at least 1, found 0"),
         ({"epochs": 1.5}, "Recipe: epochs must be a valid integer, found 1.5"),
         ({"size": (0, 0)}, r"Recipe: size\[0\] must be at least 1, found 0"),
+        ({"size": 3}, r"Recipe: size must be a list of two whole numbers, found 3"),
+        ({"augmentation": {"scale": 2}}, "augmentation: Augment: scale must be a list of two numbers, found 2"),
         ({"size": (3, -5)}, r"Recipe: size\[1\] must be at least 1, found -5"),
         ({"size": (3, 4, 5)}, r"Recipe: size must have at most 2 items, found \(3, 4, 5\)"),
         ({"size": (8000, 8000)}, "size 8000 x 8000 is more than 8388608 pixels: choose a smaller one"),

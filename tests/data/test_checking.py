@@ -126,12 +126,58 @@ def test_classes_that_cannot_be_learnt_or_scored(root):
     assert group(found, "classes that occur in no image") == ["lamp"]
     assert group(found, "classes that occur in no training image") == ["door, but in test"]
     assert group(found, "classes that occur in training images alone") == ["sofa"]
+    for path in (root / "val" / "label").iterdir():
+        label = np.array(Image.open(path))
+        write(path, np.where(label == 2, 0, label).astype(np.uint8))
+    assert group(look(root).warnings, "classes that a split does not show") == ["chair, in no image of val"]
 
 
 def mark(path, value: int) -> None:
     label = np.array(Image.open(path))
     label[5:8, 5:8] = value
     write(path, label)
+
+
+def test_photographs_and_x_in_each_others_place(root):
+    for split in ("train", "val", "test"):
+        swap(root / split, "rgb", "x")
+    found = look(root).problems["are rgb and x swapped?"]
+    assert len(found) == 3 and found[0].startswith("none of the 20 files of") and "train/x can be X" in found[0]
+    for path in list(root.glob("*/x/*.jpg")):  # photographs may be PNG files, too
+        Image.open(path).save(path.with_suffix(".png"))
+        path.unlink()
+    found = look(root).problems["are rgb and x swapped?"]
+    assert found[0] == "every photograph of train has one channel, and no X file has"
+
+
+def swap(place, one: str, other: str) -> None:
+    (place / one).rename(place / "third")
+    (place / other).rename(place / one)
+    (place / "third").rename(place / other)
+
+
+def test_a_grey_camera_is_no_problem(root):
+    for path in root.glob("*/rgb/*.jpg"):
+        Image.open(path).convert("L").save(path)
+    report = look(root)
+    assert not report.problems and len(only(report.warnings, "photographs without colours: are they X?")) == 4
+
+
+def test_x_in_the_place_of_labels_is_told_once(root):
+    for split in ("train", "val", "test"):
+        swap(root / split, "label", "x")
+    lines = group(look(root).problems, "label files with values that are no class")
+    assert len(lines) == 3 and lines[0].startswith("20 of 20 in train, e.g. ") and "is this X?" in lines[0]
+
+
+@pytest.mark.parametrize(("part", "other"), [("label", "labels"), ("label", "masks"), ("x", "depth")])
+def test_a_folder_of_another_name(root, part, other):
+    (root / "train" / part).rename(root / "train" / other)
+    advice = f"train has a folder {other} that nothing reads: rename it to {part}"
+    report = look(root)
+    assert any(advice in line for lines in (report.problems | report.warnings).values() for line in lines)
+    with pytest.raises(FileNotFoundError, match=f"no folder .*train/{part}: {advice}"):
+        load("folder", "train", root=root, size=None)
 
 
 def test_labels_that_say_little(root):

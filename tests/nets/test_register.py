@@ -37,9 +37,15 @@ def test_by_module_and_factory(module, tmp_path):
     checkpoints.save(net, tmp_path / "net.safetensors", {**description, "classes": ["a", "b", "c"], "size": [16, 24]})
     loaded, _ = checkpoints.load(tmp_path / "net.safetensors")
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), loaded.state_dict().values(), strict=True))
-    (tmp_path / "page_nets.py").unlink()
+    file = tmp_path / "page_nets.py"
+    file.write_text(file.read_text(encoding="utf-8").replace("stride=2", "stride=2, bias=False"), encoding="utf-8")
     del sys.modules["page_nets"]
-    with pytest.raises(ValueError, match="net.safetensors.*there is no module page_nets"):
+    with pytest.raises(ValueError, match=r"it has besides .*; has page_nets.py changed since they were saved\?"):
+        checkpoints.load(tmp_path / "net.safetensors")
+    file.unlink()
+    del sys.modules["page_nets"]
+    match = "net.safetensors needs page_nets.py: put its folder into PYTHONPATH .*there is no module page_nets"
+    with pytest.raises(ValueError, match=match):
         checkpoints.load(tmp_path / "net.safetensors")
 
 

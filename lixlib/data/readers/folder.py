@@ -32,6 +32,7 @@ CLASSES = {
     "values": dict[str, int],
     "ignore": tuple[int | list[int], ...],
 }
+PARTS = ("rgb", "x", "label")
 LARGEST = 999_999  # number in a label file: a table holds the class of each
 CAMERA = ("fx", "fy", "cx", "cy")
 X = {
@@ -128,6 +129,8 @@ def list_split(root: Path, split: str, *, with_x: bool) -> list[Item]:
     if not photos:
         raise FileNotFoundError(f"no image in {folder / 'rgb'}\n  layout: {LAYOUT}")
     for part in ("x",) * with_x + ("label",) * (split != "unlabelled"):
+        if told := unread(folder, part):
+            raise FileNotFoundError(f"no folder {folder / part}: {told}\n  layout: {LAYOUT}")
         require_folder(folder / part, LAYOUT, SOURCE)
 
     def beside(photo: Path, part: str) -> Path:
@@ -137,6 +140,15 @@ def list_split(root: Path, split: str, *, with_x: bool) -> list[Item]:
         Item(p.stem, p, beside(p, "x") if with_x else None, None if split == "unlabelled" else beside(p, "label"))
         for p in photos
     ]
+
+
+def unread(folder: Path, part: str) -> str:
+    """Say which folder of a split may be meant, where x or label is missing; "" where nothing is to be said."""
+    if (folder / part).is_dir():
+        return ""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in PARTS)
+    like = [name for name in names if part == "label" and part in name.lower()] or names
+    return f"{folder.name} has a folder {like[0]} that nothing reads: rename it to {part}" if len(like) == 1 else ""
 
 
 def read_classes(path: Path) -> tuple[Classes, Callable[[np.ndarray], np.ndarray]]:

@@ -135,6 +135,8 @@ def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
     for failure in report.failures:
         say(f"failed: {failure.command}\n    {failure.error}", sys.stderr)
     if report.failures:
+        command = " ".join(sys.argv[1:2])
+        say(f"repeat a failed run by its command above, or give the same {command} command again", sys.stderr)
         raise SystemExit(1)
 
 

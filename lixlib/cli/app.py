@@ -210,10 +210,10 @@ def _check_known(words: list[str]) -> None:
         return  # tyro lists the commands
     word = next((word for word in words if word.startswith("--")), words[0]).partition("=")[0]
     if not word.startswith("--"):
-        _fail(f"{shown(word)} belongs to no option of lix {command}: run `lix {command} --help`")
+        _fail(f"{shown(word)} belongs to no option of {command}: run `lix {command} --help`")
     near = difflib.get_close_matches(word, _options_of(command), n=1)
     meant = f"the nearest that it has is {near[0]}; " if near else ""
-    _fail(f"lix {command} has no option {word}: {meant}run `lix {command} --help`")
+    _fail(f"{command} has no option {word}: {meant}run `lix {command} --help`")
 
 
 def _options_of(command: str) -> list[str]:

@@ -184,6 +184,7 @@ def _needed(plans: list[list[Step]], report: Report, command: Callable[..., str]
         except (OSError, ValueError) as found:
             error = _one_line(found)
         if error:
+            tqdm.write(f"{_name(recipe)}: FAILED, {error}")
             report.failures.append(Failure(recipe, error, command(recipe, root=recipe.root)))
             continue
         for step in before:

@@ -9,18 +9,18 @@ from commands import fails_with_one_line
     [
         (
             ("compare", "--dataset", "toydrive"),
-            "lix compare has no option --dataset: the nearest that it has is --datasets; run `lix compare --help`",
+            "compare has no option --dataset: the nearest that it has is --datasets; run `lix compare --help`",
         ),
         (
             ("predict", "--weight=f"),
-            "lix predict has no option --weight: the nearest that it has is --weights; run `lix predict --help`",
+            "predict has no option --weight: the nearest that it has is --weights; run `lix predict --help`",
         ),
         (
             ("eval", "W", "--dataset-options", "{}"),
-            "lix eval has no option --dataset-options: the nearest that it has is --dataset; run `lix eval --help`",
+            "eval has no option --dataset-options: the nearest that it has is --dataset; run `lix eval --help`",
         ),
-        (("compare", "--optimizer", "adam"), "lix compare has no option --optimizer: run `lix compare --help`"),
-        (("train", "--epochs", "3", "4"), "'4' belongs to no option of lix train: run `lix train --help`"),
+        (("compare", "--optimizer", "adam"), "compare has no option --optimizer: run `lix compare --help`"),
+        (("train", "--epochs", "3", "4"), "'4' belongs to no option of train: run `lix train --help`"),
     ],
 )
 @pytest.mark.parametrize("boxes", [True, False])

@@ -40,7 +40,7 @@ def own(monkeypatch):
     return register
 
 
-def test_a_network_that_cannot_be_built_fails_before_anything_is_trained(few, own, tmp_path, monkeypatch):
+def test_a_network_that_cannot_be_built_fails_before_anything_is_trained(few, own, tmp_path, monkeypatch, capsys):
     started = []
     monkeypatch.setattr(lixlib.lab.grid, "_train_all", lambda todo, *_: started.extend(todo.values()) or ())
 
@@ -54,6 +54,7 @@ def test_a_network_that_cannot_be_built_fails_before_anything_is_trained(few, ow
     others = [("mfnet", method) for method in ("teacher", "kd", "student")]
     assert [(step.recipe.network, step.recipe.method) for step in started] == [("own", "student"), *others]
     teacher, distilled = report.failures
+    assert capsys.readouterr().out.startswith(f"camvid own teacher, seed 0: FAILED, {teacher.error}")
     assert teacher.error == "ModuleNotFoundError: No module named 'no_such_module_of_a_stranger'"
     assert (distilled.recipe.method, distilled.error) == ("kd", f"its teacher failed: {teacher.error}")
 

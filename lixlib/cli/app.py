@@ -1,6 +1,7 @@
 """What the commands share: the app, how words are read, mistakes in one line, tables."""
 
 import contextlib
+import difflib
 import functools
 import io
 import json
@@ -25,12 +26,14 @@ from lixlib.core.files import at_home, told, without_folders
 from lixlib.core.options import shown
 from lixlib.core.plugins import import_plugins
 from lixlib.core.text import one_line, repeated
+from lixlib.distillers import METHODS
 from lixlib.lab import results
 from lixlib.lab.finished import Run
 from lixlib.lab.grid import compare as compare_recipes
 from lixlib.lab.plan import runs_folder
 from lixlib.lab.recipe import Recipe, all_methods
 from lixlib.lab.record import Record
+from lixlib.lab.tables import over_seeds
 from lixlib.training import TrainingFailed
 
 DESCRIPTION = (
@@ -58,6 +61,7 @@ class App(tyro.extras.SubcommandApp):
         def register(function: Callable) -> Callable:
             asked = functools.wraps(function)(lambda *args, **keywords: functools.partial(function, *args, **keywords))
             self.documented.append((asked, asked.__doc__))
+            self.names.append(options.get("name", function.__name__))
             super(App, self).command(asked, **options)
             return function
 
@@ -66,6 +70,7 @@ class App(tyro.extras.SubcommandApp):
     def __init__(self):
         super().__init__()
         self.documented: list[tuple[Callable, str]] = []
+        self.names: list[str] = []
 
     def tell_names(self) -> None:
         """Put into the help of every command the names that there are now, those of plugins among them."""
@@ -132,9 +137,13 @@ def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
             table(["in %", *results.METRICS], [[_called(line), *line["metrics"].values()] for line in report.lines]),
             sys.stdout,
         )
+    if summary := over_seeds(report.lines):
+        say(f"\nmean ± standard deviation in %; gain over the student in points, paired by seed\n{summary}", sys.stdout)
     for failure in report.failures:
         say(f"failed: {failure.command}\n    {failure.error}", sys.stderr)
     if report.failures:
+        command = " ".join(sys.argv[1:2])
+        say(f"repeat a failed run by its command above, or give the same {command} command again", sys.stderr)
         raise SystemExit(1)
 
 
@@ -183,12 +192,36 @@ def _parse() -> Callable[[], None]:
         if not stop.code:  # --help
             raise
         text = re.sub("^.*╭.*$|[│╰╯]", "", said.getvalue(), flags=re.MULTILINE)
+        text = re.sub("-{4,}", "──", text)  # tyro's rules where the terminal has ASCII alone
+        if unknown := re.search(r"Unrecognized (?:or misplaced )?options:(.*?)(?:─{2,}|\Z)", text, re.DOTALL):
+            _check_known(re.sub(r"\(applied to .*?\)", "", unknown[1], flags=re.DOTALL).replace(",", " ").split())
         sections = (" ".join(section.split()) for section in re.split("─{2,}", text))
         # of options that may be left out, and of several words, tyro tells how it tried
         wanted = r"no type matching (?:\{None\}\|)?\{?(.+?)\}? could be instantiated from (\[.*?\])\. Got errors: [^;]*"
         sections = (re.sub(wanted, r"expected \1, found \2", section) for section in sections)
         sections = (re.sub(r"typing\.Annotated\[(\w+), [^]]*\]", r"\1", section) for section in sections)
         _fail("; ".join(each for each in sections if each and not each.startswith("Argument helptext")))
+
+
+def _check_known(words: list[str]) -> None:
+    """Name one of the words that the command does not know, and the option that may be meant."""
+    command = sys.argv[1]
+    if command not in app.names:
+        return  # tyro lists the commands
+    word = next((word for word in words if word.startswith("--")), words[0]).partition("=")[0]
+    if not word.startswith("--"):
+        _fail(f"{shown(word)} belongs to no option of {command}: run `lix {command} --help`")
+    near = difflib.get_close_matches(word, _options_of(command), n=1)
+    meant = f"the nearest that it has is {near[0]}; " if near else ""
+    _fail(f"{command} has no option {word}: {meant}run `lix {command} --help`")
+
+
+def _options_of(command: str) -> list[str]:
+    """The options that the help of a command lists."""
+    page = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(page), contextlib.redirect_stderr(io.StringIO()):
+        app.cli(prog="lix", args=[command, "--help"], registry=registry)
+    return re.findall(r"^\W{0,3}(--[a-z][\w-]*)", page.getvalue(), re.MULTILINE)
 
 
 def _fail(text: str) -> NoReturn:
@@ -227,13 +260,18 @@ def check_some(**lists: tuple) -> None:
 
 
 def origin(finished: Run) -> str:
-    """Where a run comes from, and the options of its method; the tuned ones depend on images without labels."""
+    """Where a run comes from, and the options of its method: who chose them, and for which images."""
     recipe = finished.recipe
     told = f"{recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
     if not recipe.options:
         return told
-    images = f"{recipe.unlabelled} images without labels" if recipe.unlabelled else "labelled images alone"
-    return f"{told}\n    options for {images}: {json.dumps(recipe.options)}"
+    method = METHODS[recipe.method]
+    alone = method.tuned_labelled_only and not recipe.unlabelled
+    origins = [f"tuned for {'labelled images alone' if alone else 'training with images without labels'}"]
+    if recipe.method_options:
+        origins.append(f"given by you: {', '.join(recipe.method_options)}")
+    whence = "; ".join(origins[not method.tuned :])
+    return f"{told}\n    options of {recipe.method}{f' ({whence})' * bool(whence)}: {json.dumps(recipe.options)}"
 
 
 def metrics_table(lines: list[Record]) -> str:

@@ -2,25 +2,29 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from lixlib.core.files import as_name
 from lixlib.distillers.registry import UNTAUGHT
 from lixlib.lab import results
 from lixlib.lab.finished import LOG, finished_line
-from lixlib.lab.inputs import load, load_unlabelled
+from lixlib.lab.inputs import Inputs, load, load_unlabelled
 from lixlib.lab.plan import Step, plan, runs_folder
+from lixlib.lab.prepare import network_of
 from lixlib.lab.recipe import Recipe, all_methods
 from lixlib.lab.record import Record, identity, read_lines, result_header
-from lixlib.lab.workers import _Cluster, _one_line, _Processes, command_of
+from lixlib.lab.workers import _Cluster, _one_line, _Processes
 
 POLL = 0.2  # seconds between two looks at the runs
+STARTING = "starting the first runs"  # the bar, until an epoch has ended
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ def grid(
     """
     recipes, methods, given = {}, all_methods() if methods is None else list(methods), method_options or {}
     distilled = [method for method in methods if method not in UNTAUGHT]
+    if flat := {n: v for n, v in given.items() if n not in all_methods() and not isinstance(v, dict)}:
+        example = json.dumps({(distilled or ["kd"])[0]: flat})
+        raise ValueError(
+            f"method_options has {', '.join(flat)}, which is no method: in a grid they are by method, write {example}"
+        )
     if others := sorted(given.keys() - set(distilled)):
         raise ValueError(
             f"method_options has {', '.join(others)}, and is for {', '.join(distilled) or 'no method'} here"
@@ -120,10 +129,12 @@ def compare(
             lines[folder] = line
             report.loaded += 1
             results.append(line, results_dir)
-    todo = _needed([steps for folder, steps in missing.items() if lines[folder] is None], device, report)
-    if todo:
+    untrained = [steps for folder, steps in missing.items() if lines[folder] is None]
+    if untrained:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
-            for folder, line, trained in _train_all(todo, workers, report):
+            command = partial(workers.command_of, results=results_dir)
+            todo = _needed(untrained, report, command)
+            for folder, line, trained in _train_all(todo, workers, report, command) if todo else ():
                 report.trained += trained
                 report.loaded += not trained
                 if folder in lines:  # not a teacher that nobody asked for
@@ -153,20 +164,28 @@ def _lines_of(steps: list[Step], results_dir: Path) -> dict[Path, Record]:
     return {folder: line for folder, line in found.items() if line}
 
 
-def _needed(plans: list[list[Step]], device: str, report: Report) -> dict[Path, Step]:
+def _needed(plans: list[list[Step]], report: Report, command: Callable[..., str]) -> dict[Path, Step]:
     """The runs of all plans that are to be trained, by their folder, each after its teacher, a shared one once.
 
-    A teacher is needed where its run is not finished, also where its result line is there. Runs whose data, or those of
-    their teachers, cannot be read fail before anything is trained.
+    A teacher is needed where its run is not finished, also where its result line is there. Runs whose data or network,
+    or those of their teachers, cannot be read or built fail before anything is trained.
+
+    Args:
+        command: the command that repeats the run of a recipe.
     """
-    todo = {}
+    todo, problems = {}, {}
     for *before, last in plans:
+        recipe, error = last.recipe, None
         try:
             last.inputs.digest  # noqa: B018  this reads the files
-        except (OSError, ValueError) as error:
-            recipe = last.recipe
-            command = command_of(recipe, device=device, root=recipe.root)
-            report.failures.append(Failure(recipe, _one_line(error), command))
+            error = _problem_of_network(last.inputs, problems)
+            if recipe.distils and (problem := _problem_of_network(last.inputs.teacher, problems)):
+                error = f"its teacher failed: {problem}"
+        except (OSError, ValueError) as found:
+            error = _one_line(found)
+        if error:
+            tqdm.write(f"{_name(recipe)}: FAILED, {error}")
+            report.failures.append(Failure(recipe, error, command(recipe, root=recipe.root)))
             continue
         for step in before:
             if step.kind == "run" and not finished_line(step.folder):
@@ -175,8 +194,32 @@ def _needed(plans: list[list[Step]], device: str, report: Report) -> dict[Path, 
     return todo
 
 
+def _problem_of_network(inputs: Inputs, known: dict[str, str | None]) -> str | None:
+    """Why the network of a run cannot be built, or None. Runs that have the same network share the answer.
+
+    Raises:
+        OSError, ValueError: the training images, which decide the numbers of classes and of channels, cannot be read.
+    """
+    recipe = inputs.recipe
+    deciding = ("network", "network_options", "dataset", "root", "dataset_options", "sees_x")
+    what = str([getattr(recipe, name) for name in deciding])
+    if what not in known:
+        train = load(recipe, recipe.splits[0], with_x=recipe.sees_x)
+        # Without memory for its weights most networks are built in no time; others are built as the run will do it.
+        for device in ("cpu",) if "pretrained" in recipe.network_options else ("meta", "cpu"):
+            try:
+                with torch.random.fork_rng(devices=[]), torch.device(device):
+                    network_of(recipe, train)
+            except Exception as error:  # whatever the network of a stranger raises
+                known[what] = _one_line(error)
+            else:
+                known[what] = None
+                break
+    return known[what]
+
+
 def _train_all(
-    todo: dict[Path, Step], workers: _Processes | _Cluster, report: Report
+    todo: dict[Path, Step], workers: _Processes | _Cluster, report: Report, command: Callable[..., str]
 ) -> Iterator[tuple[Path, Record, bool]]:
     """Folder and line of each run when it ends, and whether it was trained; the failures go into the report."""
     waiting, running, failed = dict(todo), {}, {}
@@ -184,11 +227,12 @@ def _train_all(
     before = sum(_progress(todo[folder]) * count for folder, count in updates.items())
     teachers = {folder: step.teacher.folder for folder, step in todo.items() if step.teacher}
     # the mean rate since the start: runs end their epochs at odd moments
-    bar = tqdm(total=sum(updates.values()), initial=round(before), unit="update", smoothing=0, mininterval=1)
+    about = {"unit": "update", "smoothing": 0, "mininterval": 1, "desc": STARTING}
+    bar = tqdm(total=sum(updates.values()), initial=round(before), **about)
 
     def fail(folder: Path, error: str) -> None:
         failed[folder], recipe = error, todo[folder].recipe
-        report.failures.append(Failure(recipe, error, workers.command_of(recipe, root=recipe.root)))
+        report.failures.append(Failure(recipe, error, command(recipe, root=recipe.root)))
         bar.write(f"{_name(recipe)}: FAILED, {error}")
 
     with bar:
@@ -211,7 +255,9 @@ def _train_all(
                 bar.write(f"{_name(recipe)}: {_outcome(line, trained)}")
             ended = todo.keys() - waiting.keys() - running.keys()
             now = sum(count * (1 if folder in ended else _progress(todo[folder])) for folder, count in updates.items())
-            bar.update(round(now) - bar.n)
+            if round(now) > bar.n:
+                bar.set_description_str("", refresh=False)
+                bar.update(round(now) - bar.n)
             if running:
                 time.sleep(POLL)
 

@@ -1,11 +1,12 @@
-"""Result lines as Markdown tables."""
+"""Result lines as Markdown tables, and as plain text for a terminal."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 
 from lixlib.core.text import signed
-from lixlib.lab.results import Runs, gap_closed
+from lixlib.lab.record import Record
+from lixlib.lab.results import Runs, gains, gap_closed
 from lixlib.lab.statistics import compare_with, verdict
 from lixlib.metrics import METRICS
 
@@ -59,3 +60,42 @@ def gain_table(
         cells = [name, score, str(len(values) or "–"), signed(test.own.mean) if test else "–", interval, said]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def over_seeds(lines: Iterable[Record]) -> str:
+    """The runs of a grid over their seeds, as plain text: a block for each data set and network, a row for each method.
+
+    A row has the mean ± standard deviation of every metric in %, and the gain in mIoU over the student alone in points,
+    paired by seed. A dash stands for what is missing. The text is empty where every method has one seed, and where
+    lines differ in more than data set, network, method and seed, so that these do not name them.
+    """
+    found: dict[tuple[str, str], dict[str, dict[int, Record]]] = {}
+    lines = list(lines)
+    for line in lines:
+        block = found.setdefault((line["dataset"], line["network"]), {})
+        block.setdefault(line["method"], {})[line["seed"]] = line
+    all_seeds = [seeds for block in found.values() for seeds in block.values()]
+    if sum(map(len, all_seeds)) < len(lines) or max(map(len, all_seeds), default=0) < 2:
+        return ""
+    return "\n\n".join(_over_seeds(f"{dataset} {network}", block) for (dataset, network), block in found.items())
+
+
+def _over_seeds(name: str, runs: Runs) -> str:
+    rows = [[name, *METRICS, "seeds", "gain in mIoU"]]
+    scored = {
+        m: {s: line for s, line in each.items() if line["metrics"]["mIoU"] is not None} for m, each in runs.items()
+    }
+    for method, seeds in runs.items():
+        values = [[line["metrics"][metric] for line in seeds.values()] for metric in METRICS]
+        scores = [_spread([100 * value for value in each if value is not None], ".2f") for each in values]
+        gain = gains(scored, method) if method not in ("teacher", "student") else {}
+        rows.append([method, *scores, str(len(seeds)), _spread(list(gain.values()), "+.2f")])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[text.rjust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *padded[1:]]) for row, padded in zip(rows, cells, strict=True))
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    if not values:
+        return "–"
+    return f"{mean(values):{form}}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")

@@ -9,13 +9,14 @@ import sys
 import threading
 from dataclasses import fields, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from lixlib.core.devices import choose_device
 from lixlib.core.files import at_home
-from lixlib.core.plugins import import_plugins
+from lixlib.core.plugins import PLUGINS, import_plugins
 from lixlib.core.text import one_line
 from lixlib.lab.plan import Step, runs_folder
 from lixlib.lab.recipe import Recipe
@@ -32,8 +33,21 @@ class RunFailed(RuntimeError):
     """A run's process ended in an error; the message is that error in one line."""
 
 
-def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = None, root: str = "ROOT") -> str:
-    """The `lix train` line that makes this run; `root` stands for the folder of its data."""
+def command_of(
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    root: str = "ROOT",
+    results: Path | None = None,
+) -> str:
+    """The `lix train` line that makes this run.
+
+    Args:
+        root: stands for the folder of its data.
+        results: folder that its result line shall be added to. The command is then complete, for someone who repeats
+            the run: it names the plugins, too.
+    """
     words = ["lix", "train", "--dataset", recipe.dataset, "--method", recipe.method, "--seed", str(recipe.seed)]
     default = Recipe(recipe.dataset, method=recipe.method, seed=recipe.seed).told()
     told = recipe.told(by_name=True)
@@ -47,7 +61,10 @@ def command_of(recipe: Recipe, *, device: str = "auto", threads: int | None = No
             given = [f"--{flag}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values)]
             words += [f"--no-{flag}"] if value is False else given
     words += [] if device == "auto" else ["--device", device]
-    return (f"OMP_NUM_THREADS={threads} " if threads else "") + shlex.join(words)
+    words += [] if results is None else ["--results", str(results)]
+    plugins = os.environ.get(PLUGINS) if results is not None else None
+    given = f"{PLUGINS}={shlex.quote(plugins)} " if plugins else ""
+    return given + (f"OMP_NUM_THREADS={threads} " if threads else "") + shlex.join(words)
 
 
 def _one_line(error: Exception) -> str:

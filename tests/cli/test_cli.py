@@ -114,7 +114,7 @@ def test_train_writes_a_run_and_a_result_line(lix, tmp_path, camvid_root):
     assert line["command"].startswith("lix train --dataset camvid --root ROOT --size 32 48")
     assert line["command"].endswith("--results results") and str(tmp_path) not in json.dumps(line)
     assert "teacher: trained now, " in text and "dwld: trained now, " in text
-    assert 'options for labelled images alone: {"weight": ' in text or "images without labels: {" in text
+    assert 'options of dwld (tuned for labelled images alone; given by you: weight): {"weight": 0.5' in text
     code, text, _ = lix("train", *options, "--results", tmp_path / "results")
     assert code == 0 and "dwld: loaded, " in text and "trained now" not in text
     assert read_json_lines(tmp_path / "results" / "camvid" / "mfnet.jsonl") == [line]

@@ -318,7 +318,9 @@ def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch
     assert "1 of 2 runs are in" in output and "; 1 trained now, 0 loaded from " in output
     assert f", 0 already in {tmp_path}" in output
     assert f"failed: lix train --dataset camvid --method teacher --seed 0 --root {camvid_root}" in errors
-    assert all_methods()[0] == "teacher" and errors.splitlines()[-1].strip().startswith("no folder")
+    assert f" --results {tmp_path}\n" in errors, "the command that repeats it adds its line, too"
+    assert errors.splitlines()[-1].endswith("or give the same compare command again")
+    assert all_methods()[0] == "teacher" and errors.splitlines()[-2].strip().startswith("no folder")
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Tables of runs, and the numbers of forest plots."""
 
 from lixlib.lab.statistics import compare_with, estimates
-from lixlib.lab.tables import gain_table, metric_table
+from lixlib.lab.tables import gain_table, metric_table, over_seeds
 
 METRICS = {"mIoU": 0.5, "fwIoU": 0.8, "mFsc": 0.6, "fwFsc": 0.9}
 
@@ -46,3 +46,22 @@ def test_estimates_are_those_of_the_tests():
     assert found["kd"]["mean"] == tests["kd"].own.mean and found["kd"]["interval"] == tests["kd"].shared.interval
     assert found["at"]["wide"] == tests["at"].own.interval and len(found["at"]["values"]) == 3
     assert estimates(runs, "none") == {}
+
+
+def test_runs_over_their_seeds_as_plain_text():
+    def line(method, seed, miou, network="mfnet"):
+        scores = {**METRICS, "mIoU": miou}
+        return {"dataset": "toydrive", "network": network, "method": method, "seed": seed, "metrics": scores}
+
+    scored = {"teacher": [0.7, 0.72], "student": [0.4, 0.42], "kd": [0.45, 0.48], "lix": [0.5, None]}
+    lines = [line(method, seed, miou) for method, each in scored.items() for seed, miou in enumerate(each)]
+    header, *rows = over_seeds([*lines, line("kd", 0, 0.3, "off-net")]).split("\n\n")[0].splitlines()
+    assert len({len(row) for row in (header, *rows)}) == 1, "columns are aligned"
+    assert header.split() == ["toydrive", "mfnet", "mIoU", "fwIoU", "mFsc", "fwFsc", "seeds", "gain", "in", "mIoU"]
+    cells = {row.split()[0]: row.split("  ") for row in rows}
+    assert list(cells) == list(scored)
+    assert "46.50 ± 2.12" in cells["kd"] and cells["kd"][-1] == "+5.50 ± 0.71"
+    assert "50.00" in "".join(cells["lix"]) and cells["lix"][-1].strip() == "+10.00"
+    assert cells["student"][-1].strip() == cells["teacher"][-1].strip() == "–"
+    assert over_seeds(lines[:1]) == over_seeds([]) == "", "one seed has no spread"
+    assert over_seeds([*lines, line("kd", 0, 0.5)]) == "", "two variants of one method"

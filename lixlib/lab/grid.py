@@ -9,16 +9,15 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from lixlib.core.files import as_name
 from lixlib.distillers.registry import UNTAUGHT
 from lixlib.lab import results
 from lixlib.lab.finished import LOG, finished_line
-from lixlib.lab.inputs import Inputs, load, load_unlabelled
+from lixlib.lab.inputs import load, load_unlabelled
 from lixlib.lab.plan import Step, plan, runs_folder
-from lixlib.lab.prepare import network_of
+from lixlib.lab.prepare import problem_of_network
 from lixlib.lab.recipe import Recipe, all_methods
 from lixlib.lab.record import Record, identity, read_lines, result_header
 from lixlib.lab.workers import _Cluster, _one_line, _Processes
@@ -178,9 +177,10 @@ def _needed(plans: list[list[Step]], report: Report, command: Callable[..., str]
         recipe, error = last.recipe, None
         try:
             last.inputs.digest  # noqa: B018  this reads the files
-            error = _problem_of_network(last.inputs, problems)
-            if recipe.distils and (problem := _problem_of_network(last.inputs.teacher, problems)):
-                error = f"its teacher failed: {problem}"
+            if problem := problem_of_network(last.inputs, problems):
+                error = _one_line(problem)
+            if recipe.distils and (problem := problem_of_network(last.inputs.teacher, problems)):
+                error = f"its teacher failed: {_one_line(problem)}"
         except (OSError, ValueError) as found:
             error = _one_line(found)
         if error:
@@ -192,30 +192,6 @@ def _needed(plans: list[list[Step]], report: Report, command: Callable[..., str]
                 todo.setdefault(step.folder, step)
         todo.setdefault(last.folder, last)
     return todo
-
-
-def _problem_of_network(inputs: Inputs, known: dict[str, str | None]) -> str | None:
-    """Why the network of a run cannot be built, or None. Runs that have the same network share the answer.
-
-    Raises:
-        OSError, ValueError: the training images, which decide the numbers of classes and of channels, cannot be read.
-    """
-    recipe = inputs.recipe
-    deciding = ("network", "network_options", "dataset", "root", "dataset_options", "sees_x")
-    what = str([getattr(recipe, name) for name in deciding])
-    if what not in known:
-        train = load(recipe, recipe.splits[0], with_x=recipe.sees_x)
-        # Without memory for its weights most networks are built in no time; others are built as the run will do it.
-        for device in ("cpu",) if "pretrained" in recipe.network_options else ("meta", "cpu"):
-            try:
-                with torch.random.fork_rng(devices=[]), torch.device(device):
-                    network_of(recipe, train)
-            except Exception as error:  # whatever the network of a stranger raises
-                known[what] = _one_line(error)
-            else:
-                known[what] = None
-                break
-    return known[what]
 
 
 def _train_all(

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from lixlib import data, nets
 from lixlib.data.augment import Augment
 from lixlib.distillers import Distiller, TwoStage
-from lixlib.lab.inputs import Inputs
+from lixlib.lab.inputs import Inputs, load
 from lixlib.lab.recipe import Recipe
 from lixlib.training import Schedule, check_split, check_training, class_frequencies, class_weights
 
@@ -51,6 +51,30 @@ def network_of(recipe: Recipe, train: Dataset) -> nn.Module:
     x_channels = train.x_channels if recipe.sees_x else None
     options = {"num_classes": len(train.classes.names), "x_channels": x_channels, **recipe.network_options}
     return nets.build(recipe.network, **options)
+
+
+def problem_of_network(inputs: Inputs, known: dict[str, Exception | None]) -> Exception | None:
+    """Why the network of a run cannot be built, or None. Runs that have the same network share the answer in `known`.
+
+    Raises:
+        OSError, ValueError: the training images, which decide the numbers of classes and of channels, cannot be read.
+    """
+    recipe = inputs.recipe
+    deciding = ("network", "network_options", "dataset", "root", "dataset_options", "sees_x")
+    what = str([getattr(recipe, name) for name in deciding])
+    if what not in known:
+        train = load(recipe, recipe.splits[0], with_x=recipe.sees_x)
+        # Without memory for its weights most networks are built in no time; others are built as the run will do it.
+        for device in ("cpu",) if "pretrained" in recipe.network_options else ("meta", "cpu"):
+            known[what] = None
+            try:
+                with torch.random.fork_rng(devices=[]), torch.device(device):
+                    network_of(recipe, train)
+            except Exception as error:  # whatever the network of a stranger raises
+                known[what] = error
+            else:
+                break
+    return known[what]
 
 
 def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset, *, progress: bool = True) -> Distiller:

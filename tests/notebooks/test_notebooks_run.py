@@ -5,8 +5,6 @@ The run with `quick` also looks at every figure and at every demo: `tests/suppor
 
 import os
 import re
-import subprocess
-import sys
 
 import figure_checks
 import pytest
@@ -59,13 +57,13 @@ def test_papermill_runs_it_with_quick_and_its_figures_show_everything(name, monk
 @pytest.mark.parametrize("name", SHORT)
 def test_nbval_finds_the_committed_outputs_current(name, monkeypatch, tmp_path):
     monkeypatch.delenv("LIX_RUNS", raising=False)
+    for key in [key for key in os.environ if key.startswith("PYTEST_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     options = ["-q", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={SECONDS_PER_CELL}"]
-    plain = ["-p", "no:xdist", "-p", "no:cacheprovider", str(FOLDER / name)]
-    with headless(tmp_path, NO_PICTURES):
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-        command = [sys.executable, "-m", "pytest", *options, *plain]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, f"{result.stdout[-6000:]}{result.stderr[-1000:]}\nRun `make notebooks`."
+    plain = ["--capture=no", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "nbval.plugin"]
+    with headless(tmp_path, NO_PICTURES):  # in this process: one of its own takes five seconds to start
+        assert pytest.main([*options, *plain, str(FOLDER / name)]) == 0, "Run `make notebooks`."
 
 
 def test_the_run_and_the_comparison_take_a_data_set_of_ones_own(tmp_path, monkeypatch):

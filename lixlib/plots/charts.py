@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from seaborn.utils import relative_luminance
 
 from lixlib.core.text import signed
 from lixlib.data.classes import Classes
@@ -123,6 +121,9 @@ def heatmaps(
         limits: lowest and highest colour; None: of the values.
         width: of the figure at most, in inches.
     """
+    import seaborn as sns  # here, because it takes a second to load, and nothing else needs it
+    from seaborn.utils import relative_luminance
+
     matrices = {name: np.asarray(matrix, dtype=float) for name, matrix in matrices.items()}
     low, high = limits or limits_of(matrices.values())
     left = 0.08 * max(map(len, rows)) if rows else 0

@@ -1,17 +1,20 @@
-"""Every notebook runs from top to bottom in a kernel of its own, and the outputs stored in it are the ones it gives."""
+"""Every notebook runs from top to bottom in a kernel of its own, and the outputs stored in it are the ones it gives.
+
+The run with `quick` also looks at every figure and at every demo: `tests/support/figure_checks.py`.
+"""
 
 import os
 import re
-import subprocess
-import sys
 
+import figure_checks
 import pytest
 from in_process import InProcess
+from notebook_code import demo_cells
 from own_folder import COUNTS, own_folder
 
 import lixlib.lab.grid
 from lixlib.lab.grid import compare, grid
-from tools.dev.execute_notebooks import FOLDER, execute, headless, notebook_files
+from tools.dev.execute_notebooks import FOLDER, NO_PICTURES, execute, headless, notebook_files
 
 pytestmark = pytest.mark.notebook
 
@@ -31,14 +34,20 @@ def checked_outputs(notebook):
     return outputs
 
 
-def run(name, **parameters):
-    return execute(FOLDER / name, SECONDS_PER_CELL, pictures=False, **parameters)
+def run(name, startup=NO_PICTURES, **parameters):
+    return execute(FOLDER / name, SECONDS_PER_CELL, startup=startup, **parameters)
 
 
 @pytest.mark.parametrize("name", [path.name for path in notebook_files()])
-def test_papermill_runs_it_with_quick(name, monkeypatch):
+def test_papermill_runs_it_with_quick_and_its_figures_show_everything(name, monkeypatch, tmp_path):
     monkeypatch.delenv("LIX_RUNS", raising=False)  # no run is there already
-    first = checked_outputs(run(name, quick=True))
+    report = tmp_path / "figures.jsonl"
+    notebook = run(name, figure_checks.startup(report, name), quick=True)
+    wrong, figures, demos = figure_checks.read(report)
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
+    assert figures and demos == len(demo_cells(notebook))
+    first = checked_outputs(notebook)
     assert first, "mark at least one cell, whose output is exact, with # NBVAL_CHECK_OUTPUT"
     assert all(first.values()), "a cell marked with # NBVAL_CHECK_OUTPUT prints nothing"
     if name in LONG:
@@ -48,13 +57,13 @@ def test_papermill_runs_it_with_quick(name, monkeypatch):
 @pytest.mark.parametrize("name", SHORT)
 def test_nbval_finds_the_committed_outputs_current(name, monkeypatch, tmp_path):
     monkeypatch.delenv("LIX_RUNS", raising=False)
+    for key in [key for key in os.environ if key.startswith("PYTEST_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     options = ["-q", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={SECONDS_PER_CELL}"]
-    plain = ["-p", "no:xdist", "-p", "no:cacheprovider", str(FOLDER / name)]
-    with headless(tmp_path, pictures=False):
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-        command = [sys.executable, "-m", "pytest", *options, *plain]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, f"{result.stdout[-6000:]}{result.stderr[-1000:]}\nRun `make notebooks`."
+    plain = ["--capture=no", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-p", "nbval.plugin"]
+    with headless(tmp_path, NO_PICTURES):  # in this process: one of its own takes five seconds to start
+        assert pytest.main([*options, *plain, str(FOLDER / name)]) == 0, "Run `make notebooks`."
 
 
 def test_the_run_and_the_comparison_take_a_data_set_of_ones_own(tmp_path, monkeypatch):

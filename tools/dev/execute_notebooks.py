@@ -20,8 +20,10 @@ from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# Pixels take about a fifth of the time: a shown figure is only laid out, and one that a cell leaves open is closed.
 NO_PICTURES = """
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib_inline import backend_inline
 
 def close(*_, **__):
@@ -29,6 +31,7 @@ def close(*_, **__):
 
 close._draw_called, close._to_draw = False, []
 backend_inline.show = close
+get_ipython().display_formatter.ipython_display_formatter.for_type(Figure, Figure.draw_without_rendering)
 """
 
 
@@ -46,14 +49,15 @@ def source_hash(notebook: NotebookNode) -> str:
     return digest.hexdigest()
 
 
-def execute(path: Path, timeout: float, *, pictures: bool = True, **parameters: Any) -> NotebookNode:
+def execute(path: Path, timeout: float, *, startup: str = "", **parameters: Any) -> NotebookNode:
     """Run one notebook by papermill, in the notebooks' folder, and return it with its outputs; raise if a cell fails.
 
-    Without pictures, which take about a fifth of the time, a figure that a cell leaves open is closed unseen.
-
     Units: `timeout` is in seconds, for each cell.
+
+    Args:
+        startup: code that the kernel runs first, e.g. NO_PICTURES.
     """
-    with tempfile.TemporaryDirectory() as scratch, headless(Path(scratch), pictures):
+    with tempfile.TemporaryDirectory() as scratch, headless(Path(scratch), startup):
         return papermill.execute_notebook(
             path,
             None,  # it would be written again after every cell
@@ -66,15 +70,19 @@ def execute(path: Path, timeout: float, *, pictures: bool = True, **parameters: 
 
 
 @contextmanager
-def headless(scratch: Path, pictures: bool) -> Iterator[None]:
-    """No widgets, no progress bars, training from scratch unless LIX_RUNS names a folder of finished runs."""
+def headless(scratch: Path, startup: str = "") -> Iterator[None]:
+    """No widgets, no progress bars, training from scratch unless LIX_RUNS names a folder of finished runs.
+
+    Args:
+        startup: code that every kernel runs first.
+    """
     before = dict(os.environ)
     os.environ.update(LIX_HEADLESS="1", LIX_RUNS=os.environ.get("LIX_RUNS", str(scratch / "runs")), TQDM_DISABLE="1")
     os.environ.pop("MPLBACKEND", None)  # the kernel chooses the one that draws into the notebook
-    if not pictures:
-        startup = scratch / "ipython" / "profile_default" / "startup"
-        startup.mkdir(parents=True)
-        (startup / "no_pictures.py").write_text(NO_PICTURES, encoding="utf-8")
+    if startup:
+        folder = scratch / "ipython" / "profile_default" / "startup"
+        folder.mkdir(parents=True)
+        (folder / "first.py").write_text(startup, encoding="utf-8")
         os.environ["IPYTHONDIR"] = str(scratch / "ipython")
     try:
         yield

@@ -1,7 +1,7 @@
 """An X for ToyDrive that resembles a thermal image, made from labels and depth."""
 
 import numpy as np
-from scipy import ndimage
+import scipy  # loads its parts when they are first used
 
 UNIT = "(temperature - air + 20 K) / 40 K"
 # Temperature above that of the air on a mild day in Kelvin, and its standard deviation from object to object
@@ -39,8 +39,8 @@ def thermal(label: np.ndarray, depth: np.ndarray, names: tuple[str, ...], rng: n
     kelvin = np.zeros(label.shape)
     for number, name in enumerate(names):
         mean, spread = WARMTH[name]
-        pieces, count = ndimage.label(label == number)
+        pieces, count = scipy.ndimage.label(label == number)
         kelvin += np.concatenate([[0.0], mean + spread * rng.standard_normal(count)])[pieces]
     far = np.where(label == names.index("sky"), 1.0, np.exp(-np.minimum(depth, 1e4) / REACH))
-    kelvin = ndimage.gaussian_filter(kelvin * far, BLUR) + NOISE * rng.standard_normal(label.shape)
+    kelvin = scipy.ndimage.gaussian_filter(kelvin * far, BLUR) + NOISE * rng.standard_normal(label.shape)
     return ((kelvin + 20) / 40).clip(0, 1).astype(np.float32)

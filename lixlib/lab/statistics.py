@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are loaded at their first use, which takes most of a second
 from numpy.typing import ArrayLike
-from scipy import stats
-from scipy.optimize import brentq
 
 from lixlib.lab.results import Runs, gains
 
@@ -118,7 +117,7 @@ def differ(scores: ArrayLike) -> Differ:
     methods, n = y.shape
     between = n * float(y.mean(1).var(ddof=1))
     f = between / variance if variance else math.inf if between else math.nan
-    return Differ(f, float(stats.f.sf(f, methods - 1, freedom)), math.sqrt(variance), freedom)
+    return Differ(f, float(scipy.stats.f.sf(f, methods - 1, freedom)), math.sqrt(variance), freedom)
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:
@@ -226,16 +225,16 @@ def detectable(n: int, deviation: float, *, comparisons: int = 1, alpha: float =
         comparisons: tests at once; the smallest p-value must then fall below alpha / comparisons (Bonferroni, Holm).
     """
     freedom = n - 1
-    critical = stats.t.isf(alpha / comparisons / 2, freedom)
+    critical = scipy.stats.t.isf(alpha / comparisons / 2, freedom)
     # gain / standard error is noncentral t; given the scatter that is found, it is normal
     shares = (np.arange(2000) + 0.5) / 2000
-    scatter = np.sqrt(stats.chi2.ppf(shares, freedom) / freedom)
+    scatter = np.sqrt(scipy.stats.chi2.ppf(shares, freedom) / freedom)
 
     def misses(shift: float) -> float:
-        found = stats.norm.cdf(shift - critical * scatter) + stats.norm.cdf(-shift - critical * scatter)
+        found = scipy.stats.norm.cdf(shift - critical * scatter) + scipy.stats.norm.cdf(-shift - critical * scatter)
         return power - float(found.mean())
 
-    return brentq(misses, 0.0, 10 + 3 * critical) * deviation / math.sqrt(n)
+    return scipy.optimize.brentq(misses, 0.0, 10 + 3 * critical) * deviation / math.sqrt(n)
 
 
 def _residual(y: np.ndarray) -> tuple[float, int]:
@@ -251,6 +250,6 @@ def _test(n: int, mean: float, deviation: float, freedom: int) -> Paired:
     if math.isnan(deviation):
         return Paired(n, mean, deviation, math.nan, (math.nan, math.nan))
     error = deviation / math.sqrt(n)
-    p = 2 * float(stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
-    reach = float(stats.t.ppf(0.975, freedom)) * error
+    p = 2 * float(scipy.stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
+    reach = float(scipy.stats.t.ppf(0.975, freedom)) * error
     return Paired(n, mean, deviation, p, (mean - reach, mean + reach))

@@ -7,7 +7,7 @@ results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: D
 results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
 `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
 results/experiments after `<!-- experiments -->`. docs/gpu.md has its tables after `<!-- gpu -->`,
-docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->`.
+docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->` and `<!-- profile -->`.
 """
 
 import json
@@ -21,6 +21,7 @@ from lixlib.lab import experiments
 from lixlib.lab.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
 from tools.benchmarks.gpu import page as gpu_page
 from tools.benchmarks.growth import page as growth_page
+from tools.benchmarks.profile_step import OTHERS
 from tools.benchmarks.ratios import GOALS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,9 +193,34 @@ def _processor(line: dict) -> str:
     return f"{line['device'].rpartition(', ')[0]}, {line['instructions']}"
 
 
+def profile_tables(lines: list[dict]) -> str:
+    """A table for each method: milliseconds and calls a step of each operation, in its first line and in its last."""
+    tables = []
+    for method in dict.fromkeys(line["method"] for line in lines):
+        mine = [line for line in lines if line["method"] == method]
+        first, last = mine[0]["operations"], mine[-1]["operations"]
+        names = sorted({*first, *last} - {OTHERS}, key=lambda name: -max(_ms(first, name), _ms(last, name)))
+        commits = [line["commit"].removesuffix("-dirty") for line in (mine[0], mine[-1])]
+        heads = [f"{what} at {commit}" for commit in commits for what in ("ms", "calls")]
+        text = [f"| {NAMES[method]} | {' | '.join(heads)} |", "|---|" + "---:|" * 4]
+        for name in [*names, OTHERS]:
+            cells = [
+                f"{ops[name][what]:.4g}" if name in ops else "" for ops in (first, last) for what in ("ms", "calls")
+            ]
+            text.append(f"| {name if name == OTHERS else f'`{name}`'} | {' | '.join(cells)} |")
+        text.append(f"| **a step** | **{mine[0]['ms']:.4g}** | | **{mine[-1]['ms']:.4g}** | |")
+        tables.append("\n".join([*text, "", f"{_processor(mine[-1])}, one thread."]))
+    return "\n\n".join(tables) or "Nobody has measured it yet: `python -m tools.benchmarks.profile_step`."
+
+
+def _ms(operations: dict, name: str) -> float:
+    return operations.get(name, {"ms": 0.0})["ms"]
+
+
 def update_speed(text: str, results: Path) -> str:
-    """docs/speed.md with the ratios that are committed."""
-    return _between(text, "<!-- speed -->", speed_table(_benchmark(results, "ratios")))
+    """docs/speed.md with the ratios and the profile that are committed."""
+    text = _between(text, "<!-- speed -->", speed_table(_benchmark(results, "ratios")))
+    return _between(text, "<!-- profile -->", profile_tables(_benchmark(results, "profile")))
 
 
 def paper_size_table(lines: list[dict]) -> str:

@@ -223,12 +223,12 @@ def test_every_default_of_a_small_data_set_is_reduced():
 
 
 def test_reading_a_strangers_recipe_runs_no_code_without_trust(tmp_path, monkeypatch):
-    (tmp_path / "evil_nets.py").write_text("raise SystemExit('it ran')")
+    (tmp_path / "evil_recipe_nets.py").write_text("raise SystemExit('it ran')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    described = {**Recipe(method="kd").described, "network": "evil_nets:net"}
+    described = {**Recipe(method="kd").described, "network": "evil_recipe_nets:net"}
     with pytest.raises(ValueError, match="runs code of its module: trust it"):
         Recipe.read(described)
-    with pytest.raises(ValueError, match="evil_nets cannot be imported: SystemExit: it ran"):
+    with pytest.raises(ValueError, match="evil_recipe_nets cannot be imported: SystemExit: it ran"):
         Recipe.read(described, trust=True)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,9 +12,11 @@ from lixlib.core.checks import check_choice, full_precision, shape
 from lixlib.core.constants import IGNORE
 from lixlib.functional.blocks import sweep
 from lixlib.functional.dkd import decoupled, labelled
+from lixlib.functional.once import once
 from lixlib.functional.softmax import Context
 
 DIVERGENCES = ("kl", "bregman")
+ADVICE = "Build the loss from lixlib.functional.decouple, or take dkd_loss"
 
 
 @full_precision
@@ -91,22 +93,5 @@ class _Given(Function):
     @staticmethod
     def backward(ctx: _WithOrigin, gradient: Tensor) -> tuple[Tensor | None, ...]:
         saved: tuple[Tensor | None, ...] = ctx.saved_tensors
-        found = (None if d is None else gradient * d for d in saved)
-        if torch.is_grad_enabled():  # create_graph
-            found = (None if d is None else _Once.apply(d, ctx.origin) for d in found)
+        found = (None if d is None else once(gradient * d, ctx.origin, "dwld_loss (DWLD)", ADVICE) for d in saved)
         return None, None, None, *found
-
-
-class _Once(Function):
-    """The identity, which refuses to be differentiated."""
-
-    @staticmethod
-    def forward(ctx: Context, gradient: Tensor, origin: Tensor) -> Tensor:
-        return gradient.view_as(gradient)
-
-    @staticmethod
-    def backward(ctx: Context, gradient: Tensor) -> NoReturn:
-        raise RuntimeError(
-            "dwld_loss (DWLD) has no second derivative: its gradient is a closed form. "
-            "Build the loss from lixlib.functional.decouple, or take dkd_loss"
-        )

@@ -22,11 +22,14 @@ from lixlib.distillers.fitnet import FitNet
 from lixlib.distillers.ft import FT
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
+from lixlib.distillers.lix_ours import LIXOurs
 from lixlib.distillers.maskd import MasKD
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
+from lixlib.distillers.pseudo_labels import PseudoLabels
 from lixlib.distillers.rkd import RKD
+from lixlib.distillers.rwld import RWLD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.vid import VID
 from lixlib.distillers.wsld import WSLD
@@ -73,6 +76,8 @@ METHODS: dict[str, Method] = {
         *(DWLD, "DWLD", "logit", {"weight": 1.0, **LOGIT}, LIGHT),
         published={"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0},
     ),
+    "pseudo-labels": Method(PseudoLabels, "pseudo-labels", "logit", {"weight": 1.0}),
+    "rwld": Method(RWLD, "RWLD", "logit", {"weight": 3.0}),
     "at": Method(AT, "AT", "feature", {"weight": 20.0}),
     "fitnet": Method(FitNet, "FitNet", "feature", {"weight": 6.0}),
     "ft": Method(FT, "FT", "feature", {"weight": 20.0}),
@@ -91,6 +96,7 @@ METHODS: dict[str, Method] = {
         *(LIX, "LIX", "both", {"lambda_l": 0.3, "lambda_f": 0.3, "logit": LOGIT, "feature": FEATURE}),
         {"lambda_l": 0.1},
     ),
+    "lix-ours": Method(LIXOurs, "LIX, ours", "both", {"lambda_l": 3.0, "lambda_f": 1.0}),
 }
 OURS = tuple(METHODS)
 UNTAUGHT = ("none", "teacher", "student")  # what is trained without a teacher, and so no name of a method

@@ -22,7 +22,8 @@ from lixlib.lab.regime import CHOICE_SEEDS, REGIME, STARTS, options_of
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "choices"
 BASE = 3.0
 TRIES, MOST = 5, 9
-SETTING = {**REGIME, "splits": ("train", None, "val")}
+FRAMES = {**REGIME["dataset_options"], "eval_count": 300}  # as many as the tables' test split has
+SETTING = {**REGIME, "splits": ("train", None, "val"), "dataset_options": FRAMES}
 
 
 def recipes_of(method: str, exponent: float) -> list[Recipe]:
@@ -54,7 +55,9 @@ def next_tries(found: dict[float, float]) -> list[float]:
 
 def main(methods: Sequence[str]) -> None:
     methods = list(methods or METHODS)
-    students = [Recipe(method="student", seed=seed, **SETTING) for seed in CHOICE_SEEDS]
+    # the student at the length of the regime, and at twice and four times that: has it learnt what it can?
+    lengths = [SETTING | {"epochs": times * SETTING["epochs"]} for times in (1, 2, 4)]
+    students = [Recipe(method="student", seed=seed, **setting) for seed in CHOICE_SEEDS for setting in lengths]
     compare(students, results_dir=RESULTS, device="cpu")
     while todo := {method: tries for method in methods if (tries := next_tries(scores(method)))}:
         asked = [recipe for method, tries in todo.items() for e in tries for recipe in recipes_of(method, e)]

@@ -55,15 +55,15 @@ def next_tries(found: dict[float, float]) -> list[float]:
 
 def main(methods: Sequence[str]) -> None:
     methods = list(methods or METHODS)
-    # the student at the length of the regime, and at twice and four times that: has it learnt what it can?
-    lengths = [SETTING | {"epochs": times * SETTING["epochs"]} for times in (1, 2, 4)]
-    students = [Recipe(method="student", seed=seed, **setting) for seed in CHOICE_SEEDS for setting in lengths]
-    compare(students, results_dir=RESULTS, device="cpu")
     while todo := {method: tries for method in methods if (tries := next_tries(scores(method)))}:
         asked = [recipe for method, tries in todo.items() for e in tries for recipe in recipes_of(method, e)]
         report = compare(sorted(asked, key=lambda recipe: recipe.seed), results_dir=RESULTS, device="cpu")
         if report.failures:
             raise SystemExit("\n".join(f"{failure.recipe.method}: {failure.error}" for failure in report.failures))
+    # the student at the length of the regime, and at twice and four times that: has it learnt what it can?
+    lengths = [SETTING | {"epochs": times * SETTING["epochs"]} for times in (1, 2, 4)]
+    students = [Recipe(method="student", seed=seed, **setting) for seed in CHOICE_SEEDS for setting in lengths]
+    compare(students, results_dir=RESULTS, device="cpu")
     for method in methods:
         found = scores(method)
         best = max(found, key=found.__getitem__)

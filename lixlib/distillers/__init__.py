@@ -14,6 +14,7 @@ from lixlib.distillers.ft import FT
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
 from lixlib.distillers.maskd import MasKD
+from lixlib.distillers.mean_teacher import MeanTeacher
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
@@ -48,6 +49,7 @@ __all__ = [
     "DynamicWeightController",
     "FitNet",
     "MasKD",
+    "MeanTeacher",
     "Method",
     "NoDistillation",
     "PredictX",

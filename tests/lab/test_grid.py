@@ -75,7 +75,7 @@ def test_a_grid_has_every_combination_seed_by_seed():
     found = [(recipe.seed, recipe.dataset, recipe.method) for recipe in recipes]
     assert found == [(s, d, m) for s in (3, 4) for d in ("camvid", "toydrive") for m in ("kd", "student")]
     assert all(recipe.epochs == 2 for recipe in recipes)
-    assert [recipe.method for recipe in grid()] == ["teacher", "student", *METHODS]
+    assert [recipe.method for recipe in grid()] == ["teacher", "student", "mean-teacher", *METHODS]
 
 
 def test_the_teacher_of_a_grid_is_that_of_its_students():

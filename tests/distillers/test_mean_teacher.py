@@ -101,13 +101,17 @@ def test_images_without_labels_move_the_student_alone():
 
 def test_the_student_alone_sees_noise_and_only_in_training():
     model, batch = mean_teacher(), make_batch()
+    batch.label[1] = 255
     before = torch.get_rng_state()
     (first, answer), (second, _) = (model.method.look(model.student, batch) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before), "the batches are those of any other method"
-    assert not torch.equal(first, second) and not torch.equal(first, batch.rgb)
+    assert torch.equal(first[0], batch.rgb[0]) and torch.equal(second[0], batch.rgb[0]), "an image with labels"
+    assert not torch.equal(first[1], second[1]) and not torch.equal(first[1], batch.rgb[1])
     assert first.min() >= 0 and first.max() <= 1
+    everywhere = mean_teacher(disturbed="all").method.look(model.student, batch)[0]
+    assert torch.equal(everywhere[1], first[1]) and not torch.equal(everywhere[0], batch.rgb[0])
     assert torch.equal(answer.logits, model.method.average(batch.rgb).logits)
-    none = mean_teacher(jitter=0, noise=0).method.look(model.student, batch)[0]
+    none = mean_teacher(jitter=0, noise=0, disturbed="all").method.look(model.student, batch)[0]
     torch.testing.assert_close(none, batch.rgb)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert torch.equal(model.eval().method.look(model.student, batch)[0], batch.rgb)

@@ -50,7 +50,7 @@ class MeanTeacher(nn.Module):
         network: nn.Module,
         teacher: None = None,
         *,
-        weight: Weight = 10.0,
+        weight: Weight = 30.0,
         decay: Annotated[float, Interval(ge=0, lt=1)] = 0.99,
         ramp_up: Annotated[int, Interval(ge=0, le=1_000_000)] = 200,
         jitter: Share = 0.4,

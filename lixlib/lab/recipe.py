@@ -187,9 +187,9 @@ class Recipe:
 
     @property
     def options(self) -> dict:
-        """The options of the method: the tuned ones, and in their place those of `method_options`."""
+        """The options of the method: the tuned ones, or all where none are, and in their place `method_options`."""
         if not self.distils:
-            return self.method_options
+            return {**default_options(maker(self.module)), **self.method_options}
         method = METHODS[self.method]
         return {**method.tuned, **({} if self.unlabelled else method.tuned_labelled_only), **self.method_options}
 

@@ -15,6 +15,7 @@ from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
 from lixlib.distillers.lix_ours import LIXOurs
 from lixlib.distillers.maskd import MasKD
+from lixlib.distillers.mean_teacher import MeanTeacher
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
@@ -53,6 +54,7 @@ __all__ = [
     "FitNet",
     "LIXOurs",
     "MasKD",
+    "MeanTeacher",
     "Method",
     "NoDistillation",
     "PredictX",

@@ -24,6 +24,7 @@ from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
 from lixlib.distillers.lix_ours import LIXOurs
 from lixlib.distillers.maskd import MasKD
+from lixlib.distillers.mean_teacher import MeanTeacher
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
@@ -99,7 +100,9 @@ METHODS: dict[str, Method] = {
     "lix-ours": Method(LIXOurs, "LIX, ours", "both", {"lambda_l": 3.0, "lambda_f": 1.0}),
 }
 OURS = tuple(METHODS)
-UNTAUGHT = ("none", "teacher", "student")  # what is trained without a teacher, and so no name of a method
+# What a student learns from without a teacher: labels, or its own average.
+ALONE: dict[str, Callable[..., nn.Module]] = {"none": NoDistillation, "mean-teacher": MeanTeacher}
+UNTAUGHT = ("teacher", "student", *ALONE)  # what is trained without a teacher, and so no name of a method
 
 
 def register(name: str, method: Method) -> None:
@@ -117,22 +120,22 @@ def register(name: str, method: Method) -> None:
 
 
 def maker(name: str) -> Callable[..., nn.Module]:
-    """The class of a method; of "none" the one that adds no term.
+    """The class of a method, or of what trains a student without a teacher: "none", which adds no term, "mean-teacher".
 
     Raises:
         ValueError: an unknown name; it lists those that exist.
     """
-    if name == "none":
-        return NoDistillation
-    check_choice("method", name, METHODS)
+    if name in ALONE:
+        return ALONE[name]
+    check_choice("method", name, (*METHODS, *ALONE))
     return METHODS[name].make
 
 
-def build(name: str, student: Output | None, teacher: Output | None, **options: Any) -> nn.Module:
+def build(name: str, student: Output | nn.Module | None, teacher: Output | None, **options: Any) -> nn.Module:
     """A method by name, its adapters made to fit example outputs of the two networks.
 
     The method is called as `method(student_output, teacher_output, target)` and returns its loss terms by name, each
-    already multiplied with its weight.
+    already multiplied with its weight. "mean-teacher" takes the student itself in place of an output.
 
     Raises:
         ValueError: an unknown name or option; it lists those that exist.

@@ -92,7 +92,7 @@ def result_header(inputs: Inputs) -> dict:
         "epochs": recipe.epochs,  # fewer where it stops early
         "batch": recipe.batch_size,
         "hyper": {
-            **default_options(maker(recipe.method if recipe.distils else "none")),
+            **default_options(maker(recipe.module)),
             **recipe.options,
             **({"net": recipe.described["net"]} if recipe.network_options else {}),
             **({"unlabelled": recipe.unlabelled} if recipe.unlabelled else {}),

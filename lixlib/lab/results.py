@@ -23,9 +23,11 @@ FAMILIES = {
 
 
 class _Names(dict):
-    """A method that was registered later has the title of its entry; an unknown one is written as it is called."""
+    """A method that is in none of the paper's tables has the title of its entry, or is written as it is called."""
 
     def __missing__(self, method: str) -> str:
+        if method == "mean-teacher":
+            return "mean teacher, without X"
         return METHODS[method].title if method in METHODS else method
 
 

@@ -51,9 +51,10 @@ STARTS: dict[str, dict[str, float]] = {
     "arfd": {"weight": 3.0},
     "lix": {"lambda_l": 0.5, "lambda_f": 3.0},
     "lix-ours": {"lambda_l": 3.0, "lambda_f": 1.0},
+    "mean-teacher": {"weight": 30.0},
 }
 # Options of a method that stay as they are while its weight is chosen.
-FIXED: dict[str, dict] = {**PUBLISHED, "dkd": {"beta": 1.0}}
+FIXED: dict[str, dict] = {**PUBLISHED, "dkd": {"beta": 1.0}, "mean-teacher": {"jitter": 0.15, "noise": 0.02}}
 
 
 def options_of(method: str, weights: dict[str, float]) -> dict:

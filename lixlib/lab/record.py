@@ -59,6 +59,7 @@ class Record(TypedDict):
     recipe: NotRequired[Described]
     data_digest: NotRequired[str | None]
     teacher: NotRequired[str | None]
+    confusion: NotRequired[str]  # below the folder of runs, or of results, that has the line
     seconds: NotRequired[float | None]
     device: NotRequired[str | None]
     reduced: NotRequired[bool]

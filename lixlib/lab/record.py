@@ -120,6 +120,20 @@ def read_lines(path: Path) -> list[Record]:
     return [line | {"reduced": is_reduced(line)} for line in lines]
 
 
+@functools.cache  # a file is read for every line that is added: of its many lines only the new ones are looked at
+def checked(text: str) -> tuple[str, str]:
+    """The `identity` of a result line, from its text, and the text with `reduced` by today's rule.
+
+    Raises:
+        ValueError: it is no result line; `read_lines` says what is wrong.
+    """
+    line = json.loads(text)
+    if problem := _problem_of(line):
+        raise ValueError(f"a line {problem}")
+    now = json.dumps(line | {"reduced": is_reduced(line)}, allow_nan=False)
+    return identity(line), text if now == text else now
+
+
 def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:
     """What a weights file says of the network that a recipe has trained (`lixlib.checkpoints.Description`)."""
     return {

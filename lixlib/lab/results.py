@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from lixlib.core.digests import digest
-from lixlib.core.files import as_name, make_folder, one_at_a_time, write_atomically, write_json_lines
+from lixlib.core.files import as_name, make_folder, one_at_a_time, write_atomically
 from lixlib.distillers import METHODS
 from lixlib.lab import confusions as files
 from lixlib.lab.plan import runs_folder
-from lixlib.lab.record import Record, identity, read_lines
+from lixlib.lab.record import Record, checked, identity, read_lines
 from lixlib.metrics import METRICS as METRICS
 
 # what two students share whose scores may stand in one table
@@ -49,11 +49,18 @@ def append(line: Record, root: Path | str = "results") -> Path:
 
 def add(line: Record, root: Path | str = "results") -> Record:
     """As `append`; the line as it stands in the results, where its matrices have another name."""
-    path = _path(line, root)
+    path, own = _path(line, root), identity(line)
     with one_at_a_time(path.parent):  # two trainings may end at the same moment
-        lines = read_lines(path) if path.exists() else []
-        line = _with_matrices(line, Path(root))
-        write_json_lines(path, [*(other for other in lines if identity(other) != identity(line)), line])
+        try:
+            before = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
+            kept = [checked(text) for text in before]
+            line = _with_matrices(line, Path(root))
+            texts = [*(text for other, text in kept if other != own), json.dumps(line, allow_nan=False)]
+        except (ValueError, RecursionError) as error:
+            if path.exists():
+                read_lines(path)  # it says which line is wrong
+            raise ValueError(f"cannot write {path}: {error}; a value that does not exist is null in JSON") from error
+        write_atomically(path, lambda temporary: temporary.write_text("\n".join([*texts, ""]), encoding="utf-8"))
     return line
 
 

@@ -9,9 +9,10 @@ import torch
 from in_process import InProcess
 from small_runs import SMALL
 
+import lixlib.core.files
 import lixlib.lab.grid
 import lixlib.lab.run
-from lixlib.core.files import read_json_lines, write_json_lines
+from lixlib.core.files import read_json_lines, write_atomically, write_json_lines
 from lixlib.lab import confusions, record, results
 from lixlib.lab.grid import compare
 from lixlib.lab.plan import folder_of
@@ -106,15 +107,19 @@ def test_results_have_a_copy_that_outlives_the_runs(finished, runs, tmp_path):
 
 
 def test_the_line_comes_after_its_matrices(finished, tmp_path, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
+    write = write_atomically
+
+    def killed(path, *rest):
+        if path.name in ("result.jsonl", "mfnet.jsonl"):
+            raise KeyboardInterrupt
+        write(path, *rest)
 
     for module, act in (
         (results, lambda: results.append(finished.line, tmp_path / "results")),
-        (lixlib.lab.run, lambda: run(replace(RECIPE, seed=1), device="cpu", progress=False)),
+        (lixlib.core.files, lambda: run(replace(RECIPE, seed=1), device="cpu", progress=False)),
     ):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(module, "write_json_lines", killed)
+            patch.setattr(module, "write_atomically", killed)
             act()
     assert len(list((tmp_path / "results").rglob("*.npz"))) == 1 and not list((tmp_path / "results").rglob("*.jsonl"))
     folder = finished.folder.parents[2] / folder_of(replace(RECIPE, seed=1))

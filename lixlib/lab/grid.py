@@ -124,9 +124,8 @@ def compare(
     report = Report(written=len(asked) - len(missing))
     for folder in missing:
         if line := finished_line(folder):
-            lines[folder] = line
+            lines[folder] = results.add(line, results_dir)
             report.loaded += 1
-            results.append(line, results_dir)
     untrained = [steps for folder, steps in missing.items() if lines[folder] is None]
     if untrained:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
@@ -136,8 +135,7 @@ def compare(
                 report.trained += trained
                 report.loaded += not trained
                 if folder in lines:  # not a teacher that nobody asked for
-                    results.append(line, results_dir)
-                    lines[folder] = line
+                    lines[folder] = results.add(line, results_dir)
     report.lines = [line for line in lines.values() if line]
     return report
 

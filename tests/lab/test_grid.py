@@ -192,7 +192,8 @@ def test_a_damaged_line_of_a_run_is_made_again(content, here, few, runs, tmp_pat
     path.write_text(2 * path.read_text() if content == "twice" else content)
     with pytest.warns(UserWarning, match="result.jsonl is damaged"):
         report = compare([recipe], results_dir=tmp_path)
-    assert report.lines == [first.line] and not report.failures
+    assert report.lines == results.read(tmp_path, "camvid") and not report.failures
+    assert report.lines == [{**first.line, "confusion": report.lines[0]["confusion"]}]
 
 
 def test_a_wrong_line_in_the_results_stops_before_anything_trains(here, tmp_path, monkeypatch, capsys):

@@ -52,6 +52,7 @@ class Method:
         tuned_labelled_only: what takes the place of these where a student sees labelled images alone. There a logit
             term as heavy as `tuned` made students worse, so it has the lightest weight that was tried.
         published: what the paper says of its own term; a run with any other value is "ours".
+        in_paper: whether it has a row in the paper's Tables I-III.
     """
 
     make: Callable[..., nn.Module]
@@ -60,6 +61,7 @@ class Method:
     tuned: Mapping[str, Any] = field(default_factory=dict)
     tuned_labelled_only: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Any] | None = None
+    in_paper: bool = True
 
 
 LIGHT = {"weight": 0.1}
@@ -77,8 +79,8 @@ METHODS: dict[str, Method] = {
         *(DWLD, "DWLD", "logit", {"weight": 1.0, **LOGIT}, LIGHT),
         published={"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0},
     ),
-    "pseudo-labels": Method(PseudoLabels, "pseudo-labels", "logit", {"weight": 1.0}),
-    "rwld": Method(RWLD, "RWLD", "logit", {"weight": 3.0}),
+    "pseudo-labels": Method(PseudoLabels, "pseudo-labels", "logit", {"weight": 1.0}, in_paper=False),
+    "rwld": Method(RWLD, "RWLD", "logit", {"weight": 3.0}, in_paper=False),
     "at": Method(AT, "AT", "feature", {"weight": 20.0}),
     "fitnet": Method(FitNet, "FitNet", "feature", {"weight": 6.0}),
     "ft": Method(FT, "FT", "feature", {"weight": 20.0}),
@@ -97,7 +99,7 @@ METHODS: dict[str, Method] = {
         *(LIX, "LIX", "both", {"lambda_l": 0.3, "lambda_f": 0.3, "logit": LOGIT, "feature": FEATURE}),
         {"lambda_l": 0.1},
     ),
-    "lix-ours": Method(LIXOurs, "LIX, ours", "both", {"lambda_l": 3.0, "lambda_f": 1.0}),
+    "lix-ours": Method(LIXOurs, "LIX, ours", "both", {"lambda_l": 3.0, "lambda_f": 1.0}, in_paper=False),
 }
 OURS = tuple(METHODS)
 # What a student learns from without a teacher: labels, or its own average.

@@ -23,7 +23,7 @@ SCHEDULE = ("split", "size", "epochs", "updates", "batch")
 FAMILIES = {
     "baseline": {"teacher": "teacher", "student": "student"},
     **{
-        family: {name: method.title for name, method in METHODS.items() if method.family == family}
+        family: {name: method.title for name, method in METHODS.items() if method.family == family and method.in_paper}
         for family in ("logit", "feature", "both")
     },
 }

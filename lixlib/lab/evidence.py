@@ -90,6 +90,19 @@ EVIDENCE: dict[str, Evidence] = {
             for name, variant in {"student": STUDENT, **_DWLD, "ours": by("rwld")}.items()
         },
     ),
+    "length": Evidence(
+        REGIME,
+        {
+            f"{name}, {16 * epochs} updates": {**variant, "epochs": epochs}
+            for epochs in (100, 200, 400)
+            for name, variant in {
+                "teacher": TEACHER,
+                "student": STUDENT,
+                **titled("kd", "dist", "lix", "lix-ours"),
+            }.items()
+        },
+        THREE,
+    ),
     "recordings": Evidence(
         REGIME,
         {

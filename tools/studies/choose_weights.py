@@ -2,10 +2,9 @@
 
     python -m tools.studies.choose_weights kd dist lix
 
-All weights of a method are multiplied by one factor 3^e. The tries are e = -1, 0, 1; then, until there are `TRIES`, one
-step further where the best lies at an end of what was tried, else half a step on a side of it. Where the best still
-lies at an end after that, the range grows until it does not. Each try has the two seeds `CHOICE_SEEDS`, the full length
-of the main table, and the validation split. Every run is a line of results/choices; what is there is not run again.
+All weights of a method are multiplied by one factor 3^e. The tries are e = -1, 0, 1, and one step further as long as
+the best lies at an end of what was tried. Each try has the two seeds `CHOICE_SEEDS`, the full length of the main table,
+and the validation split. Every run is a line of results/choices; what is there is not run again.
 """
 
 import sys
@@ -21,7 +20,7 @@ from lixlib.lab.regime import CHOICE_SEEDS, REGIME, STARTS, options_of
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "choices"
 BASE = 3.0
-TRIES, MOST = 5, 9
+MOST = 9  # tries of one method
 FRAMES = {**REGIME["dataset_options"], "eval_count": 300}  # as many as the tables' test split has
 SETTING = {**REGIME, "splits": ("train", None, "val"), "dataset_options": FRAMES}
 
@@ -35,7 +34,7 @@ def recipes_of(method: str, exponent: float) -> list[Recipe]:
 
 def scores(method: str) -> dict[float, float]:
     """The mean validation mIoU of every try that is finished, by its exponent."""
-    exponents = [half / 2 for half in range(-2 * MOST, 2 * MOST + 1)]
+    exponents = [float(e) for e in range(-MOST, MOST + 1)]
     asked = {exponent: recipes_of(method, exponent) for exponent in exponents}
     found = lines_of([recipe for tried in asked.values() for recipe in tried], RESULTS)
     done = {e: [found.get(folder_of(recipe)) for recipe in tried] for e, tried in asked.items()}
@@ -47,10 +46,9 @@ def next_tries(found: dict[float, float]) -> list[float]:
     if not found:
         return [-1.0, 0.0, 1.0]
     tried, best = sorted(found), max(found, key=found.__getitem__)
-    if best in (tried[0], tried[-1]):
-        return [best - 1 if best == tried[0] else best + 1] if len(found) < MOST else []
-    left = [e for e in (best - 0.5, best + 0.5) if e not in found]
-    return left[: max(0, TRIES - len(found))]
+    if best in (tried[0], tried[-1]) and len(found) < MOST:
+        return [best - 1 if best == tried[0] else best + 1]
+    return []
 
 
 def main(methods: Sequence[str]) -> None:

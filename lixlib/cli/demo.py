@@ -1,4 +1,4 @@
-"""`lix demo`: a teacher, a student and a LIX student, and the notebook that explains them."""
+"""`lix demo`: a teacher, a student and two LIX students, and the notebook that explains them."""
 
 import ast
 import json
@@ -11,8 +11,9 @@ import tyro
 from lixlib.cli.app import app, command_line, origin
 from lixlib.cli.photographs import say
 from lixlib.lab import results
+from lixlib.lab.demo import four_networks
+from lixlib.lab.grid import compare
 from lixlib.lab.plan import runs_folder
-from lixlib.lab.recipe import teacher_student_distilled
 from lixlib.lab.run import run
 from lixlib.lab.tables import metric_table
 
@@ -22,7 +23,10 @@ DEMO = REPOSITORY / "notebooks" / "09_distillation_run.ipynb"
 
 @app.command
 def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
-    """Train a teacher, a student and a LIX student on ToyDrive, and run the notebook that explains them.
+    """Train four networks on ToyDrive, several at a time, and run the notebook that explains them.
+
+    They are a teacher of RGB and X, a student of RGB, a LIX student of that teacher, and a LIX student of a teacher
+    that sees RGB alone, which shows what X adds.
 
     What was trained before is loaded, and what was interrupted goes on. Runs are kept in runs/ of the clone, or in the
     folder that the environment variable LIX_RUNS names.
@@ -37,13 +41,20 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     os.environ["LIX_HEADLESS"] = "1"
     parameters = _notebook_parameters(DEMO) | {"quick": quick}
     device = parameters.pop("device")
-    # trained here, where the terminal shows the bars; the notebook finds the finished runs
-    runs = [run(recipe, device=device, command=command_line()) for recipe in teacher_student_distilled(**parameters)]
-    teacher, student, distilled = runs
-    say("\n".join(map(origin, runs)), sys.stdout)
-    executed = _execute(DEMO, runs_folder().resolve() / "demo" / DEMO.name, quick=quick)
-    metrics = (each.line["metrics"] for each in (teacher, student, distilled))
-    say(metric_table(*metrics, name=results.title(distilled.line)), sys.stdout)
+    recipes = four_networks(**parameters)
+    folder = runs_folder().resolve() / "demo"
+    # trained here, where the terminal shows the bar; the notebook finds the finished runs
+    compare(recipes.values(), results_dir=folder / "results", device=device)
+    runs = {role: run(recipe, device=device, command=command_line()) for role, recipe in recipes.items()}
+    say("\n".join(map(origin, runs.values())), sys.stdout)
+    executed = _execute(DEMO, folder / DEMO.name, quick=quick)
+    metrics = {role: each.line["metrics"] for role, each in runs.items()}
+    table = metric_table(
+        *(metrics[role] for role in ("teacher", "student", "distilled")),
+        name=results.title(runs["distilled"].line),
+        without_x=metrics["taught without X"],
+    )
+    say(table, sys.stdout)
     say(f"executed notebook: {os.path.relpath(executed)}", sys.stdout)
 
 

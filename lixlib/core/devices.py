@@ -26,6 +26,18 @@ def choose_device(name: Device) -> torch.device:
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
+def fast_precision(device: torch.device) -> Precision:
+    """bfloat16 where the device computes in it, else float32: elsewhere it is slower, not faster.
+
+    A training with bf16-mixed needs about two thirds of the time of one with 32-true on a CPU that has it.
+    """
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if has else "32-true"
+
+
 def check_precision(precision: Precision, device: torch.device) -> None:
     """Raise a ValueError unless the device computes in that number format.
 

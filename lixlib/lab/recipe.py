@@ -246,48 +246,6 @@ class Recipe:
         return replace(self, method="teacher", method_options={}, teacher={}, auxiliary=0.0, pretrain=0, **changes)
 
 
-def teacher_student_distilled(
-    dataset: str = "toydrive",
-    *,
-    root: str | None = None,
-    network: str = "mfnet",
-    method: str = "lix",
-    epochs: int | None = None,
-    size: tuple[int, int] | None = None,
-    batch_size: int = 8,
-    seed: int = 0,
-    lambda_l: float | None = None,
-    lambda_f: float | None = None,
-    quick: bool = False,
-) -> tuple[Recipe, Recipe, Recipe]:
-    """The three runs of one comparison: the teacher, the student without it, and the student distilled by `method`.
-
-    The arguments are the parameters of notebooks/09_distillation_run.ipynb; `lix demo` reads them there.
-
-    Args:
-        lambda_l, lambda_f: weights of the logit and the feature term; a method takes those it has; None: its own.
-        quick: two epochs of 16 ToyDrive frames, or of images of 48 x 64 pixels, to see that everything works.
-    """
-    check_choice("method", method, METHODS)
-    weights = {"weight": lambda_f if METHODS[method].family == "feature" else lambda_l}
-    if method == "lix":
-        weights = {"lambda_l": lambda_l, "lambda_f": lambda_f}
-    distilled = Recipe(
-        dataset=dataset,
-        root=root,
-        network=network,
-        method=method,
-        seed=seed,
-        size=tuple(size) if size else (48, 64) if quick and dataset != "toydrive" else None,
-        epochs=2 if quick else epochs,
-        batch_size=batch_size,
-        method_options={name: value for name, value in weights.items() if value is not None},
-        dataset_options={"count": 16, "eval_count": 16} if quick and dataset == "toydrive" else {},
-        unlabelled=16 if quick and dataset == "toydrive" else None,
-    )
-    return distilled.of_teacher(), replace(distilled, method="student", method_options={}), distilled
-
-
 def _as_fields(given: dict) -> dict:
     """The same by the names of the fields, where some are words of result lines."""
     if twice := [word for word in given if word in FIELDS and FIELDS[word] in given]:

@@ -11,23 +11,42 @@ from lixlib.lab.statistics import compare_with, verdict
 from lixlib.metrics import METRICS
 
 
-def metric_table(teacher: Mapping, student: Mapping, distilled: Mapping, name: str = "distilled student") -> str:
-    """The four metrics of three runs as a Markdown table: in %, the gain in points, the share of the gap closed.
+def metric_table(
+    teacher: Mapping,
+    student: Mapping,
+    distilled: Mapping,
+    name: str = "distilled student",
+    *,
+    without_x: Mapping | None = None,
+) -> str:
+    """The four metrics of the runs as a Markdown table: in %, the gain in points, the share of the gap closed.
 
     Args:
         teacher, student, distilled: `metrics` of a result line, in [0, 1].
         name: of the distilled run.
+        without_x: those of a student who was distilled in the same way by a teacher that sees RGB alone. The X gain is
+            what the distilled student has more than that one.
     """
     shares = [gap_closed(teacher[key], student[key], distilled[key]) for key in METRICS]
     rows = {
-        "teacher (RGB + X)": [f"{100 * teacher[key]:.1f}" for key in METRICS],
-        "student (RGB)": [f"{100 * student[key]:.1f}" for key in METRICS],
-        f"**{name} (RGB)**": [f"**{100 * distilled[key]:.1f}**" for key in METRICS],
-        "gain over the student, points": [signed(100 * (distilled[key] - student[key])) for key in METRICS],
+        "teacher (RGB + X)": _percent(teacher),
+        "student (RGB)": _percent(student),
+        **({f"{name}, taught by RGB alone (RGB)": _percent(without_x)} if without_x else {}),
+        f"**{name} (RGB)**": [f"**{score}**" for score in _percent(distilled)],
+        "gain over the student, points": _points(distilled, student),
+        **({"X gain, points": _points(distilled, without_x)} if without_x else {}),
         "share of the gap closed": ["no gap" if share is None else f"{round(100 * share)} %" for share in shares],
     }
     lines = [f"| | {' | '.join(METRICS)} |", "|---|" + "---:|" * len(METRICS)]
     return "\n".join([*lines, *(f"| {title} | {' | '.join(values)} |" for title, values in rows.items())])
+
+
+def _percent(metrics: Mapping) -> list[str]:
+    return [f"{100 * metrics[key]:.1f}" for key in METRICS]
+
+
+def _points(metrics: Mapping, others: Mapping) -> list[str]:
+    return [signed(100 * (metrics[key] - others[key])) for key in METRICS]
 
 
 def gain_table(

@@ -67,7 +67,7 @@ dataset: str = "toydrive"  # one comment a line, as in the real one
 size: tuple = (32, 48)
 batch_size: int = 8
 seed: int = 1
-method: str = "lix"
+method: str = "lix-ours"
 lambda_l: float = 0.5
 lambda_f: float = 2.0
 device: str = "cpu"
@@ -75,10 +75,10 @@ quick: bool = False
 """
     check = """
 import lixlib.lab.run as lab
-from lixlib.lab.recipe import teacher_student_distilled
+from lixlib.lab.demo import four_networks
 lab.fit = None  # every run is there already
 options = dict(size=size, batch_size=batch_size, seed=seed, lambda_l=lambda_l, lambda_f=lambda_f, quick=quick)
-recipes = teacher_student_distilled(dataset, **options)
+recipes = four_networks(dataset, **options).values()
 print([lab.run(recipe, device=device).line["method"] for recipe in recipes])
 """
     notebook = nbformat.v4.new_notebook(
@@ -93,11 +93,11 @@ print([lab.run(recipe, device=device).line["method"] for recipe in recipes])
     nbformat.write(notebook, lixlib.cli.demo.DEMO)
     code, text, errors = lix("demo", "--quick")
     assert code == 0, errors
-    assert all(word in text for word in ("mIoU", "fwFsc", "teacher", "student", "lix", "gain", "gap"))
+    assert all(word in text for word in ("mIoU", "fwFsc", "teacher", "student", "lix-ours", "gain", "gap", "X gain"))
     executed = tmp_path / "runs" / "demo" / "09_distillation_run.ipynb"
     assert "WARNING" not in errors
     assert "executed notebook: " in text and executed.name in text
-    assert "['teacher', 'student', 'lix']" in executed.read_text()
+    assert "['teacher', 'student', 'lix-ours', 'lix-ours']" in executed.read_text()
 
 
 def test_demo_outside_a_clone_says_so(lix, tmp_path, monkeypatch):

@@ -15,7 +15,8 @@ from lixlib.data import Classes, Sample
 from lixlib.distillers import METHODS, Distiller, Method, build
 from lixlib.distillers.common import encoder_pairs
 from lixlib.lab import results
-from lixlib.lab.recipe import Recipe, teacher_student_distilled
+from lixlib.lab.demo import four_networks
+from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
 from lixlib.lab.statistics import estimates
 from lixlib.lab.tables import gain_table
@@ -187,7 +188,7 @@ def test_what_one_adds_is_trained_reported_and_compared(own, tmp_path):
 
 @pytest.mark.parametrize("network", OPTIONS)
 def test_ones_own_method_is_asked_for_by_name(own, network):
-    *_, distilled = teacher_student_distilled(method="own", network=network, lambda_l=0.5, quick=True)
+    distilled = four_networks(method="own", network=network, lambda_l=0.5, quick=True)["distilled"]
     assert distilled.options == {"weight": 0.5} and distilled.of_teacher().method == "teacher"
     with pytest.raises(ValueError, match="OwnMethod has no option 'wait': it takes weight, tap"):
         Recipe(method="own", method_options={"wait": 1})

@@ -11,7 +11,7 @@ from lixlib.distillers import METHODS
 from lixlib.lab import inputs, record, results
 from lixlib.lab.inputs import Inputs
 from lixlib.lab.plan import folder_of, runs_folder
-from lixlib.lab.recipe import Recipe, teacher_student_distilled
+from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import result_header
 
 pytestmark = pytest.mark.usefixtures("runs")
@@ -163,19 +163,6 @@ def test_a_teacher_of_another_network_has_none_of_the_students_options():
 def test_a_teachers_recipe_has_its_own_schedule_and_nothing_of_the_method():
     recipe = Recipe(seed=3, method_options={"lambda_l": 2}, teacher={"epochs": 9})
     assert recipe.of_teacher() == replace(recipe, method="teacher", method_options={}, teacher={}, epochs=9)
-
-
-@pytest.mark.parametrize(
-    ("method", "hyper"),
-    [("lix", {"lambda_l": 2.0, "lambda_f": 3.0}), ("arfd", {"weight": 3.0}), ("kd", {"weight": 2.0})],
-)
-def test_trio_is_one_comparison(method, hyper):
-    teacher, student, distilled = teacher_student_distilled(method=method, seed=4, lambda_l=2.0, lambda_f=3.0)
-    assert [each.method for each in (teacher, student, distilled)] == ["teacher", "student", method]
-    assert distilled.method_options == hyper
-    assert teacher == distilled.of_teacher()
-    assert student == replace(distilled, method="student", method_options={})
-    assert teacher_student_distilled(quick=True)[0].epochs == 2
 
 
 @pytest.mark.parametrize("method", ["teacher", "student"])

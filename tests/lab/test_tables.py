@@ -17,6 +17,15 @@ def test_metric_table():
     assert "no gap" in metric_table(METRICS, METRICS, better)
 
 
+def test_what_x_adds_is_told_beside_the_gain():
+    better, best = ({key: value + more for key, value in METRICS.items()} for more in (0.02, 0.1))
+    teacher = {key: value + 0.2 for key, value in METRICS.items()}
+    lines = metric_table(teacher, METRICS, best, "LIX", without_x=better).splitlines()
+    assert lines[4] == "| LIX, taught by RGB alone (RGB) | 52.0 | 82.0 | 62.0 | 92.0 |"
+    assert lines[6].startswith("| gain") and lines[6].endswith("| +10.0 | +10.0 | +10.0 | +10.0 |")
+    assert lines[7] == "| X gain, points | +8.0 | +8.0 | +8.0 | +8.0 |"
+
+
 def experiment(**scores):
     """Runs by variant and seed, of mIoU in %."""
     return {

@@ -97,3 +97,57 @@ def test_a_squeeze_is_the_move_that_counts():
     squeezed = cloud @ torch.tensor([[1.0, 0.8], [0.8, 1.0]], dtype=cloud.dtype)
     assert chapter["distances"](cloud, turned)["cka"] < 1e-9
     assert chapter["distances"](cloud, squeezed)["cka"] > 0.1
+
+
+def test_a_kernel_sees_the_circle_that_is_walked_twice():
+    angle = torch.arange(60, dtype=torch.float64) * 2 * torch.pi / 60
+    x, y = (torch.stack([a.cos(), a.sin()], 1) for a in (angle, 2 * angle))
+    assert abs(cka(gram(x), gram(y))) < 1e-12
+    k, l = (gram(v, kernel="laplace") for v in (x, y))  # noqa: E741
+    assert cka(k, l) > 2 * chapter["floor_of"](k, l)
+
+
+def test_many_columns_of_noise_are_a_regular_tetrahedron():
+    torch.manual_seed(0)
+    flat, full = (chapter["shape_of"](rows(4, d)) for d in (2, 4096))
+    edges = torch.pdist(full)
+    assert edges.max() / edges.min() < 1.1 and abs(full.norm() - 1) < 1e-9
+    assert torch.linalg.matrix_rank(flat, rtol=1e-6) == 2 and flat.shape == (4, 3)
+
+
+def test_what_was_turned_and_mirrored_is_laid_back():
+    x = rows(9, 3)
+    turned = x @ torch.linalg.qr(rows(3, 3)).Q
+    torch.testing.assert_close(chapter["laid_on"](turned, x), x)
+
+
+@kernels
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_line_up_measures_every_pair(kernel, measure):
+    s, t = rows(3, 8, 5), rows(3, 8, 5)
+    table = chapter["every_pair"](s, t, kernel, measure)
+    expected = [[chapter["distances"](a, b, kernel)[measure] for b in t] for a in s]
+    torch.testing.assert_close(table, torch.tensor(expected, dtype=table.dtype))
+
+
+def test_the_line_up_counts_who_finds_himself():
+    assert chapter["recognised"](1 - torch.eye(5)) == 5
+    assert chapter["recognised"](1 - torch.eye(5).roll(1, 0)) == 0
+
+
+def test_the_floor_counts_directions_in_use():
+    k, l = gram(rows(12, 3)), gram(rows(12, 30))  # noqa: E741
+    used = [chapter["centred"](g).trace() ** 2 / chapter["centred"](g).square().sum() for g in (k, l)]
+    torch.testing.assert_close(chapter["floor_of"](k, l), (used[0] * used[1]).sqrt() / 11)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "laplace"])
+def test_the_gradient_along_the_scale_is_zero_for_standardised_features_alone(kernel):
+    target, x = gram(rows(12, 4), kernel=kernel), rows(12, 3).requires_grad_()
+
+    def slope(change):
+        loss = 1 - cka(gram(change(x), kernel=kernel), target)
+        return (torch.autograd.grad(loss, x)[0] * x).sum().abs()
+
+    assert slope(lambda v: v) > 1e-6
+    assert slope(lambda v: F.layer_norm(v.T, (12,), eps=0.0).T) < 1e-9

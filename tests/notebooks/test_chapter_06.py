@@ -6,6 +6,7 @@ from notebook_code import definitions
 from torch import nn
 
 from lixlib import checkpoints, data
+from lixlib.course.exercises import verdict
 from lixlib.distillers import ARFD
 from lixlib.functional import cka, gram
 from lixlib.nets import Output
@@ -96,12 +97,24 @@ def run_race(both):
     return CHAPTER["race"](torch.randn(3, 3, 2, 4), torch.randn(3, 4, 2, 4), both, steps=5)
 
 
-def test_balance_tells_more_alike_from_less():
-    balance = CHAPTER["balance"]
-    k = gram(torch.randn(9, 4, dtype=torch.float64), kernel="laplace")
-    target = gram(torch.randn(9, 3, dtype=torch.float64), kernel="laplace")
-    assert balance(CHAPTER["wish"](k, target)).abs().max() < 1e-9
-    assert torch.equal(balance(torch.stack([torch.ones(4), -torch.ones(4)])), torch.tensor([[1.0], [-1.0]]))
+def test_channels_that_trade_places_leave_the_matrix_and_positions_do_not():
+    f = torch.randn(12, 8)
+    same, traded = (CHAPTER["traded"](count, torch.randperm(8)) for count in (0, 8))
+    assert same.tolist() == list(range(8)) and sorted(traded.tolist()) == list(range(8))
+    assert not (traded == torch.arange(8)).any()
+    k = CHAPTER["laplace"](f[None])
+    torch.testing.assert_close(CHAPTER["laplace"](f[None, :, traded]), k)
+    moved = CHAPTER["laplace"](f[None, CHAPTER["traded"](12, torch.randperm(12))])
+    assert (moved - k).abs().max() > 0.1
+
+
+def test_the_prediction_is_what_the_two_views_do():
+    s, t = torch.randn(2, 30, 6), torch.randn(2, 30, 6)
+    one = torch.nn.functional.one_hot(torch.tensor(3), 6)
+    done = [s[:, torch.randperm(30)], s[:, :, torch.randperm(6)], 2 * s, s + one, s * (1 - 2 * one)]
+    views = ("positions", "channels")
+    noticed = [[int(abs(CHAPTER["view"](f, t, by) - CHAPTER["view"](s, t, by)) > 1e-4) for by in views] for f in done]
+    assert verdict("06.2", lambda: noticed).startswith("Correct")
 
 
 def test_conv5_is_high_for_the_layout_not_for_few_samples():

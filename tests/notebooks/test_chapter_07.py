@@ -86,16 +86,39 @@ def test_rounded_and_cut_off():
     assert CHAPTER["truncated"](601_848) == "0.60" and CHAPTER["truncated"](116_281_344) == "116.28"
 
 
-def test_dead_names_what_the_logits_do_not_need():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.used, self.unused = nn.Conv2d(3, 2, 1), nn.Linear(2, 2)
+MINE = """
+class Block(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.inner = nn.Conv2d(channels, 8, 3, stride=2, padding=1)
 
-        def forward(self, rgb):
-            return Output(self.used(rgb), {"unused": self.unused(self.used(rgb).mean((2, 3)))})
+    def forward(self, f):
+        return self.inner(f).relu()
 
-    assert CHAPTER["dead"](Net(), torch.rand(1, 3, 4, 4)) == ["unused.weight", "unused.bias"]
+
+class Mine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rgb, self.x, self.head = Block(3), Block(1), nn.Conv2d(8, 5, 1)
+
+    def forward(self, rgb, x):
+        return self.head(self.rgb(rgb) + self.x(x))
+"""
+
+
+def test_a_module_that_is_pasted_is_traced():
+    stages, meetings = CHAPTER["pour"](MINE)
+    assert [(stage.channels, stage.stride, stage.dye) for stage in stages] == [(8, 2, "r"), (8, 2, "x"), (5, 2, "rx")]
+    assert meetings == [("add", 2)]
+    student = MINE.replace("self, rgb, x", "self, rgb").replace(" + self.x(x)", "")
+    stages, meetings = CHAPTER["pour"](student)
+    assert {stage.dye for stage in stages} == {"r"} and not meetings
+
+
+@pytest.mark.parametrize("code", ["class Mine(", "x = 1", MINE.replace("Conv2d(8, 5", "Conv2d(7, 5")])
+def test_what_is_wrong_with_a_pasted_module_is_raised(code):
+    with pytest.raises((SyntaxError, IndexError, RuntimeError)):
+        CHAPTER["pour"](code)
 
 
 @pytest.mark.parametrize("head", [nn.Identity(), nn.LeakyReLU(0.2), nn.ReLU()])

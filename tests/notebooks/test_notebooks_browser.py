@@ -229,6 +229,7 @@ class Notebook:
         choices = control.locator("select option")
         boxes = control.locator("input[type=checkbox]")
         buttons = control.locator("button, input[type=radio]")
+        field = control.locator("textarea")
         if handles.count():
             low, high = handles.first, handles.last  # the same one, unless it selects a range
             keys = [(low, "Home"), (low, "ArrowRight"), (high, "End")]
@@ -238,9 +239,11 @@ class Notebook:
             return [(f"choice {i + 1}", lambda i=i: select.select_option(index=i)) for i in (0, last)]
         if boxes.count():
             return [(str(value), lambda value=value: boxes.set_checked(value)) for value in (False, True)]
+        if field.count():
+            return [(f"{words!r}", lambda words=words: (field.fill(words), field.blur())) for words in ("no code", "")]
         if buttons.count() > 1:
             return [(f"choice {i + 1}", buttons.nth(i).click) for i in (0, buttons.count() - 1)]
-        self.fail(where, "neither a slider, nor a list, a box or buttons: teach this test how to move it")
+        self.fail(where, "neither a slider, nor a list, a box, a field or buttons: teach this test how to move it")
 
     def step(self, cell: int, panel: int, where: str, position: str, move) -> float | None:
         """Move once; the seconds until the picture had changed, or None if it stayed the same."""

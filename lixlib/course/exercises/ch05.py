@@ -1,4 +1,4 @@
-"""Chapter 05: unbiased HSIC."""
+"""Chapter 05: unbiased HSIC, and what noise scores in each reading of a feature map."""
 
 from collections.abc import Callable
 
@@ -32,6 +32,23 @@ def _song(n: int, pairs: Tensor, sums: Tensor, mixed: Tensor, *grams: Tensor) ->
     return (pairs + sums / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)) / (n * (n - 3))
 
 
+def _maps(generator: torch.Generator) -> Inputs:
+    return {
+        "three maps of decode3": (3, 48, 12, 40),
+        "eight maps of conv5": (8, 132, 3, 10),
+        "a single map that is not square": (1, 6, 4, 9),
+    }
+
+
+def _noise_floors(b: int, c: int, h: int, w: int) -> Tensor:
+    return _shares((b, c * h * w), (h * w, c), (c, h * w))
+
+
+def _shares(*cuts: tuple[int, int]) -> Tensor:
+    """d / (d + n) of every (n, d)."""
+    return torch.tensor([d / (d + n) for n, d in cuts], dtype=torch.float64)
+
+
 EXERCISES = {
     "05.1": Exercise(
         expected=lambda a, b: hsic(a, b, unbiased=True),
@@ -53,6 +70,26 @@ EXERCISES = {
             "the middle term is missing.": _hsic_mistake(lambda n, pairs, sums, mixed, *_: _song(n, pairs, 0, mixed)),
             "the first term multiplies entry by entry; you have summed a matrix product.": _hsic_mistake(
                 lambda n, pairs, sums, mixed, a, b: _song(n, (a @ b).sum(), sums, mixed)
+            ),
+        },
+    ),
+    "05.2": Exercise(
+        expected=_noise_floors,
+        inputs=_maps,
+        hint="read n and d off the table for each reading; noise scores d / (d + n).",
+        mistakes={
+            "that is n / (d + n); the floor rises with the columns d.": lambda *size: 1 - _noise_floors(*size),
+            "positions and channels are swapped: the second number has the places of a map as rows.": lambda *size: (
+                _noise_floors(*size)[[0, 2, 1]]
+            ),
+            "a row of the batch is a whole image, so its length is C H W.": lambda b, c, h, w: _shares(
+                (b, c), (h * w, c), (c, h * w)
+            ),
+            "every image has a Gram matrix of its own: B does not multiply the positions.": lambda b, c, h, w: _shares(
+                (b, c * h * w), (b * h * w, c), (c, h * w)
+            ),
+            "every image has a Gram matrix of its own: B does not multiply the channels' length.": lambda b, c, h, w: (
+                _shares((b, c * h * w), (h * w, c), (c, b * h * w))
             ),
         },
     ),

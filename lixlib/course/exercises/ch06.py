@@ -1,4 +1,4 @@
-"""Chapter 06: ARFD with channels as samples."""
+"""Chapter 06: ARFD with channels as samples, and what either choice of samples notices."""
 
 import torch
 from torch import Tensor
@@ -21,6 +21,11 @@ def _channel_loss(s: Tensor, t: Tensor, kernel: str = "laplace") -> Tensor:
     return 1 - cka(gram(s.mT, kernel=kernel), gram(t.mT, kernel=kernel)).mean()
 
 
+def _noticed(*rows: tuple[int, int]) -> Tensor:
+    """Positions shuffled, channels shuffled, all doubled, one channel + 1, one channel negated; a column for a view."""
+    return torch.tensor(rows)
+
+
 EXERCISES = {
     "06.1": Exercise(
         expected=_channel_loss,
@@ -39,6 +44,28 @@ EXERCISES = {
             "that is the sum over the images; take their mean.": lambda s, t: len(s) * _channel_loss(s, t),
             "that is one minus the sum over the images; take the mean of their CKA.": lambda s, t: (
                 1 - len(s) * (1 - _channel_loss(s, t))
+            ),
+        },
+    ),
+    "06.2": Exercise(
+        expected=lambda: _noticed((1, 0), (0, 1), (0, 0), (0, 1), (0, 1)),
+        inputs=lambda generator: {"your prediction": ()},
+        hint="write the distance of two samples as a sum, first over channels, then over positions, and change it.",
+        mistakes={
+            "the two columns are swapped: positions as samples come first.": lambda: _noticed(
+                (0, 1), (1, 0), (0, 0), (1, 0), (1, 0)
+            ),
+            "the bandwidth s is the mean distance, so that doubling everything doubles it, too.": lambda: _noticed(
+                (1, 0), (0, 1), (1, 1), (0, 1), (0, 1)
+            ),
+            "between two positions, a constant in one channel cancels, and so does its sign.": lambda: _noticed(
+                (1, 0), (0, 1), (0, 0), (1, 1), (1, 1)
+            ),
+            "between two positions, one channel's sign does not matter: |a - b| = |b - a|.": lambda: _noticed(
+                (1, 0), (0, 1), (0, 0), (0, 1), (1, 1)
+            ),
+            "with channels as samples, a channel that is moved has other distances to the rest.": lambda: _noticed(
+                (1, 0), (0, 1), (0, 0), (0, 0), (0, 1)
             ),
         },
     ),

@@ -27,7 +27,7 @@ def _teachers(generator: torch.Generator) -> Inputs:
     given = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
     return {
         "the teacher (.6, .3, .1)": (given, 1.0, 10.0),
-        "the teacher (.42, .4, .18)": (torch.tensor([0.42, 0.4, 0.18], dtype=torch.float64), 1.0, 10.0),
+        "the teacher (.35, .3, .25, .1)": (torch.tensor([0.35, 0.3, 0.25, 0.1], dtype=torch.float64), 1.0, 10.0),
         "a teacher of five classes": (randn(generator, 5).softmax(0), 1.0, 10.0),
         "weights below 1": ((2 * randn(generator, 6)).softmax(0), 0.05, 1.0),
     }

@@ -4,6 +4,7 @@ import pytest
 import torch
 from notebook_code import definitions
 
+from lixlib.course.exercises import EXERCISES
 from lixlib.functional import decouple, dkd_loss, kd_loss
 
 CHAPTER = definitions("01_dkd_gradient")
@@ -78,3 +79,10 @@ def test_descent_ends_at_the_teacher():
     close(path[0], start)
     close(path[-1], teacher[0], within=1e-6)
     assert (CHAPTER["distance"](path, teacher).diff() <= 1e-12).all()
+
+
+def test_a_walk_down_ncld_ends_where_two_sums_are_conserved():
+    start, teacher = (torch.tensor(p, dtype=torch.float64) for p in ([0.15, 0.10, 0.75], [[0.70, 0.25, 0.05]]))
+    path = CHAPTER["descend"](start, teacher, 0.0, 1.0, steps=2000)
+    close(path[-1], EXERCISES["01.3"].expected(start, teacher[0]), within=1e-6)
+    assert path[-1][0] > path[0][0], "the target has grown, without a gradient of its own"

@@ -53,6 +53,16 @@ def test_elements_sum_to_ncld(scale):
     assert (found.gather(1, target.unsqueeze(1)) == 0).all()
 
 
+def test_h_is_the_rate_at_which_a_step_down_ncld_lowers_the_cross_entropy():
+    student, teacher, target = logits(2, 5, 4, 6).requires_grad_(), logits(2, 5, 4, 6), torch.randint(5, (2, 4, 6))
+    (down,) = torch.autograd.grad(decouple(student, teacher, target)[1].sum(), student)
+    (by_label,) = torch.autograd.grad(torch.nn.functional.cross_entropy(student, target, reduction="sum"), student)
+    torch.testing.assert_close(CHAPTER["helps"](student, teacher, target), (down * by_label).sum(1))
+    q = CHAPTER["without_target"](student, target)
+    assert (q.gather(1, target.unsqueeze(1)) == 0).all()
+    torch.testing.assert_close(q.sum(1), torch.ones_like(q[:, 0]))
+
+
 def test_knows_errors_is_the_share_of_pairs():
     sure, right = torch.tensor([0.9, 0.5, 0.5, 0.1]), torch.tensor([True, True, False, False])
     assert CHAPTER["knows_errors"](sure, right) == pytest.approx((1 + 1 + 0.5 + 1) / 4)

@@ -1,4 +1,4 @@
-"""Chapter 01: the DKD gradient, and log(1 - p_t)."""
+"""Chapter 01: the DKD gradient, log(1 - p_t), and where a walk down NCLD ends."""
 
 from collections.abc import Callable
 
@@ -65,6 +65,24 @@ def _log_p(logits: Tensor, target: Tensor) -> Tensor:
     return logits.log_softmax(1).gather(1, target.unsqueeze(1)).squeeze(1)
 
 
+def _walks(generator: torch.Generator) -> Inputs:
+    chapters = ([0.15, 0.10, 0.75], [0.70, 0.25, 0.05])
+    return {
+        "the student of this section": tuple(torch.tensor(p, dtype=torch.float64) for p in chapters),
+        "five classes": tuple((2 * randn(generator, 5)).softmax(0) for _ in range(2)),
+        "two classes": tuple(randn(generator, 2).softmax(0) for _ in range(2)),
+    }
+
+
+def _end_of_ncld(start: Tensor, teacher: Tensor) -> Tensor:
+    z, goal = start.log(), teacher[1:].log()
+    return torch.cat([z[:1], goal + (z[1:] - goal).mean()]).softmax(0)
+
+
+def _keeps_the_target(start: Tensor, teacher: Tensor) -> Tensor:
+    return torch.cat([start[:1], (1 - start[0]) * teacher[1:] / teacher[1:].sum()])
+
+
 EXERCISES = {
     "01.1": Exercise(
         expected=_dkd_gradient,
@@ -112,6 +130,21 @@ EXERCISES = {
             ),
             "a sigmoid of the target's logit alone forgets the other logits.": lambda logits, target: logsigmoid(
                 -logits.gather(1, target.unsqueeze(1)).squeeze(1)
+            ),
+        },
+    ),
+    "01.3": Exercise(
+        expected=_end_of_ncld,
+        inputs=_walks,
+        hint="the target's logit stays, and so does the sum of the others (Think 01.3); which q is reached?",
+        mistakes={
+            "that keeps the target's probability; what stays is its logit.": _keeps_the_target,
+            "that is the teacher; NCLD alone does not bring the target there.": lambda start, teacher: teacher,
+            "that is q alone, over the others; the target is still there.": lambda start, teacher: torch.cat(
+                [0 * start[:1], teacher[1:] / teacher[1:].sum()]
+            ),
+            "the others' logits may all be shifted; their sum must be what it was at the start.": (
+                lambda start, teacher: torch.cat([start[:1], teacher[1:]]).log().softmax(0)
             ),
         },
     ),

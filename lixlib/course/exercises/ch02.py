@@ -1,4 +1,4 @@
-"""Chapter 02: weights in closed form."""
+"""Chapter 02: weights in closed form, and weights that a group shares."""
 
 import math
 
@@ -20,6 +20,27 @@ def _range_and_logits(generator: torch.Generator) -> Inputs:
 
 def _spread(share: Tensor, logits: Tensor, low: float, high: float) -> Tensor:
     return (low + (high - low) * share.unsqueeze(1)).expand_as(logits)
+
+
+def _groups(generator: torch.Generator) -> Inputs:
+    def trial(n, groups, low, high):
+        group = torch.cat([torch.arange(groups), torch.randint(groups, (n - groups,), generator=generator)])
+        return randn(generator, n) + randn(generator, groups)[group], group, low, high
+
+    return {
+        "two groups": trial(9, 2, 1.0, 10.0),
+        "thirty groups": trial(400, 30, 1.0, 10.0),
+        "groups of one entry": trial(12, 12, 0.05, 1.0),
+    }
+
+
+def _shared(slope: Tensor, low: float, high: float) -> Tensor:
+    return torch.where(slope < 0, high, low).to(slope)
+
+
+def _sums(d: Tensor, group: Tensor) -> Tensor:
+    """The sum of D over its group, at every entry."""
+    return torch.zeros(int(group.max()) + 1, dtype=d.dtype).index_add(0, group, d)[group]
 
 
 EXERCISES = {
@@ -50,5 +71,21 @@ EXERCISES = {
             ),
         },
         detached=True,
+    ),
+    "02.2": Exercise(
+        expected=lambda d, group, low, high: _shared(_sums(d, group), low, high),
+        inputs=_groups,
+        hint="the loss is linear in each shared weight; its slope is the sum of D over the group.",
+        mistakes={
+            "that gives every entry a weight of its own; those of a group share one.": lambda d, group, low, high: (
+                _shared(d, low, high)
+            ),
+            "that is uphill: a negative slope asks for more weight.": lambda d, group, low, high: _shared(
+                -_sums(d, group), low, high
+            ),
+            "that is one weight for all; look at each group's own sum.": lambda d, group, low, high: _shared(
+                d.sum().expand_as(d), low, high
+            ),
+        },
     ),
 }

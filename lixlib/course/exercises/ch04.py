@@ -1,4 +1,4 @@
-"""Chapter 04: the Laplace Gram matrix."""
+"""Chapter 04: the Laplace Gram matrix, and what it does not care about."""
 
 import torch
 from torch import Tensor
@@ -51,5 +51,19 @@ EXERCISES = {
             ),
         },
         entries=lambda x, bandwidth: 2 * max(len(x) ** 2, x.numel()),
+    ),
+    "04.2": Exercise(
+        expected=lambda: torch.tensor([1, 1, 0, 1, 0]),
+        inputs=lambda generator: {"your prediction": ()},
+        hint="for each change ask what it does to |a - b|_1, and to the mean of these distances.",
+        mistakes={
+            "a rotation keeps the Euclidean length of a - b, and Laplace reads another one.": lambda: [1, 1, 0, 1, 1],
+            "the bandwidth is the mean distance of the changed rows, so it grows by the factor, too.": lambda: (
+                [1, 0, 0, 1, 0]
+            ),
+            "a factor for each channel changes how much each counts in the sum.": lambda: [1, 1, 1, 1, 0],
+            "a sum does not care for the order of its terms.": lambda: [1, 1, 0, 0, 0],
+            "a shift is in a and in b, and a - b loses it.": lambda: [0, 1, 0, 1, 0],
+        },
     ),
 }

@@ -85,7 +85,8 @@ def in_two(tmp_path_factory) -> Path:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(train_in_two, (port, folder), nprocs=2)
+    start = "fork" if sys.platform == "linux" else "spawn"  # a fork need not import torch again
+    multiprocessing.start_processes(train_in_two, (port, folder), nprocs=2, start_method=start)
     return folder
 
 

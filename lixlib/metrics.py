@@ -13,10 +13,13 @@ from lixlib.core.constants import IGNORE
 METRICS = ("mIoU", "fwIoU", "mFsc", "fwFsc")
 
 
-def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:
+def confusion_matrix(
+    prediction: Tensor, label: Tensor, num_classes: int, *, ignore_index: int = IGNORE, per_image: bool = False
+) -> Tensor:
     """Count (truth, prediction) pairs over the valid pixels.
 
-    **Shapes**: prediction and label of one shape, of any integer types -> (C, C) int64, rows are the truth.
+    **Shapes**: prediction and label of one shape, of any integer types -> (C, C) int64, rows are the truth; per_image:
+    both (B, ...) -> (B, C, C).
 
     Raises:
         ValueError: the two differ in shape or device, are not of an integer type, or hold what is no class: the label
@@ -31,8 +34,12 @@ def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int, *, ign
     valid = label != ignore_index
     prediction = whole(prediction, "prediction").where(valid, 0)
     check_classes(prediction, num_classes, None, "prediction", waits=True)
-    pairs = label[valid] * num_classes + prediction[valid]
-    return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    pairs, bins = label * num_classes + prediction, num_classes**2
+    if not per_image:
+        return torch.bincount(pairs[valid], minlength=bins).reshape(num_classes, num_classes)
+    image = torch.arange(len(pairs), device=pairs.device).reshape(-1, *[1] * (pairs.dim() - 1))
+    found = torch.bincount((pairs + bins * image)[valid], minlength=bins * len(pairs))
+    return found.reshape(-1, num_classes, num_classes)
 
 
 class Scores(TypedDict):

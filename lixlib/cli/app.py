@@ -265,12 +265,13 @@ def origin(finished: Run) -> str:
     told = f"{recipe.method}: {'trained now' if finished.trained else 'loaded'}, {finished.folder}"
     if not recipe.options:
         return told
-    method = METHODS[recipe.method]
-    alone = method.tuned_labelled_only and not recipe.unlabelled
-    origins = [f"tuned for {'labelled images alone' if alone else 'training with images without labels'}"]
+    origins, method = [], METHODS.get(recipe.method)
+    if method and method.tuned:
+        alone = method.tuned_labelled_only and not recipe.unlabelled
+        origins.append(f"tuned for {'labelled images alone' if alone else 'training with images without labels'}")
     if recipe.method_options:
         origins.append(f"given by you: {', '.join(recipe.method_options)}")
-    whence = "; ".join(origins[not method.tuned :])
+    whence = "; ".join(origins)
     return f"{told}\n    options of {recipe.method}{f' ({whence})' * bool(whence)}: {json.dumps(recipe.options)}"
 
 

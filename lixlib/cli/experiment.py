@@ -9,7 +9,6 @@ from lixlib.cli.app import Device, app, check_some, train_grid
 from lixlib.core import devices
 from lixlib.lab import experiments
 from lixlib.lab.plan import folder_of
-from lixlib.lab.recipe import Recipe
 
 
 @app.command
@@ -18,23 +17,26 @@ def experiment(
     seeds: tuple[int, ...] = (0, 1, 2),
     size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
     epochs: int | None = None,
-    precision: devices.Precision = Recipe.precision,
+    precision: devices.Precision | None = None,
+    root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     quick: tyro.conf.FlagCreatePairsOff[bool] = False,
     jobs: int | None = None,
     scheduler: str | None = None,
     device: Device = "auto",
     results_dir: Annotated[Path, tyro.conf.arg(name="results", metavar="DIR")] = Path("results/experiments"),
 ) -> None:
-    """Train every variant of the experiments of notebooks 11, 12 and 14, as `lix compare` trains its grid.
+    """Train every variant of the experiments of results/protocol.md and of the notebooks, as `lix compare` its grid.
 
     Example: lix experiment beta weighting --seeds 0 1 2
 
     Args:
-        names: Names of experiments; lixlib/lab/experiments.py lists them.
+        names: Names of experiments; lixlib/lab/evidence.py and lixlib/lab/experiments.py list them.
         seeds: Seeds; every variant of an experiment is trained with the first before the next begins.
         size: Height and width of the images; by default that of the committed results.
         epochs: Passes over the training images; by default those of the committed results.
-        precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision.
+        precision: Number format: 32-true, or bf16-mixed / 16-mixed for automatic mixed precision; by default that of
+            the committed results.
+        root: Folder of the data set, for experiments on files, e.g. nyuv2-150.
         quick: Two epochs on a few frames, only to see that everything works.
         jobs: Runs at the same time, with one thread each if there are several; by default one for every core, or one
             alone on a GPU.
@@ -43,7 +45,7 @@ def experiment(
     """
     devices.choose_device(device)
     check_some(NAME=names, seeds=seeds)
-    given = {"size": size, "epochs": epochs, "precision": precision}
+    given = {"size": size, "epochs": epochs, "precision": precision, "root": root}
     common = {name: value for name, value in given.items() if value is not None}
     asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
     grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]

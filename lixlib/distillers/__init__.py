@@ -13,13 +13,17 @@ from lixlib.distillers.fitnet import FitNet
 from lixlib.distillers.ft import FT
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
+from lixlib.distillers.lix_ours import LIXOurs
 from lixlib.distillers.maskd import MasKD
+from lixlib.distillers.mean_teacher import MeanTeacher
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
 from lixlib.distillers.predict_x import PredictX, XHead
+from lixlib.distillers.pseudo_labels import PseudoLabels
 from lixlib.distillers.registry import METHODS, Method, build, register
 from lixlib.distillers.rkd import RKD
+from lixlib.distillers.rwld import RWLD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.stage import Stage, TwoStage
 from lixlib.distillers.vid import VID
@@ -39,6 +43,7 @@ __all__ = [
     "NST",
     "PAD",
     "RKD",
+    "RWLD",
     "SP",
     "VID",
     "WSLD",
@@ -47,10 +52,13 @@ __all__ = [
     "Distiller",
     "DynamicWeightController",
     "FitNet",
+    "LIXOurs",
     "MasKD",
+    "MeanTeacher",
     "Method",
     "NoDistillation",
     "PredictX",
+    "PseudoLabels",
     "Stage",
     "TwoStage",
     "XHead",

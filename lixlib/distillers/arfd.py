@@ -38,8 +38,9 @@ class ARFD(nn.Module):
             aligned features F, with the "laplace" or "gaussian" kernel.
         bandwidth: of the kernel; None: the mean pairwise distance of each image's map.
         bandwidth_factor: by which the bandwidth, given or not, is multiplied.
-        adapters: where the 1x1 convolution of Eq. (12) is: "student", or "both" sides, where the loss can make both
-            sides alike without teaching the student anything.
+        adapters: where the 1x1 convolution of Eq. (12) is: "student"; "both" sides, where the loss can make both sides
+            alike without teaching the student anything; or "none": kernel matrices over positions have one size
+            whatever the numbers of channels are, and what there is to learn is then the student's alone.
 
     Raises:
         ValueError: an unknown name, no common tap, or a tap with fewer than two positions (or channels) to compare.
@@ -60,7 +61,7 @@ class ARFD(nn.Module):
         smoother: bool = False,
         bandwidth: Positive | None = None,
         bandwidth_factor: Positive = 1.0,
-        adapters: Literal["student", "both"] = "student",
+        adapters: Literal["student", "both", "none"] = "student",
     ):
         super().__init__()
         if smoother and kernel not in ("laplace", "gaussian"):
@@ -77,15 +78,23 @@ class ARFD(nn.Module):
                 raise ValueError(
                     f"tap {name!r} has 1 of {samples}, and two are needed to compare: leave it out of taps"
                 )
+            by_channel = samples == "channels" or (measure != "cka" and (kernel == "none" or smoother))
+            if adapters == "none" and by_channel and s.shape[1] != t.shape[1]:
+                raise ValueError(
+                    f"tap {name!r} has {s.shape[1]} channels in the student and {t.shape[1]} in the teacher, which "
+                    'only an adapter makes comparable: take adapters "student", or compare kernel matrices over '
+                    'positions (samples "positions" and a kernel)'
+                )
         self.taps = tuple(pairs)
-        self.adapters = nn.ModuleList(nn.Conv2d(s.shape[1], t.shape[1], 1) for s, t in pairs.values())
+        of_student = () if adapters == "none" else pairs.values()
+        self.adapters = nn.ModuleList(nn.Conv2d(s.shape[1], t.shape[1], 1) for s, t in of_student)
         of_teacher = pairs.values() if adapters == "both" else ()
         self.teacher_adapters = nn.ModuleList(nn.Conv2d(t.shape[1], t.shape[1], 1) for _, t in of_teacher)
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         alike = defaultdict(list)  # taps of one shape are compared in one go
         for s, t in self._aligned(student, teacher):
-            alike[s.shape].append((s, t))
+            alike[s.shape, t.shape].append((s, t))
         distances = [
             len(pairs) * self._distance(*(self._recalibrate(torch.cat(side)) for side in zip(*pairs, strict=True)))
             for pairs in alike.values()
@@ -100,11 +109,12 @@ class ARFD(nn.Module):
 
     def _aligned(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
         pairs = tap_pairs(student, teacher, self.taps).values()
+        of_student = self.adapters or [None] * len(pairs)
         of_teacher = self.teacher_adapters or [nn.Identity()] * len(pairs)
         with torch.autocast(student.logits.device.type, enabled=False):
             return [
                 self._align(s, adapt(t.float()), adapter)
-                for (s, t), adapter, adapt in zip(pairs, self.adapters, of_teacher, strict=True)
+                for (s, t), adapter, adapt in zip(pairs, of_student, of_teacher, strict=True)
             ]
 
     def _size(self, s: Tensor, t: Tensor) -> tuple[int, int]:
@@ -114,12 +124,14 @@ class ARFD(nn.Module):
         h, w = max(int(h * factor), 1), max(int(w * factor), 1)
         return min(h, self.max_positions), min(w, self.max_positions)
 
-    def _align(self, s: Tensor, t: Tensor, adapter: nn.Module) -> tuple[Tensor, Tensor]:
+    def _align(self, s: Tensor, t: Tensor, adapter: nn.Module | None) -> tuple[Tensor, Tensor]:
         """Eq. (12). **Shapes**: -> twice (B, n, d), n samples."""
-        size, (weight, bias) = self._size(s, t), adapter.parameters()
+        size = self._size(s, t)
         # pooling and a 1x1 convolution commute: pool first, the convolution then costs little
         s, t = (F.adaptive_avg_pool2d(f, size).float().flatten(2) for f in (s, t))
-        s = F.linear(s.mT, weight.flatten(1), bias).mT  # the adapter, of maps with their pixels in a row
+        if adapter is not None:
+            weight, bias = adapter.parameters()
+            s = F.linear(s.mT, weight.flatten(1), bias).mT  # of maps with their pixels in a row
         # each channel in one piece of memory, before the ReLU: its gradient is then, too
         s, t = (F.relu(f.contiguous()) for f in (s, t))
         s, t = (F.layer_norm(f, f.shape[2:]) for f in (s, t))

@@ -14,8 +14,9 @@ from lixlib.core.constants import IGNORE
 from lixlib.core.options import Weight
 from lixlib.core.output import Output, call
 from lixlib.distillers.common import targets
+from lixlib.distillers.mean_teacher import MeanTeacher
 from lixlib.distillers.predict_x import XHead
-from lixlib.distillers.registry import build, maker
+from lixlib.distillers.registry import ALONE, build, maker
 from lixlib.functional.softmax import softmax
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Distiller(nn.Module):
     FT and MasKD learn something from the teacher first (`TwoStage`): `lixlib.training.fit_stage(distiller, ...)`.
     A network is called as `net(rgb)`, or as `net(rgb, x)` if its `x_channels` is not None, and returns an object with
     `logits` (B, C, H, W) and `taps`; an RGB student never sees X. With method "none" any network can be trained, a
-    teacher too.
+    teacher too; with "mean-teacher" it also agrees with its own average (`MeanTeacher`) and needs no other network.
 
     Args:
         example: one batch, or its (rgb, x), from which the methods read the sizes of the taps.
@@ -61,16 +62,17 @@ class Distiller(nn.Module):
         maker(method)  # which knows it, or says what there is
         options.check("Distiller", {"auxiliary": Weight}, {"auxiliary": auxiliary})
         self.student = student
-        self.teacher = None if method == "none" else teacher
+        self.teacher = None if method in ALONE else teacher
         outputs: tuple[Output, Output] | tuple[None, None] = None, None
-        if method != "none":
+        if method not in ALONE:
             if teacher is None or example is None:
                 raise ValueError(f"method {method!r} needs a teacher and an example batch")
             if teacher is student:
                 raise ValueError("student and teacher are one network, which would be frozen: build a second one")
             teacher.requires_grad_(False).eval()
             outputs = _probe(student, example), _probe(teacher, example)
-        self.method = build(method, *outputs, **method_options)
+        learnt_from = (student, None) if method == "mean-teacher" else outputs
+        self.method = build(method, *learnt_from, **method_options)
         self.auxiliary, self.x_head = auxiliary, None
         if auxiliary:
             if example is None:
@@ -97,14 +99,17 @@ class Distiller(nn.Module):
         `torch.nn.functional.cross_entropy`: of a magnitude that does not depend on the scale of the weights, so that
         the weights of the other terms keep their meaning.
 
-        In an image with no label at all, the method takes the class that the teacher sees for the target.
+        In an image with no label at all, the target of the method is the class that the teacher, or the average, sees.
 
         Raises:
             ValueError: labels that do not fit the logits, are not of an integer type, or are no class and not 255; or
                 class weights for another number of classes.
         """
         label = whole(batch.label)
-        student, teacher = call(self.student, batch.rgb, batch.x), None
+        rgb, teacher = batch.rgb, None
+        if isinstance(self.method, MeanTeacher):
+            rgb, teacher = self.method.look(self.student, batch)
+        student = call(self.student, rgb, batch.x)
         ce = self._cross_entropy(student.logits, label)
         if self.teacher is not None:
             with torch.no_grad():

@@ -22,11 +22,15 @@ from lixlib.distillers.fitnet import FitNet
 from lixlib.distillers.ft import FT
 from lixlib.distillers.kd import KD
 from lixlib.distillers.lix import LIX
+from lixlib.distillers.lix_ours import LIXOurs
 from lixlib.distillers.maskd import MasKD
+from lixlib.distillers.mean_teacher import MeanTeacher
 from lixlib.distillers.none import NoDistillation
 from lixlib.distillers.nst import NST
 from lixlib.distillers.pad import PAD
+from lixlib.distillers.pseudo_labels import PseudoLabels
 from lixlib.distillers.rkd import RKD
+from lixlib.distillers.rwld import RWLD
 from lixlib.distillers.sp import SP
 from lixlib.distillers.vid import VID
 from lixlib.distillers.wsld import WSLD
@@ -48,6 +52,7 @@ class Method:
         tuned_labelled_only: what takes the place of these where a student sees labelled images alone. There a logit
             term as heavy as `tuned` made students worse, so it has the lightest weight that was tried.
         published: what the paper says of its own term; a run with any other value is "ours".
+        in_paper: whether it has a row in the paper's Tables I-III.
     """
 
     make: Callable[..., nn.Module]
@@ -56,6 +61,7 @@ class Method:
     tuned: Mapping[str, Any] = field(default_factory=dict)
     tuned_labelled_only: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Any] | None = None
+    in_paper: bool = True
 
 
 LIGHT = {"weight": 0.1}
@@ -73,6 +79,8 @@ METHODS: dict[str, Method] = {
         *(DWLD, "DWLD", "logit", {"weight": 1.0, **LOGIT}, LIGHT),
         published={"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max": 10.0},
     ),
+    "pseudo-labels": Method(PseudoLabels, "pseudo-labels", "logit", {"weight": 1.0}, in_paper=False),
+    "rwld": Method(RWLD, "RWLD", "logit", {"weight": 3.0}, in_paper=False),
     "at": Method(AT, "AT", "feature", {"weight": 20.0}),
     "fitnet": Method(FitNet, "FitNet", "feature", {"weight": 6.0}),
     "ft": Method(FT, "FT", "feature", {"weight": 20.0}),
@@ -91,9 +99,12 @@ METHODS: dict[str, Method] = {
         *(LIX, "LIX", "both", {"lambda_l": 0.3, "lambda_f": 0.3, "logit": LOGIT, "feature": FEATURE}),
         {"lambda_l": 0.1},
     ),
+    "lix-ours": Method(LIXOurs, "LIX, ours", "both", {"lambda_l": 3.0, "lambda_f": 1.0}, in_paper=False),
 }
 OURS = tuple(METHODS)
-UNTAUGHT = ("none", "teacher", "student")  # what is trained without a teacher, and so no name of a method
+# What a student learns from without a teacher: labels, or its own average.
+ALONE: dict[str, Callable[..., nn.Module]] = {"none": NoDistillation, "mean-teacher": MeanTeacher}
+UNTAUGHT = ("teacher", "student", *ALONE)  # what is trained without a teacher, and so no name of a method
 
 
 def register(name: str, method: Method) -> None:
@@ -111,22 +122,22 @@ def register(name: str, method: Method) -> None:
 
 
 def maker(name: str) -> Callable[..., nn.Module]:
-    """The class of a method; of "none" the one that adds no term.
+    """The class of a method, or of what trains a student without a teacher: "none", which adds no term, "mean-teacher".
 
     Raises:
         ValueError: an unknown name; it lists those that exist.
     """
-    if name == "none":
-        return NoDistillation
-    check_choice("method", name, METHODS)
+    if name in ALONE:
+        return ALONE[name]
+    check_choice("method", name, (*METHODS, *ALONE))
     return METHODS[name].make
 
 
-def build(name: str, student: Output | None, teacher: Output | None, **options: Any) -> nn.Module:
+def build(name: str, student: Output | nn.Module | None, teacher: Output | None, **options: Any) -> nn.Module:
     """A method by name, its adapters made to fit example outputs of the two networks.
 
     The method is called as `method(student_output, teacher_output, target)` and returns its loss terms by name, each
-    already multiplied with its weight.
+    already multiplied with its weight. "mean-teacher" takes the student itself in place of an output.
 
     Raises:
         ValueError: an unknown name or option; it lists those that exist.

@@ -19,6 +19,7 @@ from lixlib.functional.maskd import maskd_diversity, maskd_loss
 from lixlib.functional.nst import nst_loss
 from lixlib.functional.pad import pad_loss
 from lixlib.functional.rkd import rkd_loss
+from lixlib.functional.rwld import rarity_weights, rwld_loss
 from lixlib.functional.sp import sp_loss
 from lixlib.functional.vid import vid_loss
 from lixlib.functional.wsld import wsld_loss
@@ -43,7 +44,9 @@ __all__ = [
     "nst_loss",
     "omni_contrast_loss",
     "pad_loss",
+    "rarity_weights",
     "rkd_loss",
+    "rwld_loss",
     "sp_loss",
     "vid_loss",
     "wsld_loss",

@@ -85,6 +85,19 @@ def dwld_loss(
     return temperature**2 * (kl(b_t, b_s) + (weight * q_t * (q_t / q_s).log()).sum(1)).mean()
 
 
+def rarity_weights(
+    logits: Tensor, target: Tensor | None = None, *, gamma: float = 1.0, lowest: float = 0.01, temperature: float = 1.0
+) -> Tensor:
+    share = (rows(logits, target) / temperature).softmax(1).mean(0)
+    return (len(share) * share).clamp(min=lowest) ** -gamma
+
+
+def rwld_loss(student: Tensor, teacher: Tensor, target: Tensor, weight: Tensor, *, temperature: float = 1.0) -> Tensor:
+    p_s, p_t = ((rows(z, target) / temperature).softmax(1) for z in (student, teacher))
+    weight = weight if weight.dim() == 1 else rows(weight, target)
+    return temperature**2 * (weight * (p_t * (p_t / p_s).log() - p_t + p_s)).sum(1).mean()
+
+
 def dist_loss(
     student: Tensor,
     teacher: Tensor,

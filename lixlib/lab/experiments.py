@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lixlib.core.checks import check_choice
 from lixlib.data.x.faults import FAULTS
+from lixlib.distillers.registry import UNTAUGHT
+from lixlib.lab.evidence import EVIDENCE
 from lixlib.lab.grid import lines_of
 from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe
@@ -181,13 +183,19 @@ def recipes(experiment: str, seeds: Iterable[int] = (0,), *, quick: bool = False
     Raises:
         ValueError: an unknown experiment.
     """
-    check_choice("experiment", experiment, EXPERIMENTS)
-    variants = EXPERIMENTS[experiment]
-    return {name: {seed: _recipe(changes, seed, quick, common) for seed in seeds} for name, changes in variants.items()}
+    check_choice("experiment", experiment, (*EVIDENCE, *EXPERIMENTS))
+    if experiment in EVIDENCE:
+        setting, variants, _ = EVIDENCE[experiment]
+    else:
+        setting, variants = SCHEDULE, EXPERIMENTS[experiment]
+    setting = {"dataset_options": {}, "teacher": {}, **setting, **common}
+    return {
+        name: {seed: _recipe(changes, setting, seed, quick) for seed in seeds} for name, changes in variants.items()
+    }
 
 
-def _recipe(changes: dict, seed: int, quick: bool, common: dict) -> Recipe:
-    settings = {**SCHEDULE, **common}
+def _recipe(changes: dict, setting: dict, seed: int, quick: bool) -> Recipe:
+    settings = dict(setting)
     shared, taught = settings.pop("dataset_options"), settings.pop("teacher")
     settings |= {**changes, "seed": seed, "dataset_options": {**shared, **changes.get("dataset_options", {})}}
     teacher = {**taught, **changes.get("teacher", {})}
@@ -196,14 +204,14 @@ def _recipe(changes: dict, seed: int, quick: bool, common: dict) -> Recipe:
     if quick:
         for part in (settings, teacher):
             part["epochs"] = 2
-            if "dataset_options" in part:
+            if "dataset_options" in part and settings.get("dataset", "toydrive") == "toydrive":
                 part["dataset_options"] = {**part["dataset_options"], **FEW}
         settings["unlabelled"] = min(8, settings.get("unlabelled", 8))
         settings["pretrain"] = min(2, settings.get("pretrain", 0))
     settings["teacher"] = teacher
     if settings["method"] == "teacher":
         return Recipe(**{**settings, "method": "student"}).of_teacher()
-    return Recipe(**{**settings, "teacher": {}} if settings["method"] == "student" else settings)
+    return Recipe(**{**settings, "teacher": {}} if settings["method"] in UNTAUGHT else settings)
 
 
 def read(experiment: str, folder: Path | str, seeds: Sequence[int] = (0, 1, 2), **options) -> dict:

@@ -68,15 +68,15 @@ def grid(
         ValueError: an unknown name, or an option that does not fit.
     """
     recipes, methods, given = {}, all_methods() if methods is None else list(methods), method_options or {}
-    distilled = [method for method in methods if method not in UNTAUGHT]
+    with_options = [method for method in methods if method not in ("teacher", "student")]
     if flat := {n: v for n, v in given.items() if n not in all_methods() and not isinstance(v, dict)}:
-        example = json.dumps({(distilled or ["kd"])[0]: flat})
+        example = json.dumps({(with_options or ["kd"])[0]: flat})
         raise ValueError(
             f"method_options has {', '.join(flat)}, which is no method: in a grid they are by method, write {example}"
         )
-    if others := sorted(given.keys() - set(distilled)):
+    if others := sorted(given.keys() - set(with_options)):
         raise ValueError(
-            f"method_options has {', '.join(others)}, and is for {', '.join(distilled) or 'no method'} here"
+            f"method_options has {', '.join(others)}, and is for {', '.join(with_options) or 'no method'} here"
         )
     for method, options in given.items():
         if not isinstance(options, dict):
@@ -85,10 +85,9 @@ def grid(
         shared = {"dataset": dataset, "root": (roots or {}).get(dataset), "network": network, "seed": seed, **common}
         if method == "teacher":
             recipe = Recipe(**shared, method="student").of_teacher()
-        elif method == "student":
-            recipe = Recipe(**{**shared, "teacher": {}}, method="student")
         else:
-            recipe = Recipe(**shared, method=method, method_options=given.get(method, {}))
+            alone = {"teacher": {}} if method in UNTAUGHT else {}
+            recipe = Recipe(**{**shared, **alone}, method=method, method_options=given.get(method, {}))
         recipes[json.dumps([recipe.described, str(recipe.root)], sort_keys=True)] = recipe
     return list(recipes.values())
 
@@ -125,9 +124,8 @@ def compare(
     report = Report(written=len(asked) - len(missing))
     for folder in missing:
         if line := finished_line(folder):
-            lines[folder] = line
+            lines[folder] = results.add(line, results_dir)
             report.loaded += 1
-            results.append(line, results_dir)
     untrained = [steps for folder, steps in missing.items() if lines[folder] is None]
     if untrained:
         with _Cluster(scheduler, device) if scheduler else _Processes(jobs, device) as workers:
@@ -137,8 +135,7 @@ def compare(
                 report.trained += trained
                 report.loaded += not trained
                 if folder in lines:  # not a teacher that nobody asked for
-                    results.append(line, results_dir)
-                    lines[folder] = line
+                    lines[folder] = results.add(line, results_dir)
     report.lines = [line for line in lines.values() if line]
     return report
 

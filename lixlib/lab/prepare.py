@@ -91,7 +91,7 @@ def distiller_of(recipe: Recipe, teacher: nn.Module | None, train: Dataset, *, p
     if recipe.class_weights != "none":
         frequencies = class_frequencies(train, progress=progress)
         shared["class_weights"] = class_weights(frequencies, recipe.class_weights)
-    distiller = Distiller(student, teacher, recipe.method if recipe.distils else "none", **shared, **recipe.options)
+    distiller = Distiller(student, teacher, recipe.module, **shared, **recipe.options)
     if isinstance(distiller.method, TwoStage) and recipe.stage is None:
         raise ValueError(f"method {recipe.method!r} has a stage to train first: register its class, and no function")
     return distiller

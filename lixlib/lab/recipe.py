@@ -34,8 +34,8 @@ RARE = {
 
 
 def all_methods() -> tuple[str, ...]:
-    """All that a recipe can train by name: a teacher, a student alone, and a student by every method there is."""
-    return ("teacher", "student", *METHODS)
+    """All that a recipe can train by name: a teacher, what needs none, and a student by every method there is."""
+    return ("teacher", "student", "mean-teacher", *METHODS)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Recipe:
         network: Name of the network, or one of your own as module.path:factory.
         network_options: Options of the network, e.g. {"encoder": "resnet18", "pretrained": "IMAGENET1K_V1"} of
             sne-roadseg, where "pretrained" is the file or published name of weights that its encoders start from.
-        method: What to train: teacher, student, or a student distilled by the method of this name.
+        method: What to train: teacher, student, or a student distilled by the method of this name; or mean-teacher, a
+            student of RGB that learns from its own average on images without labels, too.
         seed: Seed of the initial weights, the order of the images and the augmentation.
         size: Height and width of the images; where not given, the data set's own default.
         epochs: Passes over the training images; where not given, the data set's own default.
@@ -118,7 +119,7 @@ class Recipe:
         data.check_options(self.dataset, self.dataset_options)
         entry = data.DATASETS[self.dataset]
         self._set("dataset_options", {**entry.options, **self.dataset_options})
-        check_options(maker(self.method if self.distils else "none"), self.options)
+        check_options(maker(self.module), self.options)
         self._set("teacher", _as_fields(self.teacher))
         for name in self.teacher:
             if name not in TEACHER_OVERRIDES:
@@ -168,6 +169,11 @@ class Recipe:
         return self.method not in UNTAUGHT
 
     @property
+    def module(self) -> str:
+        """The name of what stands beside the trained network in `lixlib.distillers.Distiller`."""
+        return "none" if self.method in ("teacher", "student") else self.method
+
+    @property
     def sees_x(self) -> bool:
         """Whether the trained network itself takes X."""
         return self.method == "teacher" and self.x
@@ -181,9 +187,9 @@ class Recipe:
 
     @property
     def options(self) -> dict:
-        """The options of the method: the tuned ones, and in their place those of `method_options`."""
+        """The options of the method: the tuned ones, or all where none are, and in their place `method_options`."""
         if not self.distils:
-            return self.method_options
+            return {**default_options(maker(self.module)), **self.method_options}
         method = METHODS[self.method]
         return {**method.tuned, **({} if self.unlabelled else method.tuned_labelled_only), **self.method_options}
 

@@ -59,6 +59,7 @@ class Record(TypedDict):
     recipe: NotRequired[Described]
     data_digest: NotRequired[str | None]
     teacher: NotRequired[str | None]
+    confusion: NotRequired[str]  # below the folder of runs, or of results, that has the line
     seconds: NotRequired[float | None]
     device: NotRequired[str | None]
     reduced: NotRequired[bool]
@@ -92,7 +93,7 @@ def result_header(inputs: Inputs) -> dict:
         "epochs": recipe.epochs,  # fewer where it stops early
         "batch": recipe.batch_size,
         "hyper": {
-            **default_options(maker(recipe.method if recipe.distils else "none")),
+            **default_options(maker(recipe.module)),
             **recipe.options,
             **({"net": recipe.described["net"]} if recipe.network_options else {}),
             **({"unlabelled": recipe.unlabelled} if recipe.unlabelled else {}),
@@ -117,6 +118,20 @@ def read_lines(path: Path) -> list[Record]:
         if problem := _problem_of(line):
             raise ValueError(f"{path}, line {number} {problem}; mend or delete that line")
     return [line | {"reduced": is_reduced(line)} for line in lines]
+
+
+@functools.cache  # a file is read for every line that is added: of its many lines only the new ones are looked at
+def checked(text: str) -> tuple[str, str]:
+    """The `identity` of a result line, from its text, and the text with `reduced` by today's rule.
+
+    Raises:
+        ValueError: it is no result line; `read_lines` says what is wrong.
+    """
+    line = json.loads(text)
+    if problem := _problem_of(line):
+        raise ValueError(f"a line {problem}")
+    now = json.dumps(line | {"reduced": is_reduced(line)}, allow_nan=False)
+    return identity(line), text if now == text else now
 
 
 def description_of(recipe: Recipe, net: nn.Module, classes: Classes) -> dict:

@@ -2,12 +2,19 @@
 
 import json
 import math
+import shutil
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lixlib.core.files import as_name, make_folder, one_at_a_time, write_json_lines
+import numpy as np
+
+from lixlib.core.digests import digest
+from lixlib.core.files import as_name, make_folder, one_at_a_time, write_atomically
 from lixlib.distillers import METHODS
-from lixlib.lab.record import Record, identity, read_lines
+from lixlib.lab import confusions as files
+from lixlib.lab.plan import runs_folder
+from lixlib.lab.record import Record, checked, identity, read_lines
 from lixlib.metrics import METRICS as METRICS
 
 # what two students share whose scores may stand in one table
@@ -16,16 +23,18 @@ SCHEDULE = ("split", "size", "epochs", "updates", "batch")
 FAMILIES = {
     "baseline": {"teacher": "teacher", "student": "student"},
     **{
-        family: {name: method.title for name, method in METHODS.items() if method.family == family}
+        family: {name: method.title for name, method in METHODS.items() if method.family == family and method.in_paper}
         for family in ("logit", "feature", "both")
     },
 }
 
 
 class _Names(dict):
-    """A method that was registered later has the title of its entry; an unknown one is written as it is called."""
+    """A method that is in none of the paper's tables has the title of its entry, or is written as it is called."""
 
     def __missing__(self, method: str) -> str:
+        if method == "mean-teacher":
+            return "mean teacher, without X"
         return METHODS[method].title if method in METHODS else method
 
 
@@ -35,12 +44,74 @@ Runs = Mapping[str, Mapping[int, Record]]  # lines by method and seed
 
 
 def append(line: Record, root: Path | str = "results") -> Path:
-    """Add a line to its file, in place of an earlier line of the same run."""
-    path = Path(root) / line["dataset"] / f"{as_name(line['network'])}.jsonl"
+    """Add a line to its file, in place of an earlier line of the same run, and copy the matrices that it names."""
+    add(line, root)
+    return _path(line, root)
+
+
+def add(line: Record, root: Path | str = "results") -> Record:
+    """As `append`; the line as it stands in the results, where its matrices have another name."""
+    path, own = _path(line, root), identity(line)
     with one_at_a_time(path.parent):  # two trainings may end at the same moment
-        lines = read_lines(path) if path.exists() else []
-        write_json_lines(path, [*(other for other in lines if identity(other) != identity(line)), line])
-    return path
+        try:
+            before = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
+            kept = [checked(text) for text in before]
+            line = _with_matrices(line, Path(root))
+            texts = [*(text for other, text in kept if other != own), json.dumps(line, allow_nan=False)]
+        except (ValueError, RecursionError) as error:
+            if path.exists():
+                read_lines(path)  # it says which line is wrong
+            raise ValueError(f"cannot write {path}: {error}; a value that does not exist is null in JSON") from error
+        write_atomically(path, lambda temporary: temporary.write_text("\n".join([*texts, ""]), encoding="utf-8"))
+    return line
+
+
+def confusions(line: Record, root: Path | str = "results") -> np.ndarray:
+    """The confusion matrices of the images that a run was scored on.
+
+    **Shapes**: (N, C, C) int64, rows are the truth.
+
+    Args:
+        root: the folder of results that the line is read from; of a run's own line the folder of runs.
+
+    Raises:
+        FileNotFoundError: the line names no file, or one that is not there.
+        ValueError: the file holds something else.
+    """
+    return _matrices(line, root)[1]
+
+
+def images(line: Record, root: Path | str = "results") -> list[str]:
+    """The names of the images that a run was scored on, in the order of `confusions`; it raises what that raises."""
+    return _matrices(line, root)[0]
+
+
+def _matrices(line: Record, root: Path | str) -> tuple[list[str], np.ndarray]:
+    if not (named := line.get("confusion")):
+        raise FileNotFoundError(
+            f"{line['dataset']} {line['network']} {line['method']}, seed {line['seed']}: its line names no confusion "
+            "matrices, as of a run that is older than they are: make them by lixlib.lab.run.score_images(recipe) and "
+            f"add the line that it returns to {root}"
+        )
+    return files.read(Path(root) / named)
+
+
+def _with_matrices(line: Record, root: Path) -> Record:
+    """The line with its matrices copied into the results; without a word of them if they are gone."""
+    if not (named := line.get("confusion")):
+        return line
+    target = Path(line["dataset"], "confusion", f"{digest(identity(line))}.npz")
+    there = [path for path in (runs_folder() / named, root / named) if path.is_file()]
+    if not there:
+        warnings.warn(f"{runs_folder() / named} is gone: the line goes without its confusion matrices", stacklevel=4)
+        return {name: value for name, value in line.items() if name != "confusion"}
+    if there[0] != root / target:
+        write_atomically(root / target, lambda temporary: shutil.copyfile(there[0], temporary))
+    return {**line, "confusion": target.as_posix()}
+
+
+def _path(line: Record, root: Path | str) -> Path:
+    return Path(root) / line["dataset"] / f"{as_name(line['network'])}.jsonl"
 
 
 def check_folder(root: Path | str, dataset: str, network: str) -> None:

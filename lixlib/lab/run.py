@@ -5,17 +5,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lixlib import checkpoints, data
-from lixlib.core.files import write_json_lines
+from lixlib.core.devices import choose_device
+from lixlib.core.files import one_at_a_time, write_json_lines
 from lixlib.distillers import Distiller, PredictX
+from lixlib.lab import confusions
 from lixlib.lab.finished import RESULT, WEIGHTS, Run, alone, load, load_trained, to_train
 from lixlib.lab.plan import Step, plan, runs_folder
 from lixlib.lab.prepare import augmentation_of, check_distillation, check_inputs, distiller_of, schedule_of
 from lixlib.lab.recipe import Recipe
-from lixlib.lab.record import description_of, provenance, result_header, scored, timed
-from lixlib.training import Schedule, evaluate, fit, fit_stage, launch
+from lixlib.lab.record import Record, description_of, provenance, result_header, scored, timed
+from lixlib.metrics import scores
+from lixlib.training import Schedule, evaluate_images, fit, fit_stage, launch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+ROUNDING = 2e-3  # of an mIoU, between two machines
 
 
 def run(
@@ -61,6 +66,36 @@ def run(
     return _train(_Job(last, fabric, command, progress, parts, teacher, observe))
 
 
+def score_images(recipe: Recipe, *, device: str = "auto") -> Record:
+    """Make what a run that was finished without it lacks: the confusion matrices of its test images.
+
+    Returns:
+        the result line, which names the file from now on.
+
+    Raises:
+        FileNotFoundError: the run is not finished.
+        ValueError: the weights do not score today what the line says.
+    """
+    step = plan(recipe)[-1]
+    folder, path = runs_folder() / step.folder, step.folder / confusions.CONFUSION
+    with one_at_a_time(folder):
+        finished = load(step)
+        if finished is None:
+            raise FileNotFoundError(f"no finished run in {folder}: train it first")
+        line = finished.line
+        if line.get("confusion") and (runs_folder() / path).is_file():
+            return line
+        about = {"batch": recipe.batch_size, "device": choose_device(device)}
+        names, matrices = evaluate_images(finished.net, step.inputs.test, **about)
+        told, found = line["metrics"]["mIoU"], scores(matrices.sum(0))["mIoU"]
+        if told is not None and not abs(told - found) < ROUNDING:
+            raise ValueError(f"{folder} has an mIoU of {found:.4f} today and of {told:.4f} in its line: train it again")
+        confusions.write(runs_folder() / path, names, matrices)
+        line = {**line, "confusion": path.as_posix()}
+        write_json_lines(folder / RESULT, [line])
+    return line
+
+
 @dataclass(frozen=True)
 class _Job:
     """One run to train: its step, the parts and the teacher that it starts from, and how it is trained."""
@@ -88,20 +123,22 @@ def _train(job: _Job) -> Run:
             log = fit(distiller, inputs.train, schedule, folder=folder, **watched, **options)
             if fabric.is_global_zero:
                 student, classes = distiller.student, inputs.train.classes
-                scores = evaluate(student, inputs.test, batch=recipe.batch_size, device=fabric.device)
+                images = evaluate_images(student, inputs.test, batch=recipe.batch_size, device=fabric.device)
                 checkpoints.save(student, folder / WEIGHTS, description_of(recipe, student, classes))
                 line = {
                     **header,
                     "epochs": len(log),
                     "updates": len(log) * (len(inputs.train) // schedule.batch),
-                    **scored(scores, classes.names),
+                    **scored(scores(images[1].sum(0)), classes.names),
                     "teacher": teacher.folder.relative_to(runs_folder()).as_posix() if teacher else None,
+                    "confusion": (job.step.folder / confusions.CONFUSION).as_posix(),
                     **timed(log, early),
                     **provenance(fabric.device),
                     **({"processes": fabric.world_size} if fabric.world_size > 1 else {}),
                     "command": job.command,
                 }
-                write_json_lines(folder / RESULT, [line])
+                confusions.write(folder / confusions.CONFUSION, *images)
+                write_json_lines(folder / RESULT, [line])  # the last file: with it the run is finished
     return load_trained(job.step, trained=needed, teacher=teacher)
 
 

@@ -2,7 +2,7 @@
 
 from lixlib.training.average import MovingAverage
 from lixlib.training.class_balance import ClassFrequencies, ClassWeighting, class_frequencies, class_weights
-from lixlib.training.evaluation import check_split, evaluate
+from lixlib.training.evaluation import check_split, evaluate, evaluate_images
 from lixlib.training.loop import TrainingFailed, check_training, fit, launch, sgd, update
 from lixlib.training.schedule import Schedule
 from lixlib.training.stage import fit_stage
@@ -18,6 +18,7 @@ __all__ = [
     "class_frequencies",
     "class_weights",
     "evaluate",
+    "evaluate_images",
     "fit",
     "fit_stage",
     "launch",

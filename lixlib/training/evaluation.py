@@ -1,12 +1,12 @@
 """Evaluation of a network on a data set, and the check that a split has labels."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from lixlib.core.output import call
 from lixlib.core.sample import IGNORE, collate
-from lixlib.metrics import confusion_matrix, scores
+from lixlib.metrics import Scores, confusion_matrix, scores
 
 
 def check_split(dataset: Dataset, what: str) -> None:
@@ -35,9 +35,19 @@ def number_of_classes(dataset: Dataset) -> int:
     return len(dataset.classes.names)
 
 
+def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> Scores:
+    """The metrics of `lixlib.metrics.scores` of a network on a data set: those of the sum of `evaluate_images`."""
+    _, confusions = evaluate_images(net, dataset, batch=batch, device=device)
+    return scores(confusions.sum(0))
+
+
 @torch.no_grad()
-def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu") -> dict:
-    """The metrics of `lixlib.metrics.scores` of a network on a data set, in float32 and evaluation mode.
+def evaluate_images(
+    net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.device | str = "cpu"
+) -> tuple[list[str], Tensor]:
+    """The names of a data set's images, and the confusion matrix of each, in float32 and evaluation mode.
+
+    **Shapes**: N names, and (N, C, C) int64 on the CPU, rows are the truth.
 
     Args:
         dataset: items are `Sample`s; its attribute `classes` (`lixlib.data.Classes`) gives the number of classes.
@@ -52,11 +62,13 @@ def evaluate(net: nn.Module, dataset: Dataset, *, batch: int = 8, device: torch.
     num_classes = number_of_classes(dataset)
     was_training = net.training
     net.to(device).eval()
-    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+    names: list[str] = []
+    confusions: list[Tensor] = []
     for samples in DataLoader(dataset, batch, collate_fn=collate):
         samples.check_finite()  # on the CPU, because the answer from a GPU would have to be waited for
         samples = samples.to(device)
         output = call(net, samples.rgb, samples.x)
-        confusion += confusion_matrix(output.logits.argmax(1), samples.label, num_classes)
+        names += samples.name
+        confusions.append(confusion_matrix(output.logits.argmax(1), samples.label, num_classes, per_image=True))
     net.train(was_training)
-    return scores(confusion.cpu())
+    return names, torch.cat(confusions).cpu()

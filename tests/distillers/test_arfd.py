@@ -141,7 +141,7 @@ def test_arfd_adapts_both_sides_if_asked():
     nn.init.zeros_(arfd.teacher_adapters[0].bias)
     torch.testing.assert_close(arfd(student, teacher, target)["arfd"], one(student, teacher, target)["arfd"])
     assert arfd.similarity(student, teacher) == pytest.approx(one.similarity(student, teacher))
-    with pytest.raises(ValueError, match="adapters must be 'student' or 'both', found 'teacher'"):
+    with pytest.raises(ValueError, match="adapters must be 'student', 'both' or 'none', found 'teacher'"):
         build("arfd", student, teacher, adapters="teacher")
 
 

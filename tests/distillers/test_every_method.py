@@ -39,7 +39,7 @@ def runs(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize("method", ["teacher", "student", *METHODS])
+@pytest.mark.parametrize("method", ["teacher", "student", "mean-teacher", *METHODS])
 def test_loss_is_finite_and_falls(method, runs):
     hyper = {"stage_epochs": 2} if method in ("ft", "maskd") else {}
     recipe = QUICK.of_teacher() if method == "teacher" else replace(QUICK, method=method, method_options=hyper)

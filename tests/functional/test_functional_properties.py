@@ -21,7 +21,7 @@ from lixlib.functional.dist import CONSTANT
 from lixlib.functional.norms import FLOOR, ROUNDING
 
 DRAWS = settings(derandomize=True, max_examples=25, deadline=None, database=None)
-LOGIT = ("kd_loss", "dkd_loss", "dist_loss", "wsld_loss", "dwld_loss", "decouple")  # these take a target
+LOGIT = ("kd_loss", "dkd_loss", "dist_loss", "wsld_loss", "dwld_loss", "rwld_loss", "decouple")  # these take a target
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 LAYOUTS = ("contiguous", "channels_last", "permuted", "expanded", "sliced")
 
@@ -106,6 +106,8 @@ def logits(draw, generator: torch.Generator, name: str, plain: bool) -> Case:
         if plain:
             hidden.view(-1)[0] = False
         args.append(target.masked_fill(hidden, 255))
+    if name == "rwld_loss":
+        args.append(10 * torch.rand(classes, generator=generator, dtype=torch.float64))
     if name == "dwld_loss":
         args.append(10 * torch.rand(shape, generator=generator, dtype=torch.float64))
         options |= {} if plain else {"divergence": draw(st.sampled_from(["kl", "bregman"]))}
@@ -118,7 +120,7 @@ def logits(draw, generator: torch.Generator, name: str, plain: bool) -> Case:
                 values.select(1, classes - 1).fill_(-math.inf)
         if name in LOGIT:
             bad = draw(st.sampled_from([math.nan, math.inf, -math.inf, 7.0]))
-            for values in (v for v in args if v.dtype == torch.float64):
+            for values in (v for v in args if v.dtype == torch.float64 and v.dim() > 1):
                 values.movedim(1, -1)[args[2] == 255] = bad
     learnt = (0, 3) if name == "dwld_loss" else (0,)
     return Case(args, options, learnt, 2 if name in LOGIT else None)
@@ -229,6 +231,7 @@ CASES = {
     "wsld_loss": (logits, temperature),
     "dkd_loss": (logits, lambda case: temperature(case) * (1 + 8)),
     "dwld_loss": (logits, lambda case: temperature(case) ** 2 * (1 + 4 * 10 + 4e4)),  # of W: the difference of logits
+    "rwld_loss": (logits, lambda case: temperature(case) * 2 * 10),
     "decouple": (logits, lambda case: 3 / temperature(case)),
     "confidence": (logits, lambda case: 1 + math.log(6)),
     # 1 / the least deviation that counts
@@ -260,7 +263,8 @@ def make(data, name: str, *, plain: bool = False) -> Case:
 
 
 def test_every_function_is_drawn():
-    assert set(CASES) == set(functional.__all__)
+    learnt = set(functional.__all__) - {"rarity_weights"}  # of which there is no gradient
+    assert set(CASES) == learnt
 
 
 @every
@@ -326,7 +330,14 @@ def test_an_ignored_pixel_is_as_good_as_none(name, data):
     labelled = case.args[2] != 255
     value, gradients = case.run(getattr(functional, name))
     if labelled.any():
-        rows = case.with_args(lambda v: (v if v.shape == labelled.shape else v.detach().movedim(1, -1))[labelled])
+        of_classes = case.args[3:] if name == "rwld_loss" else []
+
+        def of_rows(v: Tensor) -> Tensor:
+            if any(v is weight for weight in of_classes):
+                return v
+            return (v if v.shape == labelled.shape else v.detach().movedim(1, -1))[labelled]
+
+        rows = case.with_args(of_rows)
         alone, others = rows.run(getattr(functional, name))
         torch.testing.assert_close(value, alone, rtol=1e-9, atol=1e-9)
         for gradient, other in zip(gradients, others, strict=True):
@@ -355,7 +366,7 @@ def test_a_class_that_only_the_student_lacks_costs_infinitely_much(name, data):
     student, teacher = torch.randn(2, 2, 4, 3, 2, generator=generator, dtype=torch.float64)
     student[:, 3] = -math.inf
     target = torch.randint(3, (2, 3, 2), generator=generator)
-    extra = [] if name == "cwkd_loss" else [target, 2.0] if name == "dwld_loss" else [target]
+    extra = [] if name == "cwkd_loss" else [target, *{"dwld_loss": [2.0], "rwld_loss": [torch.ones(4)]}.get(name, [])]
     result = getattr(functional, name)(student, teacher, *extra)
     if name == "decouple":
         assert (result[1] == math.inf).all() and (result[2] == math.inf).all() and result[0].isfinite().all()

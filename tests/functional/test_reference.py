@@ -22,6 +22,17 @@ def weighted(*shape: int):
     return student, teacher, target, 10 * torch.rand_like(student)
 
 
+def weighted_classes(*shape: int):
+    """Logits, target, and a weight of every class."""
+    student, teacher, target = logits(*shape)
+    return student, teacher, target, 10 * torch.rand(shape[1], dtype=torch.float64)
+
+
+def seen(*shape: int):
+    """A teacher's logits, and target."""
+    return logits(*shape)[1:]
+
+
 def maps(*shapes: tuple[int, ...]):
     """One map of each shape, half of its entries 0, as ReLU leaves them, at different scales."""
     return [(i + 1) * torch.randn(shape, dtype=torch.float64).relu() for i, shape in enumerate(shapes)]
@@ -50,10 +61,14 @@ for shape in ((2, 5, 3, 7), (1, 2, 4, 9), (11, 6)):
         for name in ("kd_loss", "dist_loss", *(["cwkd_loss"] if len(shape) == 4 else [])):
             case(name, logits, *shape, inputs={"ignored": None}, temperature=temperature)
         case("dwld_loss", weighted, *shape, temperature=temperature)
+        case("rwld_loss", weighted, *shape, temperature=temperature)
+        case("rwld_loss", weighted_classes, *shape, temperature=temperature)
+        case("rarity_weights", seen, *shape, temperature=temperature)
 for kind in ("negentropy", "entropy", "squares", "max"):
     case("confidence", dense, (2, 5, 3, 7), kind=kind)
 case("dkd_loss", logits, 2, 5, 3, 7, alpha=0.5, beta=2.0)
 case("dist_loss", logits, 2, 5, 3, 7, beta=2.0, gamma=0.5)
+case("rarity_weights", seen, 2, 5, 3, 7, gamma=0.5, lowest=0.9)
 
 one = (1, 4, 3, 5)
 for pair in (
@@ -108,6 +123,7 @@ def test_equals_the_plain_transcription(name, make, options):
             "pad_loss": [0, 2],
             "vid_loss": [0, 2],
             "dwld_loss": [0, 3],
+            "rarity_weights": [],
         }
         variables = [inputs[i].requires_grad_() for i in learnt.get(name, [0])]
         # a sum with weights, where the result is a map
@@ -119,7 +135,7 @@ def test_equals_the_plain_transcription(name, make, options):
                 result = torch.stack([m[labelled] if module is functional else m for m in result])
             values.append(result.detach())
             weight = torch.linspace(1, 2, result.numel(), dtype=torch.float64).view_as(result)
-            gradients.append(torch.autograd.grad((weight * result).sum(), variables))
+            gradients.append(torch.autograd.grad((weight * result).sum(), variables) if variables else ())
         torch.testing.assert_close(*values, rtol=0, atol=1e-9)
         torch.testing.assert_close(*gradients, rtol=0, atol=1e-8)
 

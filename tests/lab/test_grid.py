@@ -75,14 +75,14 @@ def test_a_grid_has_every_combination_seed_by_seed():
     found = [(recipe.seed, recipe.dataset, recipe.method) for recipe in recipes]
     assert found == [(s, d, m) for s in (3, 4) for d in ("camvid", "toydrive") for m in ("kd", "student")]
     assert all(recipe.epochs == 2 for recipe in recipes)
-    assert [recipe.method for recipe in grid()] == ["teacher", "student", *METHODS]
+    assert [recipe.method for recipe in grid()] == ["teacher", "student", "mean-teacher", *METHODS]
 
 
 def test_the_teacher_of_a_grid_is_that_of_its_students():
     recipes = grid(seeds=[0, 1], epochs=2, teacher={"epochs": 5, "seed": 7})
     (teacher,) = (recipe for recipe in recipes if recipe.method == "teacher")
     assert (teacher.epochs, teacher.seed) == (5, 7)
-    distilled = [recipe for recipe in recipes if recipe.method not in ("teacher", "student")]
+    distilled = [recipe for recipe in recipes if recipe.distils]
     assert {folder_of(recipe.of_teacher()) for recipe in distilled} == {folder_of(teacher)}
     students = [recipe for recipe in recipes if recipe.method == "student"]
     assert students == [Recipe(method="student", seed=seed, epochs=2) for seed in (0, 1)], "no teacher, no change"
@@ -192,7 +192,8 @@ def test_a_damaged_line_of_a_run_is_made_again(content, here, few, runs, tmp_pat
     path.write_text(2 * path.read_text() if content == "twice" else content)
     with pytest.warns(UserWarning, match="result.jsonl is damaged"):
         report = compare([recipe], results_dir=tmp_path)
-    assert report.lines == [first.line] and not report.failures
+    assert report.lines == results.read(tmp_path, "camvid") and not report.failures
+    assert report.lines == [{**first.line, "confusion": report.lines[0]["confusion"]}]
 
 
 def test_a_wrong_line_in_the_results_stops_before_anything_trains(here, tmp_path, monkeypatch, capsys):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("runs")
 SPECIFIED = {
     *("dataset", "network", "method", "seed", "split", "size", "epochs", "updates", "batch", "hyper", "metrics"),
     *("per_class", "teacher", "seconds", "device", "versions", "commit", "command", "reduced"),
-    "data_digest",
+    *("data_digest", "confusion"),
 }
 
 

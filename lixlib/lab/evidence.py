@@ -1,0 +1,104 @@
+"""The experiments of results/protocol.md: what each of them varies, as recipes for `lixlib.lab.experiments`."""
+
+from typing import Any, NamedTuple
+
+from lixlib.distillers import METHODS
+from lixlib.lab.regime import PUBLISHED_LOGIT, REGIME, STARTS, options_of
+
+# The weights that tools/studies/choose_weights.py chose; a test compares them with results/choices.
+CHOSEN: dict[str, dict[str, float]] = {**STARTS}
+LONGER = 4  # so much longer trains a student who has the computation of a teacher and a distilled student together
+WITHOUT_X = {"teacher": {"x": False}}
+STUDENT, TEACHER = {"method": "student"}, {"method": "teacher"}
+SAME_COMPUTE = "student, four times"
+SIX, FIVE, THREE = (0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4), (0, 1, 2)
+
+
+class Evidence(NamedTuple):
+    """One experiment.
+
+    Args:
+        setting: what all of its recipes have in common.
+        variants: by name, what a recipe has different from that.
+        seeds: those that were declared.
+    """
+
+    setting: dict[str, Any]
+    variants: dict[str, dict]
+    seeds: tuple[int, ...] = SIX
+
+
+def by(method: str, **options: Any) -> dict:
+    """A student by a method, with its chosen weights and what is different from them."""
+    return {"method": method, "method_options": options_of(method, CHOSEN[method]) | options}
+
+
+def titled(*methods: str) -> dict[str, dict]:
+    """Methods by the names that tables have."""
+    return {TITLES.get(method, METHODS[method].title): by(method) for method in methods}
+
+
+TITLES = {"lix": "LIX, as published", "lix-ours": "LIX, ours"}
+ALL = tuple(name for name in METHODS if name != "rwld")  # which is the logit half of LIX, ours
+OF_X = ("kd", "cwkd", "dist", "lix", "lix-ours")
+OF_NYU = ("kd", "cwkd", "dist", "nst", "lix", "lix-ours")
+
+STUDENTS = {"student": STUDENT, SAME_COMPUTE: {**STUDENT, "epochs": LONGER * REGIME["epochs"]}}
+TEACHERS = {"teacher": TEACHER, "RGB teacher": {**TEACHER, **WITHOUT_X}}
+
+# Lengths at which more weight on the non-target classes may begin to pay, in epochs of 16 updates
+LENGTHS = (25, 50, 100)
+_DWLD = {
+    **{
+        f"DKD {beta:g}": {"method": "dkd", "method_options": {"weight": 0.5, "beta": beta}} for beta in (1.0, 5.5, 10.0)
+    },
+    **{
+        name: {"method": "dwld", "method_options": {"weight": 0.5, **PUBLISHED_LOGIT, "weighting": weighting}}
+        for name, weighting in {
+            "as published": "joint",
+            "normalised": "normalised",
+            "reversed": "reversed",
+            "closed form": "closed-form",
+        }.items()
+    },
+}
+NYU = {
+    **{"dataset": "nyuv2", "size": (96, 128), "batch_size": 4, "network_options": {"width": 0.5}},
+    **{"splits": ("train", None, "test"), "class_weights": "sqrt", "ema": 0.99, "precision": "bf16-mixed"},
+}
+_OF_NYU = {"student": STUDENT, **titled(*OF_NYU)}
+
+EVIDENCE: dict[str, Evidence] = {
+    "main": Evidence(
+        REGIME,
+        {**TEACHERS, **STUDENTS, "mean teacher": by("mean-teacher"), **titled(*ALL), "RWLD": by("rwld")},
+    ),
+    "is-it-x": Evidence(
+        REGIME,
+        {
+            **TEACHERS,
+            **STUDENTS,
+            **titled(*OF_X),
+            **{f"{n}, RGB teacher": v | WITHOUT_X for n, v in titled(*OF_X).items()},
+        },
+    ),
+    "reversal": Evidence(
+        REGIME,
+        {
+            f"{name}, {16 * epochs} updates": {**variant, "epochs": epochs}
+            for epochs in LENGTHS
+            for name, variant in {"student": STUDENT, **_DWLD, "ours": by("rwld")}.items()
+        },
+    ),
+    "recordings": Evidence(
+        REGIME,
+        {
+            f"{name}, {count} recordings": {**variant, "unlabelled": count}
+            for count in (0, 60, 240, 480, 1000, 2000)
+            for name, variant in titled("kd", "dist", "lix-ours").items()
+        },
+        THREE,
+    ),
+    "nyuv2-150": Evidence({**NYU, "labelled": 150, "unlabelled": 645, "epochs": 30}, {**TEACHERS, **_OF_NYU}, FIVE),
+    "nyuv2-795": Evidence({**NYU, "unlabelled": 0, "epochs": 12}, {**TEACHERS, **_OF_NYU}, FIVE),
+}

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
+import dask
 import psutil
 import pytest
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 from in_process import Done, InProcess
 
 import lixlib.cli
@@ -343,11 +346,20 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_pat
     assert read_json_lines(log)[: len(rows)] == rows and len(read_json_lines(log)) == 30
 
 
+@contextmanager
+def imported_once(*modules):
+    """Workers of a cluster on this machine are forks of a process that has imported these."""
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context().set_forkserver_preload(list(modules))
+        yield
+
+
 @pytest.mark.slow
 def test_a_killed_worker_of_a_cluster_has_its_run_done_by_another(runs, tmp_path):
     recipes = grid(methods=["teacher", "student"], epochs=12, **TOYDRIVE)
     log = runs / folder_of(recipes[1]) / "log.jsonl"
     with (
+        imported_once("lixlib.lab.workers", "lightning_fabric", "distributed"),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
         ThreadPoolExecutor() as pool,

@@ -1,6 +1,7 @@
 """What the tests share: a fixed seed, reference values, small data sets, their order, and the reasons of skips."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import torch
 from long_first import pytest_collection_modifyitems  # noqa: F401  a hook
 from own_folder import write
 from skipped import pytest_terminal_summary  # noqa: F401  a hook
+
+# jsonschema, which nbformat imports, would compile its grammar for over a second, for a format that no notebook uses
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 

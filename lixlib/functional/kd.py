@@ -4,7 +4,7 @@ from torch import Tensor
 
 from lixlib.core.checks import check_same_shape, check_temperature, full_precision, mean_over, valid_pixels
 from lixlib.core.constants import IGNORE
-from lixlib.functional.blocks import Block, Found, TwiceDifferentiable, exponentials_, products_
+from lixlib.functional.blocks import Block, Exponentials, Found, TwiceDifferentiable, exponentials_, products_
 from lixlib.functional.softmax import kl_divergence, soften, softmax
 
 
@@ -40,8 +40,13 @@ def kd_loss(
 
 
 def divergence(block: Block, with_slope: bool) -> Found:
-    """KL(p^T || p^S) and its gradient p^S - p^T, by p = e / total and log p = z - m - log_total of `exponentials_`."""
+    """KL(p^T || p^S) and its gradient p^S - p^T."""
     s, t = (exponentials_(z, z.amax(1, keepdim=True)) for z in (block.student, block.teacher))
+    return between_(s, t, with_slope)
+
+
+def between_(s: Exponentials, t: Exponentials, with_slope: bool) -> Found:
+    """`divergence` by p = e / total and log p = z - m - log_total; overwrites what it is given."""
     p_t = t.e.div_(t.total)
     loss = products_(p_t, t.shifted.sub_(s.shifted)).sum(1, keepdim=True) + (s.log_total - t.log_total)
     return Found(loss, s.e.div_(s.total).sub_(p_t) if with_slope else None)

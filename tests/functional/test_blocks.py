@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lixlib import functional
-from lixlib.functional import blocks, dkd_loss, dwld_loss, kd_loss, reference
+from lixlib.functional import blocks, cwkd_loss, dkd_loss, dwld_loss, kd_loss, reference
 from tools.benchmarks.measure import peak_bytes
 
 # pixels that fill no whole number of blocks, one pixel, one image, images that share a block, and rows
@@ -36,7 +36,7 @@ def make(name, shape, dtype=torch.float64, layout="contiguous"):
     target[torch.rand(target.shape) < 0.3] = 255
     target.view(-1)[0] = 0
     learnt = [student.requires_grad_(), *([weight.requires_grad_()] if name == "dwld_loss" else [])]
-    rest = {"kd_loss of all pixels": [], "dwld_loss": [target, weight]}.get(name, [target])
+    rest = {"kd_loss of all pixels": [], "cwkd_loss": [], "dwld_loss": [target, weight]}.get(name, [target])
 
     def result(module):
         value = getattr(module, name.split()[0])(student, teacher, *rest, temperature=2.0)
@@ -51,6 +51,14 @@ def make(name, shape, dtype=torch.float64, layout="contiguous"):
 def test_blocks_of_any_size(name, shape, pixels, monkeypatch):
     monkeypatch.setattr(blocks, "ENTRIES", pixels * shape[1])
     result = make(name, shape)
+    torch.testing.assert_close(result(functional), result(reference), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if len(shape) > 2], ids=lambda s: "x".join(map(str, s)))
+@pytest.mark.parametrize("entries", [1, 60, 1000])
+def test_blocks_of_any_number_of_channels(shape, entries, monkeypatch):
+    monkeypatch.setattr(blocks, "ENTRIES", entries)
+    result = make("cwkd_loss", shape)
     torch.testing.assert_close(result(functional), result(reference), rtol=1e-9, atol=1e-9)
 
 
@@ -94,4 +102,13 @@ def test_peak_memory(loss, maps, layout):
     target = torch.randint(19, (4, 96, 320))
     student.requires_grad_()
     peak = peak_bytes(lambda: loss(student, teacher, target, weight).backward(), student.device)
+    assert peak <= maps * student.numel() * student.element_size()
+
+
+@pytest.mark.parametrize(("layout", "maps"), [("contiguous", 2.1), ("channels_last", 4.1)])
+def test_peak_memory_of_channels(layout, maps):
+    """Both logits are copied if the positions of a channel do not lie side by side."""
+    student, teacher = (values.contiguous(memory_format=LAYOUTS[layout]) for values in torch.randn(2, 4, 19, 96, 320))
+    student.requires_grad_()
+    peak = peak_bytes(lambda: cwkd_loss(student, teacher).backward(), student.device)
     assert peak <= maps * student.numel() * student.element_size()

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
+import dask
 import psutil
 import pytest
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 from in_process import Done, InProcess
 
 import lixlib.cli
@@ -314,9 +317,9 @@ def test_the_command_fails_if_a_run_did(here, camvid_root, tmp_path, monkeypatch
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_path):
-    words = ["--methods", "student", "--epochs", "60", "--size", "32", "48", "--device", "cpu", "--jobs", "1"]
+    words = ["--methods", "student", "--epochs", "30", "--size", "32", "48", "--device", "cpu", "--jobs", "1"]
     words += ["--dataset-options", '{"count": 16, "eval_count": 2}', "--unlabelled", "4"]
-    recipes = grid(methods=["student"], epochs=60, **TOYDRIVE)
+    recipes = grid(methods=["student"], epochs=30, **TOYDRIVE)
     log = runs / folder_of(recipes[0]) / "log.jsonl"
     command = [sys.executable, "-m", "lixlib.cli", "compare", *words, "--results", str(tmp_path / "results")]
     # a shell starts what it puts in the background deaf to Ctrl-C, and children would inherit that
@@ -336,11 +339,19 @@ def test_what_is_stopped_leaves_no_process_and_goes_on(stop, runs, here, tmp_pat
     assert stop == signal.SIGKILL or "goes on after the last finished epoch" in errors
     assert psutil.wait_procs(children, timeout=20)[1] == []
     rows = read_json_lines(log)
-    assert children and len(rows) < 60
+    assert children and len(rows) < 30
 
     report = compare(recipes, results_dir=tmp_path / "results", device="cpu")
     assert here.trained == [line["method"] for line in report.lines] == ["student"]
-    assert read_json_lines(log)[: len(rows)] == rows and len(read_json_lines(log)) == 60
+    assert read_json_lines(log)[: len(rows)] == rows and len(read_json_lines(log)) == 30
+
+
+@contextmanager
+def imported_once(*modules):
+    """Workers of a cluster on this machine are forks of a process that has imported these."""
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context().set_forkserver_preload(list(modules))
+        yield
 
 
 @pytest.mark.slow
@@ -348,6 +359,7 @@ def test_a_killed_worker_of_a_cluster_has_its_run_done_by_another(runs, tmp_path
     recipes = grid(methods=["teacher", "student"], epochs=12, **TOYDRIVE)
     log = runs / folder_of(recipes[1]) / "log.jsonl"
     with (
+        imported_once("lixlib.lab.workers", "lightning_fabric", "distributed"),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
         ThreadPoolExecutor() as pool,

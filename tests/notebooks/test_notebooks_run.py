@@ -16,7 +16,7 @@ import lixlib.lab.grid
 from lixlib.lab.grid import compare, grid
 from tools.dev.execute_notebooks import FOLDER, NO_PICTURES, execute, headless, notebook_files
 
-pytestmark = pytest.mark.notebook
+pytestmark = [pytest.mark.notebook, pytest.mark.usefixtures("forked_kernels")]
 
 LONG = {"09_distillation_run.ipynb"}  # train for minutes unless `quick`: two quick runs are compared with each other
 CHECKED = re.compile(r"^\s*# NBVAL_CHECK_OUTPUT\b", re.MULTILINE)

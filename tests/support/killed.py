@@ -1,18 +1,17 @@
 """Kill -9 at every write of a piece of work, and repeat the work: `python killed.py WORK FOLDER`, for test_kills.py.
 
-The work is done once whole; then for every n a fork does it in a folder of its own and kills itself when its n-th file
-is written but not yet renamed into place, at the end also when the last one is; a second fork repeats it there. What
-each ends with is printed.
+The work is done once whole, in this process, so that no fork need repeat what is slow the first time: imports, and
+what torch prepares for each shape. Then for every n a fork does it in a folder of its own and kills itself when its
+n-th file is written but not yet renamed into place, at the end also when the last one is; a second fork repeats it
+there. What each ends with is printed.
 """
 
-import importlib
 import json
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -131,12 +130,8 @@ def reports(work: Callable[[Path], None], folder: Path) -> Iterator[dict]:
         return place, do
 
     place, do = there("whole")
-    imported = folder / "imported"
-    assert in_fork(lambda: (do(), imported.write_text("\n".join(sys.modules)))) == 0
+    do()
     whole = ends_of(place)
-    for name in imported.read_text().splitlines():  # here once, which no fork need repeat
-        with suppress(Exception):
-            importlib.import_module(name)
 
     def killed(n: int, **when) -> dict:
         place, do = there(f"killed-{n}-{len(when)}")

@@ -1,0 +1,215 @@
+"""Watching a training from a notebook: what to measure after every epoch, a picture that grows, stop and go on.
+
+There is no log beside that of `lixlib.training.fit`: `Watch` is an `observe` of it and adds to its rows, and `follow`
+reads the rows while another process writes them.
+"""
+
+import math
+import multiprocessing
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from IPython.display import DisplayHandle
+from torch import Tensor
+
+from lixlib import data
+from lixlib.core.files import read_json_lines
+from lixlib.core.text import one_line
+from lixlib.distillers import Distiller
+from lixlib.functional import linear_cka
+from lixlib.lab import inputs
+from lixlib.lab.finished import LOG
+from lixlib.lab.plan import folder_of, runs_folder
+from lixlib.lab.recipe import Recipe
+from lixlib.lab.run import run
+from lixlib.nets import call
+
+QUERY = ("nvidia-smi", "--query-gpu=utilization.gpu,power.draw,memory.used", "--format=csv,noheader,nounits")
+
+
+class Watch:
+    """What a training does to a few frames, as an `observe` of `lixlib.training.fit`: the entry "watch" of its rows.
+
+    The entry has `shares`, `weights` and `cka`, as the functions of these names below give them, and `card`, what
+    `cards` gives of the one that trains. Nothing of the training changes, not even by a bit.
+
+    Args:
+        frames: how many of the first frames of the validation split, or of the training split where there is none.
+    """
+
+    def __init__(self, recipe: Recipe, *, frames: int = 4):
+        self.recipe, self.frames = recipe, frames
+        self._batch: data.Sample | None = None
+
+    def __call__(self, epoch: int, distiller: Distiller) -> dict:
+        device = next(distiller.student.parameters()).device
+        if self._batch is None:
+            split = self.recipe.splits[1] or self.recipe.splits[0]
+            found = inputs.load(self.recipe, split, with_x=self.recipe.needs_x)
+            self._batch = data.collate([found[i] for i in range(min(self.frames, len(found)))]).to(device)
+        seen = {"shares": shares(distiller, self._batch), "weights": weights(distiller, self._batch)}
+        seen |= {"cka": cka(distiller, self._batch)}
+        if device.type == "cuda":
+            seen["card"] = next(iter(cards()[device.index or 0 :]), None)
+        return {"watch": {name: value for name, value in seen.items() if value}}
+
+
+def shares(distiller: Distiller, batch: data.Sample) -> dict[str, float]:
+    """Who moves the student: the length of each loss term's gradient in its weights, over the sum of the lengths."""
+    with torch.enable_grad():
+        terms = distiller(batch)
+        moved = [parameter for parameter in distiller.student.parameters() if parameter.requires_grad]
+        lengths = {name: _length(term, moved) for name, term in terms.items()}
+    total = sum(lengths.values())
+    return {name: round(length / total, 4) for name, length in lengths.items()} if total else {}
+
+
+def _length(term: Tensor, weights: list[Tensor]) -> float:
+    if not term.requires_grad:
+        return 0.0
+    gradient = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+    return float(torch.stack([part.norm() for part in gradient if part is not None]).norm())
+
+
+def weights(distiller: Distiller, batch: data.Sample) -> dict[str, float]:
+    """The least, the mean and the largest NCLD weight W of Eq. (7); nothing for a method without them."""
+    logit = getattr(distiller.method, "dwld", distiller.method)
+    if not hasattr(logit, "weights"):
+        return {}
+    with torch.no_grad():
+        w = logit.weights(*_outputs(distiller, batch), batch.label)
+    return {name: round(float(value), 4) for name, value in (("least", w.min()), ("mean", w.mean()), ("most", w.max()))}
+
+
+def cka(distiller: Distiller, batch: data.Sample) -> dict[str, float]:
+    """Linear CKA of student and teacher at every tap, without adapters; the samples are positions of all frames.
+
+    Every map is pooled to the size of the smallest, so that all taps have the same number of samples.
+    """
+    if distiller.teacher is None:
+        return {}
+    with torch.no_grad():
+        student, teacher = (output.taps for output in _outputs(distiller, batch))
+        size = min((tap.shape[2:] for tap in teacher.values()), key=math.prod)
+        return {
+            name: round(float(linear_cka(*(_rows(t[name], size) for t in (student, teacher)))), 4) for name in teacher
+        }
+
+
+def _outputs(distiller: Distiller, batch: data.Sample):
+    return call(distiller.student, batch.rgb), call(distiller.teacher, batch.rgb, batch.x)
+
+
+def _rows(tap: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.adaptive_avg_pool2d(tap.float(), size).flatten(2).mT.flatten(0, 1)
+
+
+def cards() -> list[dict[str, float]]:
+    """Use in %, watts and memory in MiB of every card, as nvidia-smi says them; nothing where there is none."""
+    if not shutil.which(QUERY[0]):
+        return []
+    said = subprocess.run(QUERY, capture_output=True, text=True, check=False).stdout
+    rows = [[_number(word) for word in line.split(",")] for line in said.splitlines()]
+    return [dict(zip(("use", "watts", "mib"), row, strict=True)) for row in rows if len(row) == 3]
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:  # "[N/A]": not every card tells everything
+        return None
+
+
+class Training:
+    """A run in a process of its own: a notebook stays free to look at it, to kill it, and to start it again.
+
+    Args:
+        observe: see `lixlib.lab.run.run`; it goes to the other process.
+        threads: of torch, on a CPU; None: torch's own number.
+    """
+
+    def __init__(
+        self, recipe: Recipe, *, observe: Watch | None = None, device: str = "auto", threads: int | None = None
+    ):
+        self.log = runs_folder() / folder_of(recipe) / LOG
+        context = multiprocessing.get_context("spawn")
+        self._answer, answer = context.Pipe(duplex=False)
+        work = (answer, recipe, observe, device, threads)
+        self._process = context.Process(target=_train, args=work, daemon=True)
+        self._process.start()
+        answer.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a power cut would: the process has no time to save anything."""
+        self._process.kill()
+        self._process.join()
+
+    def check(self) -> None:
+        """Raise a RuntimeError if the run ended in an error; the message is that error in one line."""
+        try:
+            error = self._answer.recv() if self._answer.poll() else None
+        except EOFError:  # it was killed
+            error = None
+        if error:
+            raise RuntimeError(error)
+
+
+def _train(answer, recipe: Recipe, observe: Watch | None, device: str, threads: int | None) -> None:
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        run(recipe, device=device, observe=observe, progress=False)
+    except Exception as error:
+        answer.send(f"{type(error).__name__}: {one_line(str(error))}")
+
+
+def follow(
+    training: Training | Path,
+    draw: Callable[[list[dict]], object],
+    *,
+    epochs: int,
+    seconds: float = 0.2,
+) -> list[dict]:
+    """Show a picture of a training's log, and draw it again whenever the log has grown; return the log.
+
+    It ends when the log has `epochs` rows or the training has ended. The stop button of the notebook ends the watching
+    alone: the training goes on.
+
+    Args:
+        training: a `Training`, or the log.jsonl of a run that another command trains.
+        draw: makes the picture, from the rows.
+        seconds: between two looks at the file.
+
+    Raises:
+        RuntimeError: the run of a `Training` ended in an error.
+    """
+    path = training.log if isinstance(training, Training) else Path(training)
+    rows = _read(path)
+    shown = DisplayHandle()
+    shown.display(draw(rows))
+    while len(rows) < epochs:
+        ended = isinstance(training, Training) and not training.alive
+        found = _read(path)
+        if len(found) > len(rows):
+            rows = found
+            shown.update(draw(rows))
+        elif ended:
+            break
+        else:
+            time.sleep(seconds)
+    if isinstance(training, Training):
+        training.check()
+    return rows
+
+
+def _read(path: Path) -> list[dict]:
+    return read_json_lines(path) if path.exists() else []

@@ -112,7 +112,8 @@ def notebook_page(notebook: NotebookNode, name: str) -> tuple[str, dict[str, byt
             if "image/png" in data:
                 file = f"{name}/{number}-{place}.png"
                 pictures[file] = base64.b64decode(data["image/png"])
-                parts.append(f"![What the cell above draws]({file}){{ .output }}")
+                alt = cell.metadata.get("alt", "What the cell above draws")
+                parts.append(f"![{alt}]({file}){{ .output }}")
             elif "text/html" in data:
                 parts.append(f'<div class="output">\n{data["text/html"]}\n</div>')
             elif "text/markdown" in data:

@@ -19,6 +19,7 @@ from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+KEPT = ("tags", "alt", "jupyter")  # of a cell's metadata: what its picture shows, and whether its code is folded
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Pixels take about a fifth of the time: a shown figure is only laid out, and one that a cell leaves open is closed.
 NO_PICTURES = """
@@ -103,7 +104,7 @@ def clean(notebook: NotebookNode) -> None:
         "lix": {"sources": source_hash(notebook)},
     }
     for cell in notebook.cells:
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.metadata = {name: cell.metadata[name] for name in KEPT if cell.metadata.get(name)}
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
 

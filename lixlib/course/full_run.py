@@ -55,6 +55,8 @@ class Work:
 def count(net: nn.Module, *inputs: Tensor) -> Work:
     """Count the work of a network; on the device "meta" nothing is computed, whatever the size.
 
+    Under `torch.no_grad()` it is the forward pass alone: `training` is `forward`, and nothing is kept.
+
     Operations are those of `torch.utils.flop_counter`: convolutions and matrix products, a multiplication and an
     addition each. It counts the backward pass of grouped convolutions wrongly (torch 2.13), so not that of OFF-Net.
     """
@@ -70,5 +72,7 @@ def count(net: nn.Module, *inputs: Tensor) -> Work:
     with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
         output = net(*inputs)
         forward = counter.get_total_flops()
-        getattr(output, "logits", output).sum().backward()
+        total = getattr(output, "logits", output).sum()
+        if total.requires_grad:
+            total.backward()
     return Work(forward, counter.get_total_flops(), sum(storage.nbytes() for storage in kept.values()))

@@ -4,17 +4,22 @@ There is no log beside that of `lixlib.training.fit`: `Watch` is an `observe` of
 reads the rows while another process writes them.
 """
 
+import asyncio
+import io
 import math
 import multiprocessing
+import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import ipywidgets
 import torch
 import torch.nn.functional as F
-from IPython.display import DisplayHandle
+from IPython.display import DisplayHandle, display
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from lixlib import data
@@ -209,6 +214,72 @@ def follow(
     if isinstance(training, Training):
         training.check()
     return rows
+
+
+def control(
+    recipe: Recipe,
+    draw: Callable[[list[dict]], Figure],
+    *,
+    observe: Watch | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+) -> None:
+    """Two buttons, one that starts a training or lets it go on and one that kills it, over a picture that grows.
+
+    Without a browser, where `LIX_HEADLESS` is set, the picture stands alone.
+    """
+    if os.environ.get("LIX_HEADLESS"):
+        display(draw(_read(runs_folder() / folder_of(recipe) / LOG)))
+    else:
+        display(_Panel(recipe, draw, observe=observe, device=device, threads=threads).box)
+
+
+class _Panel:
+    """The buttons of `control`; their kernel stays free, because it looks at the log between other things."""
+
+    seconds = 0.3  # between two looks
+
+    def __init__(self, recipe: Recipe, draw: Callable[[list[dict]], Figure], **options):
+        self.recipe, self.draw, self.options = recipe, draw, options
+        self.log = runs_folder() / folder_of(recipe) / LOG
+        self.training: Training | None = None
+        self.go = ipywidgets.Button(description="Train, or go on", icon="play")
+        self.stop = ipywidgets.Button(description="Kill", icon="bolt", disabled=True)
+        self.told, self.picture = ipywidgets.Label(), ipywidgets.Image(format="png")
+        self.go.on_click(lambda _: self._start())
+        self.stop.on_click(lambda _: self.training.kill())
+        self.box = ipywidgets.VBox([ipywidgets.HBox([self.go, self.stop, self.told]), self.picture])
+        self._show(_read(self.log))
+
+    def _start(self) -> None:
+        self.go.disabled, self.stop.disabled = True, False
+        self.told.value = "a process starts, which takes some seconds ..."
+        self.training = Training(self.recipe, **self.options)
+        self.watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        seen = -1
+        while True:
+            ended = not self.training.alive
+            rows = _read(self.log)
+            if len(rows) != seen:
+                seen = len(rows)
+                self._show(rows)
+            if ended:
+                break
+            await asyncio.sleep(self.seconds)
+        self.go.disabled, self.stop.disabled = False, True
+        try:
+            self.training.check()
+            self.told.value = f"{seen} epochs are in the log; nothing is running"
+        except RuntimeError as error:
+            self.told.value = str(error)
+
+    def _show(self, rows: list[dict]) -> None:
+        picture = io.BytesIO()
+        self.draw(rows).savefig(picture, format="png")
+        self.picture.value = picture.getvalue()
+        self.told.value = f"{len(rows)} epochs"
 
 
 def _read(path: Path) -> list[dict]:

@@ -37,6 +37,13 @@ def test_a_convolution_and_a_relu_by_hand():
     assert work.kept == 4 * 200 * (3 + 8), "the image, for the weights' gradient, and what ReLU let through"
 
 
+def test_without_gradients_there_is_no_backward_pass():
+    both = on_meta("mfnet", x_channels=1)
+    with torch.no_grad():
+        alone = on_meta("mfnet", x_channels=1)
+    assert (alone.forward, alone.training, alone.kept) == (both.forward, both.forward, 0)
+
+
 def test_mfnet_at_the_papers_size():
     """9.58 billion multiply-adds, as instantiated elsewhere; a smaller image, for they grow with its pixels."""
     forward = on_meta("mfnet", num_classes=15).forward * (384 * 1248) / (SIZE[0] * SIZE[1])

@@ -1,5 +1,6 @@
 """A training that is watched is the same training, what is measured is so, and a killed one goes on."""
 
+import asyncio
 import os
 import threading
 import time
@@ -8,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from IPython.utils.capture import capture_output
+from matplotlib.figure import Figure
 
 from lixlib import data
 from lixlib.core.files import read_json_lines, write_json_lines
@@ -112,19 +114,46 @@ def test_a_log_is_followed_while_it_grows(tmp_path):
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_to_the_same_bits(runs):
-    recipe = replace(RECIPE, epochs=40)
+    recipe = replace(RECIPE, epochs=20)
     with capture_output():
         training = Training(recipe, observe=Watch(recipe, frames=2), device="cpu", threads=1)
         rows = follow(training, lambda rows: None, epochs=2, seconds=0.01)
-        assert training.alive and len(rows) < 40
+        assert training.alive and len(rows) < 20
         training.kill()
     assert not training.alive and not (training.log.parent / "weights.safetensors").exists()
     torch.set_num_threads(1)
     resumed = run(recipe, device="cpu", progress=False, observe=Watch(recipe, frames=2))
-    assert len(resumed.log) == 40 and read_json_lines(training.log)[: len(rows)] == rows
+    assert len(resumed.log) == 20 and read_json_lines(training.log)[: len(rows)] == rows
     os.rename(resumed.folder, runs / "killed once")
     whole = run(recipe, device="cpu", progress=False)
     assert all(map(torch.equal, whole.net.parameters(), resumed.net.parameters()))
+
+
+@pytest.mark.slow
+def test_buttons_start_kill_and_go_on(runs, monkeypatch):
+    """One process is killed by a click, the next goes on to the end; the picture grows with the log."""
+    recipe, lengths = replace(RECIPE, method="student", teacher={}, epochs=12), []
+
+    def draw(rows):
+        lengths.append(len(rows))
+        return Figure(figsize=(1, 1))
+
+    async def clicks(panel):
+        panel.go.click()
+        assert panel.go.disabled and not panel.stop.disabled
+        while lengths[-1] < 1:
+            await asyncio.sleep(0.01)
+        panel.stop.click()
+        await panel.watching
+        assert not panel.go.disabled and panel.stop.disabled and "nothing is running" in panel.told.value
+        panel.go.click()
+        await panel.watching
+
+    monkeypatch.setattr(watch._Panel, "seconds", 0.01)
+    panel = watch._Panel(recipe, draw, device="cpu", threads=1)
+    assert lengths == [0] and bytes(panel.picture.value).startswith(b"\x89PNG")
+    asyncio.run(clicks(panel))
+    assert lengths == sorted(lengths) and lengths[-1] == 12 and not panel.training.alive
 
 
 @pytest.mark.slow

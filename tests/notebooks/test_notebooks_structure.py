@@ -21,7 +21,7 @@ LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)|<(?:img|a)\s[^>]*(?:src|href)=\"([^\"
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 MEBIBYTE = 2**20
 FOLDED = {"source_hidden": True}  # JupyterLab shows such code on a click
-SHORT = ("01", "02", "03", "04")  # chapters with at most 100 cells and 2,600 words, and words for every picture
+SHORT = ("01", "02", "03", "04", "15")  # chapters with at most 100 cells and 2,600 words, and words for every picture
 
 
 def read(path: Path) -> nbformat.NotebookNode:

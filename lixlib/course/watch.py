@@ -34,7 +34,7 @@ from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
 from lixlib.nets import call
 
-QUERY = ("nvidia-smi", "--query-gpu=utilization.gpu,power.draw,memory.used", "--format=csv,noheader,nounits")
+QUERY = ("nvidia-smi", "--query-gpu=uuid,utilization.gpu,power.draw,memory.used", "--format=csv,noheader,nounits")
 
 
 class Watch:
@@ -60,7 +60,8 @@ class Watch:
         seen = {"shares": shares(distiller, self._batch), "weights": weights(distiller, self._batch)}
         seen |= {"cka": cka(distiller, self._batch)}
         if device.type == "cuda":
-            seen["card"] = next(iter(cards()[device.index or 0 :]), None)
+            uuid = torch.cuda.get_device_properties(device).uuid  # CUDA_VISIBLE_DEVICES gives the cards other numbers
+            seen["card"] = cards().get(f"GPU-{uuid}")
         return {"watch": {name: value for name, value in seen.items() if value}}
 
 
@@ -114,13 +115,16 @@ def _rows(tap: Tensor, size: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(tap.float(), size).flatten(2).mT.flatten(0, 1)
 
 
-def cards() -> list[dict[str, float]]:
-    """Use in %, watts and memory in MiB of every card, as nvidia-smi says them; nothing where there is none."""
+def cards() -> dict[str, dict[str, float | None]]:
+    """Use in %, watts and memory in MiB of every card, by its UUID, as nvidia-smi says them; without it, none."""
     if not shutil.which(QUERY[0]):
-        return []
+        return {}
     said = subprocess.run(QUERY, capture_output=True, text=True, check=False).stdout
-    rows = [[_number(word) for word in line.split(",")] for line in said.splitlines()]
-    return [dict(zip(("use", "watts", "mib"), row, strict=True)) for row in rows if len(row) == 3]
+    rows = [[word.strip() for word in line.split(",")] for line in said.splitlines()]
+    names = ("use", "watts", "mib")
+    return {
+        uuid: dict(zip(names, map(_number, found), strict=True)) for uuid, *found in rows if len(found) == len(names)
+    }
 
 
 def _number(word: str) -> float | None:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from lixlib.plots.base import new_figure, style
 
 OTHER = ("epoch", "mIoU", "seconds", "watch")  # entries of a row that are no loss terms
+WEIGHTS = "NCLD weights W"
+PLACES = {WEIGHTS: "upper left"}  # of legends where W may collapse, and where CKA and shares leave room
 LIMITS = (-1.0, 10.0)  # of the loss terms: logarithmic above 0.1, and below 0 for what can fall there, as DWLD
 
 
@@ -26,9 +28,9 @@ def progress(log: Sequence[Mapping], epochs: int, *, bounds: tuple[float, float]
     """
     terms = [name for name in log[0] if name not in OTHER] if log else []
     panels: dict[str, Callable[[Axes], None]] = {
-        "loss terms": lambda ax: _terms(ax, log, terms),
+        "loss terms (logarithmic above 0.1)": lambda ax: _terms(ax, log, terms),
         "who moves the student": lambda ax: _shares(ax, log),
-        "NCLD weights W": lambda ax: _weights(ax, log, bounds),
+        WEIGHTS: lambda ax: _weights(ax, log, bounds),
         "likeness to the teacher (CKA)": lambda ax: _cka(ax, log),
     }
     if any("card" in _watched(row) for row in log):
@@ -40,7 +42,7 @@ def progress(log: Sequence[Mapping], epochs: int, *, bounds: tuple[float, float]
             ax.set(title=title, xlim=(1, max(epochs, 2)), xlabel="epoch")
             draw(ax)
             if ax.get_legend_handles_labels()[0]:
-                ax.legend(loc="lower left", ncols=4, fontsize=8, frameon=True, framealpha=0.8)
+                ax.legend(loc=PLACES.get(title, "lower left"), ncols=4, fontsize=8, frameon=True, framealpha=0.8)
         for ax in axes[len(panels) :]:
             ax.remove()
     return figure

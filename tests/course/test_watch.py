@@ -86,13 +86,13 @@ def test_weights_and_cka_are_the_librarys():
 def test_what_nvidia_smi_says(tmp_path, monkeypatch):
     assert watch._number("[N/A]") is None
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho '97, 312.5, 20480'\necho '3, [N/A], 11'\n")
+    tool.write_text("#!/bin/sh\necho 'GPU-a, 97, 312.5, 20480'\necho 'GPU-b, 3, [N/A], 11'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    first, second = watch.cards()
-    assert first == {"use": 97.0, "watts": 312.5, "mib": 20480.0} and second["watts"] is None
+    assert watch.cards()["GPU-a"] == {"use": 97.0, "watts": 312.5, "mib": 20480.0}
+    assert watch.cards()["GPU-b"] == {"use": 3.0, "watts": None, "mib": 11.0}
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    assert watch.cards() == []
+    assert watch.cards() == {}
 
 
 def test_a_log_is_followed_while_it_grows(tmp_path):

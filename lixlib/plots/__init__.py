@@ -20,6 +20,7 @@ from lixlib.plots.pictures import (
     who_is_right,
 )
 from lixlib.plots.points import scatter
+from lixlib.plots.progress import progress
 from lixlib.plots.simplex import Simplex, simplexes
 from lixlib.plots.tables import score_table
 
@@ -43,6 +44,7 @@ __all__ = [
     "maps",
     "overlay",
     "panels",
+    "progress",
     "scatter",
     "score_table",
     "simplexes",

@@ -45,6 +45,7 @@ def curves(logs: Mapping[str, Sequence[Mapping]], keys: Sequence[str] = ("mIoU",
 
     Args:
         logs: rows of `lixlib.training.fit` by the name of the run; a run without a key has no line in its panel.
+        keys: those whose entries are no numbers, such as "watch" of `lixlib.course.watch`, have no panel.
 
     Raises:
         ValueError: no run has one of the keys.
@@ -52,6 +53,7 @@ def curves(logs: Mapping[str, Sequence[Mapping]], keys: Sequence[str] = ("mIoU",
     missing = [key for key in keys if not any(key in row for log in logs.values() for row in log)]
     if missing:
         raise ValueError(f"no log has an entry {missing[0]!r}: choose keys of its rows")
+    keys = [key for key in keys if not any(isinstance(row.get(key), Mapping) for log in logs.values() for row in log)]
     with style():
         colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]  # "C0" would be looked up after this style is left
         figure = new_figure(figsize=(max(6.0, 3.6 * len(keys)), 3.2))

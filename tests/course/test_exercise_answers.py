@@ -136,6 +136,9 @@ ALSO_RIGHT = [
     ("12.2", lambda means, error, t: ((means.max() - means) ** 2 <= 2 * (t * error) ** 2).int()),
     ("13.1", lambda *args: flip_counts(*args).double()),
     ("14.2", lambda c, r, m: sum(n * gap for n, gap in gaps(c, r, m)) / len(c)),
+    ("15.1", lambda *args: torch.tensor(hours(*args))),
+    ("15.2", lambda g: np.linalg.norm(g.numpy(), axis=1) / np.linalg.norm(g.numpy(), axis=1).sum()),
+    ("15.2", lambda g: [float(row.norm() / sum(r.norm() for r in g)) for row in g]),
 ]
 WRONG = [
     ("00.1", lambda t, s, d: (t - d) / (t - s), "still left"),
@@ -257,7 +260,19 @@ WRONG = [
     ("14.2", lambda c, r, m: sum(n * gap for n, gap in gaps(c, r, m)), "a sum for a mean"),
     ("14.2", lambda c, r, m: sum(n * gap for n, gap in gaps(c, r, m, closed=False)) / len(c), "edge"),
     ("14.2", lambda c, r, m: max(gap for _, gap in gaps(c, r, m)), "largest gap"),
+    ("15.1", lambda n, b, e, f, p, s: e * n * f / (p * s) / 3600, "drops the last batch"),
+    ("15.1", lambda n, b, e, f, p, s: e * (n // b) * f / (p * s) / 3600, "whole batch"),
+    ("15.1", lambda *args: 60 * hours(*args), "times too large"),
+    ("15.1", lambda n, b, e, f, p, s: hours(n, b, e, f, p, 1), "divide by the share"),
+    ("15.2", lambda g: g.square().sum(1) / g.square().sum(), "take the root"),
+    ("15.2", lambda g: g.abs().sum(1) / g.abs().sum(), "Euclidean"),
+    ("15.2", lambda g: g.norm(dim=1), "divide them by their sum"),
+    ("15.2", lambda g: g.norm(dim=1) / g.norm(), "the value|times"),
 ]
+
+
+def hours(images, batch, epochs, flop, peak, share):
+    return epochs * (images // batch) * batch * flop / (peak * share) / 3600
 
 
 def log_not(logits, target):

@@ -18,7 +18,8 @@ from tools.dev.execute_notebooks import FOLDER, NO_PICTURES, execute, headless, 
 
 pytestmark = [pytest.mark.notebook, pytest.mark.usefixtures("forked_kernels")]
 
-LONG = {"09_distillation_run.ipynb"}  # train for minutes unless `quick`: two quick runs are compared with each other
+# train for minutes unless `quick`: two quick runs are compared with each other
+LONG = {"09_distillation_run.ipynb", "15_gpu_run.ipynb"}
 CHECKED = re.compile(r"^\s*# NBVAL_CHECK_OUTPUT\b", re.MULTILINE)
 SHORT = [path.name for path in notebook_files() if path.name not in LONG]
 SECONDS_PER_CELL = 600

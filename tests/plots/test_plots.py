@@ -135,6 +135,8 @@ def test_curves():
     check(figure, axes=1)
     assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[30, 50]]
     check(plots.curves(logs, ("ce", "dwld")), axes=2)
+    watched = {"lix": [{"epoch": 1, "ce": 2.0, "watch": {"shares": {"ce": 1.0}}}]}
+    check(plots.curves(watched, ("ce", "watch")), axes=1)
     with pytest.raises(ValueError, match="'arfd'"):
         plots.curves(logs, ("arfd",))
 

@@ -23,9 +23,10 @@ from lixlib.course.exercises import (
     ch12,
     ch13,
     ch14,
+    ch15,
 )
 
-CHAPTERS = (ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12, ch13, ch14)
+CHAPTERS = (ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12, ch13, ch14, ch15)
 EXERCISES: dict[str, Exercise] = {number: exercise for each in CHAPTERS for number, exercise in each.EXERCISES.items()}
 
 

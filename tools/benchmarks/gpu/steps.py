@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lixlib import nets
 from lixlib.core.constants import IGNORE
+from lixlib.course.full_run import CARDS
 from lixlib.data import Sample
 from lixlib.distillers import METHODS, Distiller, TwoStage
 from lixlib.training import Schedule, launch, sgd, update
@@ -19,23 +20,6 @@ PRECISION = "bf16-mixed"
 NUM_CLASSES = 19
 SIZE, SMALL = (384, 1248), (32, 64)
 BATCHES = {"mfnet": 16, "off-net": 8, "sne-roadseg": 8}  # halved until they fit
-# Peak of the matrix units in dense bfloat16, in TFLOP/s, by the name that torch gives the card. From NVIDIA's
-# datasheets of these cards (half the number "with sparsity" where they give no other), and for the GeForce cards from
-# the appendix of NVIDIA's architecture whitepapers (GA102, Ada: bfloat16 with FP32 accumulation).
-PEAKS = {
-    "NVIDIA A100-SXM4-40GB": 312.0,
-    "NVIDIA A100-SXM4-80GB": 312.0,
-    "NVIDIA A100-PCIE-40GB": 312.0,
-    "NVIDIA A100 80GB PCIe": 312.0,
-    "NVIDIA H100 80GB HBM3": 989.4,
-    "NVIDIA H100 PCIe": 756.0,
-    "NVIDIA H200": 989.4,
-    "NVIDIA L4": 121.0,
-    "NVIDIA L40S": 362.0,
-    "NVIDIA A10": 125.0,
-    "NVIDIA GeForce RTX 3090": 71.0,
-    "NVIDIA GeForce RTX 4090": 165.2,
-}
 
 
 def options_of(network: str, small: bool) -> dict:
@@ -108,7 +92,7 @@ def _measured(network: str, method: str, place: Place, size: tuple[int, int], ba
         torch.cuda.reset_peak_memory_stats(place.device)
     seconds = median_seconds({"step": step}, 1 if place.small else 9, place.device)["step"]
     rate = counter.get_total_flops() / seconds
-    peak = PEAKS.get(torch.cuda.get_device_name(place.device)) if place.is_card else None
+    card = CARDS.get(torch.cuda.get_device_name(place.device)) if place.is_card else None
     return {
         "network": network,
         "method": method,
@@ -118,6 +102,6 @@ def _measured(network: str, method: str, place: Place, size: tuple[int, int], ba
         "precision": PRECISION,
         "images_per_second": round(batch / seconds, 3),
         "tflop_per_second": round(rate / 1e12, 4),
-        "share_of_peak": round(rate / 1e12 / peak, 4) if peak else None,
+        "share_of_peak": round(rate / 1e12 / card.tflops, 4) if card else None,
         "peak_mib": round(torch.cuda.max_memory_allocated(place.device) / MIB, 1) if place.is_card else None,
     }

@@ -84,13 +84,9 @@ def test_length_and_balance(path, notebook):
     assert len(markdown) >= len(visible)
     words = len(FENCE.sub("", prose(notebook)).split())
     assert words > sum(len(cell.source.split()) for cell in visible), "more prose than visible code"
-<<<<<<< HEAD
     if short:  # what is read without a click: a formula counts as one word
         text = ANSWER.sub("", FORMULA.sub("formula", FENCE.sub("", prose(notebook))))
         assert len(text.split()) <= 2600
-=======
-    assert words <= 2600 or not short
->>>>>>> gpu15
 
 
 @pytest.mark.parametrize("name", [path.name for path in notebook_files() if path.name.startswith(SHORT)])

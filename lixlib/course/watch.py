@@ -275,7 +275,7 @@ class _Panel:
         self.go.disabled, self.stop.disabled = False, True
         try:
             self.training.check()
-            self.told.value = f"{seen} epochs are in the log; nothing is running"
+            self.told.value = f"epochs in the log: {seen}; nothing is running"
         except RuntimeError as error:
             self.told.value = str(error)
 
@@ -283,7 +283,7 @@ class _Panel:
         picture = io.BytesIO()
         self.draw(rows).savefig(picture, format="png")
         self.picture.value = picture.getvalue()
-        self.told.value = f"{len(rows)} epochs"
+        self.told.value = f"epochs in the log: {len(rows)}"
 
 
 def _read(path: Path) -> list[dict]:

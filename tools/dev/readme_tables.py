@@ -6,8 +6,9 @@ methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The ta
 results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and there those of
 results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
 `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
-results/experiments after `<!-- experiments -->`. docs/gpu.md has its tables after `<!-- gpu -->`,
-docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->` and `<!-- profile -->`.
+results/experiments after `<!-- experiments -->`, and of results/choices after `<!-- choices -->`. docs/gpu.md has its
+tables after `<!-- gpu -->`, docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->` and
+`<!-- profile -->`.
 """
 
 import json
@@ -23,6 +24,7 @@ from tools.benchmarks.gpu import page as gpu_page
 from tools.benchmarks.growth import page as growth_page
 from tools.benchmarks.profile_step import OTHERS
 from tools.benchmarks.ratios import GOALS
+from tools.dev import choices_page
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "mfnet"
@@ -281,6 +283,8 @@ def update_measured(text: str, results: Path) -> str:
         "<!-- networks: toydrive -->": network_tables(results, "toydrive"),
         "<!-- experiments -->": experiments_table(results / "experiments"),
     }
+    if (results / "choices").exists():
+        tables["<!-- choices -->"] = choices_page.table(read(results / "choices", "toydrive", NETWORK))
     paper_size = results / "cost" / "paper_size.jsonl"
     if paper_size.exists():
         tables["<!-- paper size -->"] = paper_size_table(read_json_lines(paper_size))

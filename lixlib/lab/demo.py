@@ -6,7 +6,7 @@ from lixlib.core.checks import check_choice
 from lixlib.core.devices import Precision, choose_device, fast_precision
 from lixlib.distillers import METHODS
 from lixlib.lab.recipe import Recipe
-from lixlib.lab.regime import DEMO, REGIME
+from lixlib.lab.regime import DEMO, PUBLISHED, REGIME
 
 FEW = {"count": 16, "eval_count": 16}  # of a quick run
 
@@ -26,11 +26,11 @@ def four_networks(
     precision: Precision | None = None,
     quick: bool = False,
 ) -> dict[str, Recipe]:
-    """The four runs of one comparison, by their roles.
+    """The four runs of one comparison, by their roles; DWLD, ARFD and LIX are as published.
 
     - "teacher" sees RGB and X;
     - "student" sees RGB and learns from labels alone;
-    - "taught without X" is distilled by `method` from a teacher that sees RGB alone;
+    - "taught without X" is distilled by `method` from a fifth network, a teacher that sees RGB alone;
     - "distilled" is distilled by `method` from the teacher.
 
     The arguments are the parameters of notebooks/09_distillation_run.ipynb; `lix demo` reads them there.
@@ -43,17 +43,18 @@ def four_networks(
     """
     check_choice("method", method, METHODS)
     family = METHODS[method].family
-    weights = {"weight": lambda_f if family == "feature" else lambda_l}
+    given = {"weight": lambda_f if family == "feature" else lambda_l}
     if family == "both":
-        weights = {"lambda_l": lambda_l, "lambda_f": lambda_f}
+        given = {"lambda_l": lambda_l, "lambda_f": lambda_f}
+    weights = {name: value for name, value in given.items() if value is not None}
     rendered = dataset == "toydrive"
     setting = {name: value for name, value in DEMO.items() if rendered or name in ("class_weights", "ema")}
     if network != "mfnet":
         setting.pop("network_options", None)
     if quick:
         setting |= {"epochs": 2} | ({"dataset_options": FEW, "unlabelled": 16} if rendered else {"size": (48, 64)})
-    given = {"epochs": None if quick else epochs, "size": tuple(size) if size else None}
-    setting |= {name: value for name, value in given.items() if value is not None}
+    asked = {"epochs": None if quick else epochs, "size": tuple(size) if size else None}
+    setting |= {name: value for name, value in asked.items() if value is not None}
     distilled = Recipe(
         dataset=dataset,
         root=root,
@@ -62,7 +63,7 @@ def four_networks(
         seed=seed,
         batch_size=batch_size,
         precision=precision or fast_precision(choose_device("auto")),
-        method_options={name: value for name, value in weights.items() if value is not None},
+        method_options={**PUBLISHED.get(method, {}), **weights},
         **setting,
     )
     return {

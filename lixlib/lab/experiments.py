@@ -183,7 +183,7 @@ def recipes(experiment: str, seeds: Iterable[int] = (0,), *, quick: bool = False
     Raises:
         ValueError: an unknown experiment.
     """
-    check_choice("experiment", experiment, (*EVIDENCE, *EXPERIMENTS))
+    check_choice("experiment", experiment, (*EXPERIMENTS, *EVIDENCE))
     if experiment in EVIDENCE:
         setting, variants, _ = EVIDENCE[experiment]
     else:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lixlib.lab.demo import four_networks
-from lixlib.lab.regime import DEMO, REGIME
+from lixlib.lab.regime import DEMO, PUBLISHED, REGIME
 
 HALVES = [
     ("lix-ours", {"lambda_l": 2.0, "lambda_f": 3.0}),
@@ -20,7 +20,7 @@ def test_the_four_are_one_comparison(method, options):
     found = four_networks(method=method, seed=4, lambda_l=2.0, lambda_f=3.0)
     assert list(found) == ["teacher", "student", "taught without X", "distilled"]
     teacher, student, without, distilled = found.values()
-    assert distilled.method == method and distilled.method_options == options
+    assert distilled.method == method and distilled.method_options == {**PUBLISHED.get(method, {}), **options}
     assert teacher == distilled.of_teacher() and teacher.x
     assert student == replace(distilled, method="student", method_options={})
     assert without.of_teacher() == replace(teacher, x=False)

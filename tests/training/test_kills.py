@@ -19,8 +19,11 @@ DRIVER = Path(__file__).parents[1] / "support" / "killed.py"
     [
         ("cache", 1),
         ("average", 4 + 1),  # two epochs, the student
-        ("run", 4 + 2 + 2 + 6),  # the teacher, the pretraining, the stage, the student: epochs, weights and line
-        ("grid", 4 + 6 + 2),  # a teacher, a student, and their lines in the results
+        (
+            "run",
+            5 + 2 + 2 + 7,
+        ),  # the teacher, the pretraining, the stage, the student: epochs, weights, images and line
+        ("grid", 5 + 7 + 4),  # a teacher, a student, and their images and lines in the results
     ],
 )
 def test_a_kill_at_any_write_changes_nothing(work, writes, tmp_path):

@@ -1,5 +1,6 @@
 """The training loop: SGD with polynomial decay, early stopping, and checkpoints from which a killed run continues."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ def launch(device: Device = "auto", precision: Precision = "32-true") -> "Fabric
     check_precision(precision, kind)
     from lightning_fabric import Fabric  # imported here: it takes longer than torch, and only training needs it
 
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # it speaks into the bars
     if not is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return Fabric(accelerator=kind.type, devices=1, precision=precision)
     processes, on_machine = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))

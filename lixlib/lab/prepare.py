@@ -101,8 +101,8 @@ def schedule_of(recipe: Recipe) -> Schedule:
     """The schedule of a run; beside every labelled image of a batch may be one without a label."""
     batch = 2 * recipe.batch_size if recipe.unlabelled else recipe.batch_size
     same = {name: getattr(recipe, name) for name in ("momentum", "weight_decay", "patience", "seed", "ema")}
-    # where nothing is chosen by it, validation is a curve to look at, and about thirty points of it are enough
-    every = 1 if recipe.patience else max(1, recipe.epochs // 30)
+    # where nothing is chosen by it, validation is a curve to look at, and about a dozen points of it are enough
+    every = 1 if recipe.patience else max(1, recipe.epochs // 12)
     return Schedule(recipe.epochs, batch, recipe.lr, validate_every=every, **same)
 
 

@@ -14,7 +14,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
-demo: .venv/.installed  ## install into .venv, train teacher, student and LIX student on ToyDrive, print their table
+demo: .venv/.installed  ## install into .venv, train teacher, student and two LIX students on ToyDrive, print their table
 	@$(BIN)/lix demo
 
 test: .venv/.installed  ## the same environment: style, layers, types, unit tests, every notebook check

@@ -262,7 +262,8 @@ def looks(shown: list) -> dict[str, object]:
             if ax.axison and len(ax.get_yticks()) and ax.yaxis.get_visible():
                 found[f"the y range {of}"] = Range(ax.get_ylim())
             for index, mapped in enumerate([*ax.images, *ax.collections]):
-                if (array := mapped.get_array()) is not None and np.ndim(array) < 3:
+                array, (low, high) = mapped.get_array(), mapped.get_clim()
+                if array is not None and np.ndim(array) < 3 and low != high:  # a contour of one level has no scale
                     found[f"the colour range of map {index} {of}"] = Range(mapped.get_clim())
     return found
 

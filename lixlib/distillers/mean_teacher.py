@@ -8,6 +8,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
+from lixlib.core.averages import move_towards
 from lixlib.core.checks import check_same_shape, full_precision, mean_over, valid_pixels, whole
 from lixlib.core.constants import IGNORE
 from lixlib.core.options import Share, Weight, checked
@@ -97,16 +98,9 @@ class MeanTeacher(nn.Module):
         return math.exp(-5 * (1 - done) ** 2)
 
     def _follow(self, student: nn.Module) -> None:
-        """Take the student's weights into the average; whole numbers, such as the count of batches, are copied."""
+        """Take the student's weights into the average."""
         decay = min(self.decay, self._updates / (self._updates + 1))
-        live = student.state_dict()
-        pairs = [(tensor, live[name]) for name, tensor in self.average.state_dict().items()]
-        averaged, others = (
-            [pair for pair in pairs if pair[0].is_floating_point() is floats] for floats in (True, False)
-        )
-        torch._foreach_lerp_([mine for mine, _ in averaged], [its for _, its in averaged], 1 - decay)
-        for mine, its in others:
-            mine.copy_(its)
+        move_towards(self.average.state_dict(), student.state_dict(), 1 - decay)
 
     def _disturb(self, rgb: Tensor) -> Tensor:
         # the loop seeds every epoch and process; a stream of its own follows from that seed and the update

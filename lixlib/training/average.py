@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
+
+from lixlib.core.averages import move_towards
 
 
 class MovingAverage:
@@ -26,17 +27,11 @@ class MovingAverage:
         self.decay = decay
         self._live: dict[str, Tensor] = net.state_dict()  # which shares the network's memory
         self.state = {name: tensor.clone() for name, tensor in self._live.items()}
-        names = [name for name, tensor in self._live.items() if tensor.is_floating_point()]
-        self._averaged = [self.state[name] for name in names], [self._live[name] for name in names]
-        self._copied = [(self.state[name], self._live[name]) for name in self._live.keys() - set(names)]
 
-    @torch.no_grad()
     def update(self, step: int) -> None:
         """Take the weights after update `step` (1, 2, ...) into the average."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(*self._averaged, 1 - decay)  # one kernel for all tensors, as in torch.optim.swa_utils
-        for average, live in self._copied:
-            average.copy_(live)
+        move_towards(self.state, self._live, 1 - decay)
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from an average that was stored."""

@@ -17,6 +17,8 @@ from tools.studies.choose_weights import RESULTS, next_tries, recipes_of, scores
         ({-1: 0.1, 0: 0.2, 1: 0.3}, [2]),
         ({-1: 0.3, 0: 0.2, 1: 0.1}, [-2]),
         ({-2: 0.2, -1: 0.3, 0: 0.2, 1: 0.1}, []),
+        ({-1: 0.3}, [0, 1]),  # a killed study goes on with the tries that all have
+        ({0: 0.2, 1: 0.3}, [-1]),
         ({float(e): e for e in range(9)}, []),  # enough is enough
     ],
 )

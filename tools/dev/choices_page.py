@@ -4,10 +4,8 @@ from collections import defaultdict
 from statistics import mean
 
 from lixlib.lab.record import Record
-from lixlib.lab.regime import REGIME, STARTS
+from lixlib.lab.regime import RARE, REGIME, STARTS
 from lixlib.lab.results import title
-
-RARE = ("pole", "traffic sign", "traffic light", "pedestrian")  # as results/protocol.md declares
 
 
 def table(lines: list[Record]) -> str:

@@ -17,9 +17,11 @@ from lixlib.lab.grid import compare, lines_of
 from lixlib.lab.plan import folder_of
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.regime import CHOICE_SEEDS, REGIME, STARTS, options_of
+from lixlib.lab.results import NAMES
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "choices"
 BASE = 3.0
+FIRST = (-1.0, 0.0, 1.0)  # exponents that every method tries
 MOST = 9  # tries of one method
 FRAMES = {**REGIME["dataset_options"], "eval_count": 300}  # as many as the tables' test split has
 SETTING = {**REGIME, "splits": ("train", None, "val"), "dataset_options": FRAMES}
@@ -43,10 +45,12 @@ def scores(method: str) -> dict[float, float]:
 
 def next_tries(found: dict[float, float]) -> list[float]:
     """The exponents to try next, by the rule above; none when the choice is made."""
-    if not found:
-        return [-1.0, 0.0, 1.0]
+    if len(found) >= MOST:
+        return []
+    if missing := [e for e in FIRST if e not in found]:  # of a killed study some are there
+        return missing
     tried, best = sorted(found), max(found, key=found.__getitem__)
-    if best in (tried[0], tried[-1]) and len(found) < MOST:
+    if best in (tried[0], tried[-1]):
         return [best - 1 if best == tried[0] else best + 1]
     return []
 
@@ -67,7 +71,7 @@ def main(methods: Sequence[str]) -> None:
         best = max(found, key=found.__getitem__)
         weights = {name: recipes_of(method, best)[0].method_options[name] for name in STARTS[method]}
         tries = ", ".join(f"3^{e:g}: {100 * found[e]:.2f}" for e in sorted(found))
-        print(f"{METHODS[method].title}: {weights} ({tries})")
+        print(f"{NAMES[method]}: {weights} ({tries})")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from lixlib.distillers import METHODS
-from lixlib.lab.regime import PUBLISHED_LOGIT, REGIME, STARTS, options_of
+from lixlib.lab.regime import PUBLISHED_LOGIT, REGIME, SEEDS, STARTS, options_of
 
 # The weights that tools/studies/choose_weights.py chose; a test compares them with results/choices.
 CHOSEN: dict[str, dict[str, float]] = {**STARTS}
@@ -11,7 +11,6 @@ LONGER = 4  # so much longer trains a student who has the computation of a teach
 WITHOUT_X = {"teacher": {"x": False}}
 STUDENT, TEACHER = {"method": "student"}, {"method": "teacher"}
 SAME_COMPUTE = "student, four times"
-SIX, FIVE, THREE = (0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4), (0, 1, 2)
 
 
 class Evidence(NamedTuple):
@@ -25,7 +24,7 @@ class Evidence(NamedTuple):
 
     setting: dict[str, Any]
     variants: dict[str, dict]
-    seeds: tuple[int, ...] = SIX
+    seeds: tuple[int, ...] = SEEDS
 
 
 def by(method: str, **options: Any) -> dict:
@@ -38,7 +37,16 @@ def titled(*methods: str) -> dict[str, dict]:
     return {TITLES.get(method, METHODS[method].title): by(method) for method in methods}
 
 
-TITLES = {"lix": "LIX, as published", "lix-ours": "LIX, ours"}
+def lasting(lengths: tuple[int, ...], variants: dict[str, dict]) -> dict[str, dict]:
+    """The variants at several lengths, in epochs of 16 updates."""
+    return {
+        f"{name}, {16 * epochs} updates": {**variant, "epochs": epochs}
+        for epochs in lengths
+        for name, variant in variants.items()
+    }
+
+
+TITLES = {"lix": "LIX, as published"}
 ALL = tuple(name for name in METHODS if name != "rwld")  # which is the logit half of LIX, ours
 OF_X = ("kd", "cwkd", "dist", "lix", "lix-ours")
 OF_NYU = ("kd", "cwkd", "dist", "nst", "lix", "lix-ours")
@@ -46,8 +54,6 @@ OF_NYU = ("kd", "cwkd", "dist", "nst", "lix", "lix-ours")
 STUDENTS = {"student": STUDENT, SAME_COMPUTE: {**STUDENT, "epochs": LONGER * REGIME["epochs"]}}
 TEACHERS = {"teacher": TEACHER, "RGB teacher": {**TEACHER, **WITHOUT_X}}
 
-# Lengths at which more weight on the non-target classes may begin to pay, in epochs of 16 updates
-LENGTHS = (25, 50, 100)
 _DWLD = {
     **{
         f"DKD {beta:g}": {"method": "dkd", "method_options": {"weight": 0.5, "beta": beta}} for beta in (1.0, 5.5, 10.0)
@@ -62,9 +68,10 @@ _DWLD = {
         }.items()
     },
 }
+_OF_TOYDRIVE = ("dataset_options", "unlabelled", "epochs")
 NYU = {
-    **{"dataset": "nyuv2", "size": (96, 128), "batch_size": 4, "network_options": {"width": 0.5}},
-    **{"splits": ("train", None, "test"), "class_weights": "sqrt", "ema": 0.99, "precision": "bf16-mixed"},
+    **{name: value for name, value in REGIME.items() if name not in _OF_TOYDRIVE},
+    **{"dataset": "nyuv2", "size": (96, 128)},
 }
 _OF_NYU = {"student": STUDENT, **titled(*OF_NYU)}
 
@@ -82,26 +89,11 @@ EVIDENCE: dict[str, Evidence] = {
             **{f"{n}, RGB teacher": v | WITHOUT_X for n, v in titled(*OF_X).items()},
         },
     ),
-    "reversal": Evidence(
-        REGIME,
-        {
-            f"{name}, {16 * epochs} updates": {**variant, "epochs": epochs}
-            for epochs in LENGTHS
-            for name, variant in {"student": STUDENT, **_DWLD, "ours": by("rwld")}.items()
-        },
-    ),
+    "reversal": Evidence(REGIME, lasting((25, 50, 100), {"student": STUDENT, **_DWLD, "ours": by("rwld")})),
     "length": Evidence(
         REGIME,
-        {
-            f"{name}, {16 * epochs} updates": {**variant, "epochs": epochs}
-            for epochs in (100, 200, 400)
-            for name, variant in {
-                "teacher": TEACHER,
-                "student": STUDENT,
-                **titled("kd", "dist", "lix", "lix-ours"),
-            }.items()
-        },
-        THREE,
+        lasting((100, 200, 400), {"teacher": TEACHER, "student": STUDENT, **titled("kd", "dist", "lix", "lix-ours")}),
+        SEEDS[:3],
     ),
     "recordings": Evidence(
         REGIME,
@@ -110,8 +102,10 @@ EVIDENCE: dict[str, Evidence] = {
             for count in (0, 60, 240, 480, 1000, 2000)
             for name, variant in titled("kd", "dist", "lix-ours").items()
         },
-        THREE,
+        SEEDS[:3],
     ),
-    "nyuv2-150": Evidence({**NYU, "labelled": 150, "unlabelled": 645, "epochs": 30}, {**TEACHERS, **_OF_NYU}, FIVE),
-    "nyuv2-795": Evidence({**NYU, "unlabelled": 0, "epochs": 12}, {**TEACHERS, **_OF_NYU}, FIVE),
+    "nyuv2-150": Evidence(
+        {**NYU, "labelled": 150, "unlabelled": 645, "epochs": 30}, {**TEACHERS, **_OF_NYU}, SEEDS[:5]
+    ),
+    "nyuv2-795": Evidence({**NYU, "unlabelled": 0, "epochs": 12}, {**TEACHERS, **_OF_NYU}, SEEDS[:5]),
 }

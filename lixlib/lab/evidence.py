@@ -6,7 +6,10 @@ from lixlib.distillers import METHODS
 from lixlib.lab.regime import PUBLISHED_LOGIT, REGIME, SEEDS, STARTS, options_of
 
 # The weights that tools/studies/choose_weights.py chose; a test compares them with results/choices.
-CHOSEN: dict[str, dict[str, float]] = {**STARTS}
+CHOSEN: dict[str, dict[str, float]] = {
+    **STARTS,
+    **{"dist": {"weight": 3.0}, "pseudo-labels": {"weight": 3.0}, "nst": {"weight": 1.0}},
+}
 LONGER = 4  # so much longer trains a student who has the computation of a teacher and a distilled student together
 WITHOUT_X = {"teacher": {"x": False}}
 STUDENT, TEACHER = {"method": "student"}, {"method": "teacher"}

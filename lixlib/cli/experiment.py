@@ -7,6 +7,7 @@ import tyro
 
 from lixlib.cli.app import Device, app, check_some, train_grid
 from lixlib.core import devices
+from lixlib.core.checks import check_choice
 from lixlib.lab import experiments
 from lixlib.lab.plan import folder_of
 
@@ -14,6 +15,7 @@ from lixlib.lab.plan import folder_of
 @app.command
 def experiment(
     names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME...")],
+    only: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="VARIANT...")] = None,
     seeds: tuple[int, ...] = (0, 1, 2),
     size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W")] = None,
     epochs: int | None = None,
@@ -31,6 +33,7 @@ def experiment(
 
     Args:
         names: Names of experiments; lixlib/lab/evidence.py and lixlib/lab/experiments.py list them.
+        only: Variants to train, e.g. --only student KD; by default all of the experiment.
         seeds: Seeds; every variant of an experiment is trained with the first before the next begins.
         size: Height and width of the images; by default that of the committed results.
         epochs: Passes over the training images; by default those of the committed results.
@@ -48,6 +51,9 @@ def experiment(
     given = {"size": size, "epochs": epochs, "precision": precision, "root": root}
     common = {name: value for name, value in given.items() if value is not None}
     asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
+    for variant in only or ():
+        check_choice("variant", variant, dict.fromkeys(known for variants in asked for known in variants))
+    asked = [{name: variants[name] for name in variants if not only or name in only} for variants in asked]
     grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]
     recipes = {folder_of(recipe): recipe for grid in grids for recipe in grid}
     train_grid(list(recipes.values()), results_dir, jobs=jobs, scheduler=scheduler, device=device)

@@ -176,10 +176,15 @@ def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, caps
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LIX_CACHE", str(tmp_path / "cache"))
     words = ["lix", "experiment", "samples", "adapters", "--quick", "--seeds", "0", "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", [*words, "--results", str(tmp_path / "results")])
+    words += ["--results", str(tmp_path / "results")]
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "channels"])
     lixlib.cli.main()
-    assert f"3 of 3 runs are in {tmp_path / 'results'}; 4 trained now" in capsys.readouterr().out
-    assert here.trained == ["teacher", "arfd", "arfd", "arfd"], "two variants are one run"
+    assert "1 of 1 runs are in" in capsys.readouterr().out and here.trained == ["teacher", "arfd"]
+    here.trained.clear()
+    monkeypatch.setattr(sys, "argv", words)
+    lixlib.cli.main()
+    assert f"3 of 3 runs are in {tmp_path / 'results'}; 2 trained now" in capsys.readouterr().out
+    assert here.trained == ["arfd", "arfd"], "two variants are one run, and one was there"
     lines = read_json_lines(tmp_path / "results" / "toydrive" / "mfnet.jsonl")
     assert len(lines) == 3 and all(line["epochs"] == 2 for line in lines)
     found = read("adapters", tmp_path / "results", (0,), quick=True)
@@ -195,6 +200,10 @@ def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, caps
     [
         (["table-vi"], "unknown experiment 'table-vi': choose one of baselines"),
         (["beta", "--jobs", "0"], "jobs is 0"),
+        (
+            ["samples", "beta", "--only", "chanels"],
+            "unknown variant 'chanels': choose one of positions, channels, DKD 1,",
+        ),
     ],
 )
 def test_a_wrong_option_of_experiment_is_one_line(words, message, tmp_path, monkeypatch, capsys):

@@ -162,7 +162,7 @@ class _Process:
         except EOFError:
             self.process.join()
             code = self.process.exitcode
-            raise RunFailed(f"its process was killed by signal {-code}" if code < 0 else f"exit code {code}") from None
+            raise RunFailed(_why_it_ended(code)) from None
         self.process.join()
         if error:
             raise RunFailed(error)
@@ -172,6 +172,13 @@ class _Process:
         self.process.terminate()
         self.process.join(timeout=10)
         self.process.kill()
+
+
+def _why_it_ended(code: int) -> str:
+    if code < 0:
+        return f"its process was killed by signal {-code}"
+    advice = ': a script calls compare below `if __name__ == "__main__":`, because each process imports it'
+    return f"its process ended with exit code {code} before it trained{advice if code == 1 else ''}"
 
 
 def _in_child(answer: Connection, threads: int | None, *work) -> None:

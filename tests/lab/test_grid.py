@@ -274,6 +274,16 @@ def test_a_process_that_is_killed_is_a_failure(few, tmp_path, monkeypatch):
     assert (report.trained, report.failures) == (1, []), "the same command again goes on"
 
 
+def test_a_script_without_its_guard_is_told_what_it_lacks(tmp_path):
+    script = tmp_path / "script.py"
+    call = f"compare([Recipe(epochs=1)], results_dir={str(tmp_path)!r}, jobs=1)"
+    lines = ("from lixlib.lab.grid import compare", "from lixlib.lab.recipe import Recipe")
+    script.write_text("\n".join([*lines, f"print({call}.failures[0].error)"]))
+    environment = {**os.environ, "LIX_RUNS": str(tmp_path / "runs"), "LIX_CACHE": str(tmp_path / "cache")}
+    found = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=100)
+    assert 'exit code 1 before it trained: a script calls compare below `if __name__ == "__main__":`' in found.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

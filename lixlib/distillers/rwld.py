@@ -31,8 +31,10 @@ class RWLD(nn.Module):
         lowest: Positive = 0.01,
         temperature: Positive = 1.0,
         weights: Literal["rarity", "overlap", "sided"] = "rarity",
+        skew: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
     ):
         super().__init__()
+        self.skew = skew
         self.weights = weights
         self.weight, self.gamma, self.lowest, self.temperature = weight, gamma, lowest, temperature
 
@@ -42,7 +44,20 @@ class RWLD(nn.Module):
             weights = overlap_weights(student.logits, teacher.logits, target, sided=self.weights == "sided")
             return {"rwld": self.weight * rwld_loss(student.logits, teacher.logits, target, weights, temperature=t)}
         weights = rarity_weights(teacher.logits, target, gamma=self.gamma, lowest=self.lowest, temperature=t)
+        if self.skew:
+            return {"rwld": self.weight * skewed(student.logits, teacher.logits, target, weights, self.skew)}
         return {"rwld": self.weight * rwld_loss(student.logits, teacher.logits, target, weights, temperature=t)}
+
+
+def skewed(student: Tensor, teacher: Tensor, target: Tensor, weight: Tensor, a: float) -> Tensor:
+    """Against the mixture r = a q + (1 - a) p, which bounds the loss of a pixel by its log 1 / a."""
+    with torch.autocast(student.device.type, enabled=False):
+        p, q = student.float().softmax(1), teacher.detach().float().softmax(1)
+        valid = (target != 255).float()
+        r = torch.lerp(p, q, a)
+        loss = torch.xlogy(q, q) - q * r.clamp(min=1e-20).log() - q + r
+        loss = (loss * weight.view(1, -1, 1, 1)).sum(1) * valid
+        return loss.sum() / valid.sum() / (1 - a) ** 2
 
 
 @torch.no_grad()

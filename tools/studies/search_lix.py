@@ -8,6 +8,10 @@ RESULTS = Path(__file__).resolve().parents[2] / "results" / "choices"
 SETTING = {**REGIME, "splits": ("train", None, "val"), "dataset_options": {**REGIME["dataset_options"], "eval_count": 300}}
 D2 = {"taps": ("decode2",), "max_positions": 4096, "window": 8}
 TRIES = {
+ "skew01w3": ("rwld", {"weight": 3.0, "skew": 0.1}),
+ "skew03w3": ("rwld", {"weight": 3.0, "skew": 0.3}),
+ "skew03w6": ("rwld", {"weight": 6.0, "skew": 0.3}),
+ "skew05w6": ("rwld", {"weight": 6.0, "skew": 0.5}),
  "g05w6": ("rwld", {"weight": 6.0, "gamma": 0.5}),
  "g075w4": ("rwld", {"weight": 4.0, "gamma": 0.75}),
  "overlap": ("rwld", {"weight": 3.0, "weights": "overlap"}),

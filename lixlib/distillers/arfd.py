@@ -163,7 +163,7 @@ class ARFD(nn.Module):
     def _distance(self, s: Tensor, t: Tensor) -> Tensor:
         """How far two recalibrated features are apart, mean over the images. **Shapes**: -> ()."""
         if self.window:
-            return 1 - window_cka(s, t).mean()
+            return 1 - (linear_window_cka if self.kernel == "linear" else window_cka)(s, t).mean()
         if self.measure == "cka":
             return 1 - self._cka(s, t).mean()
         s, t = s.flatten(1), t.flatten(1)
@@ -199,3 +199,9 @@ def _block_gram(f: Tensor) -> Tensor:
     k = torch.exp(-d / bandwidth)
     k = k - k.mean(-1, keepdim=True)
     return k - k.mean(-2, keepdim=True)
+
+
+def linear_window_cka(s: Tensor, t: Tensor) -> Tensor:
+    s, t = (f - f.mean(2, keepdim=True) for f in (s, t))
+    st, ss, tt = ((a.mT @ b).square().sum((1, 2, 3)) for a, b in ((s, t), (s, s), (t, t)))
+    return st / (ss * tt).clamp(min=1e-12).sqrt()

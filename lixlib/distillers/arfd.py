@@ -179,6 +179,7 @@ class ARFD(nn.Module):
 def _windows(f: Tensor, size: tuple[int, int], k: int) -> Tensor:
     """(B, d, n) -> (B, windows, k * k, d)."""
     b, d, _ = f.shape
+    k = min(k, *size)
     h, w = size[0] // k * k, size[1] // k * k
     f = f.view(b, d, *size)[:, :, :h, :w].reshape(b, d, h // k, k, w // k, k)
     return f.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // k) * (w // k), k * k, d).contiguous()

@@ -8,6 +8,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "results" / "choices"
 SETTING = {**REGIME, "splits": ("train", None, "val"), "dataset_options": {**REGIME["dataset_options"], "eval_count": 300}}
 D2 = {"taps": ("decode2",), "max_positions": 4096, "window": 8}
 TRIES = {
+ "winlinall": ("lix-ours", {"lambda_l": 3.0, "lambda_f": 1.0, "feature": {"max_positions": 4096, "window": 8, "kernel": "linear"}}),
  "winlin1": ("lix-ours", {"lambda_l": 3.0, "lambda_f": 1.0, "feature": {**D2, "kernel": "linear"}}),
  "skew01w3": ("rwld", {"weight": 3.0, "skew": 0.1}),
  "skew03w3": ("rwld", {"weight": 3.0, "skew": 0.3}),

@@ -62,10 +62,8 @@ class ARFD(nn.Module):
         bandwidth: Positive | None = None,
         bandwidth_factor: Positive = 1.0,
         adapters: Literal["student", "both", "none"] = "student",
-        window: Annotated[int, Interval(ge=0, le=64)] = 0,
     ):
         super().__init__()
-        self.window = window
         if smoother and kernel not in ("laplace", "gaussian"):
             raise ValueError(
                 f'a smoother needs weights that are above 0, kernel "laplace" or "gaussian": found {kernel!r}'
@@ -137,14 +135,10 @@ class ARFD(nn.Module):
         # each channel in one piece of memory, before the ReLU: its gradient is then, too
         s, t = (F.relu(f.contiguous()) for f in (s, t))
         s, t = (F.layer_norm(f, f.shape[2:]) for f in (s, t))
-        if self.window:
-            return tuple(_windows(f, size, self.window) for f in (s, t))
         return (s.mT, t.mT) if self.samples == "positions" else (s, t)
 
     def _recalibrate(self, f: Tensor) -> Tensor:
         """Eqs. (13)-(14). **Shapes**: (B, n, d) -> (B, n, n), or (B, n, d) with kernel "none" or the smoother."""
-        if self.window:
-            return f
         if self.kernel == "none":
             return f
         k = gram(f, kernel=self.kernel, bandwidth=self.bandwidth)
@@ -162,8 +156,6 @@ class ARFD(nn.Module):
 
     def _distance(self, s: Tensor, t: Tensor) -> Tensor:
         """How far two recalibrated features are apart, mean over the images. **Shapes**: -> ()."""
-        if self.window:
-            return 1 - (linear_window_cka if self.kernel == "linear" else window_cka)(s, t).mean()
         if self.measure == "cka":
             return 1 - self._cka(s, t).mean()
         s, t = s.flatten(1), t.flatten(1)
@@ -174,35 +166,3 @@ class ARFD(nn.Module):
         else:
             s, t = unit(s, 1), unit(t, 1)
         return 1 - (s * t).sum(1).mean()
-
-
-def _windows(f: Tensor, size: tuple[int, int], k: int) -> Tensor:
-    """(B, d, n) -> (B, windows, k * k, d)."""
-    b, d, _ = f.shape
-    k = min(k, *size)
-    h, w = size[0] // k * k, size[1] // k * k
-    f = f.view(b, d, *size)[:, :, :h, :w].reshape(b, d, h // k, k, w // k, k)
-    return f.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // k) * (w // k), k * k, d).contiguous()
-
-
-def window_cka(s: Tensor, t: Tensor) -> Tensor:
-    s, t = (_block_gram(f) for f in (s, t))
-    inner = (s * t).sum((1, 2, 3))
-    return inner / (s.square().sum((1, 2, 3)) * t.square().sum((1, 2, 3))).clamp(min=1e-12).sqrt()
-
-
-def _block_gram(f: Tensor) -> Tensor:
-    """Centred Grams of the windows of an image, one bandwidth an image."""
-    # Euclidean distances: exp(-d / bandwidth)
-    square = f.square().sum(-1)
-    d = (square.unsqueeze(-1) + square.unsqueeze(-2) - 2 * f @ f.mT).clamp(min=1e-4).sqrt()
-    bandwidth = d.detach().mean((1, 2, 3), keepdim=True)
-    k = torch.exp(-d / bandwidth)
-    k = k - k.mean(-1, keepdim=True)
-    return k - k.mean(-2, keepdim=True)
-
-
-def linear_window_cka(s: Tensor, t: Tensor) -> Tensor:
-    s, t = (f - f.mean(2, keepdim=True) for f in (s, t))
-    st, ss, tt = ((a.mT @ b).square().sum((1, 2, 3)) for a, b in ((s, t), (s, s), (t, t)))
-    return st / (ss * tt).clamp(min=1e-12).sqrt()

@@ -4,7 +4,7 @@ from collections import defaultdict
 from statistics import mean
 
 from lixlib.lab.record import Record
-from lixlib.lab.regime import RARE, REGIME, STARTS
+from lixlib.lab.regime import FIXED, RARE, REGIME, STARTS
 from lixlib.lab.results import title
 
 
@@ -26,7 +26,7 @@ def table(lines: list[Record]) -> str:
 def _key(line: Record) -> tuple:
     recipe = line["recipe"]
     weights = tuple(recipe["hyper"].get(name, 0.0) for name in STARTS.get(line["method"], ()))
-    return line["method"], line["epochs"], recipe["lr"], recipe.get("momentum", 0.9), weights
+    return line["method"], line["epochs"], recipe["lr"], recipe.get("momentum", 0.9), weights, _searched(line)
 
 
 def _order(key: tuple) -> tuple:
@@ -40,6 +40,16 @@ def _scores(line: Record) -> tuple[float, float, float]:
     return line["metrics"]["mIoU"], mean(common), mean(iou[name] for name in RARE)
 
 
+def _searched(line: Record) -> str:
+    """The options of a method beside its weights that differ from those which the regime fixes."""
+    fixed = {*STARTS.get(line["method"], ()), *FIXED.get(line["method"], ()), "net", "class_weights", "ema"}
+    options = {name: value for name, value in line["recipe"]["hyper"].items() if name not in fixed}
+    options |= options.pop("feature", {})
+    return ", ".join(
+        f"{name} {value if not isinstance(value, list) else ' '.join(value)}" for name, value in options.items()
+    )
+
+
 def _told(line: Record) -> str:
     recipe = line["recipe"]
     parts = [f"{name} {recipe['hyper'][name]:g}" for name in STARTS.get(line["method"], ())]
@@ -47,4 +57,4 @@ def _told(line: Record) -> str:
         parts.append(f"{line['updates']} updates")
     parts += [f"rate {recipe['lr']:g}"] if recipe["lr"] != 0.05 else []
     parts += [f"momentum {recipe['momentum']:g}"] if recipe.get("momentum", 0.9) != 0.9 else []
-    return ", ".join(parts)
+    return ", ".join([*parts, *filter(None, [_searched(line)])])

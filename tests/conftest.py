@@ -12,6 +12,10 @@ from long_first import pytest_collection_modifyitems  # noqa: F401  a hook
 from own_folder import write
 from skipped import pytest_terminal_summary  # noqa: F401  a hook
 
+# The processes that tests start share compiled modules, in __pycache__, also where the environment would write none
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # jsonschema, which nbformat imports, would compile its grammar for over a second, for a format that no notebook uses
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 

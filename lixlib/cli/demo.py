@@ -11,8 +11,7 @@ import tyro
 from lixlib.cli.app import app, command_line, origin
 from lixlib.cli.photographs import say
 from lixlib.lab import results
-from lixlib.lab.demo import four_networks
-from lixlib.lab.grid import compare
+from lixlib.lab.demo import four_networks, train_four
 from lixlib.lab.plan import runs_folder
 from lixlib.lab.run import run
 from lixlib.lab.tables import metric_table
@@ -44,7 +43,7 @@ def demo(quick: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
     recipes = four_networks(**parameters)
     folder = runs_folder().resolve() / "demo"
     # trained here, where the terminal shows the bar; the notebook finds the finished runs
-    compare(recipes.values(), results_dir=folder / "results", device=device)
+    train_four(recipes, results_dir=folder / "results", device=device)
     runs = {role: run(recipe, device=device, command=command_line()) for role, recipe in recipes.items()}
     say("\n".join(map(origin, runs.values())), sys.stdout)
     executed = _execute(DEMO, folder / DEMO.name, quick=quick)

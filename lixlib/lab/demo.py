@@ -1,12 +1,23 @@
 """The runs of the demo: one comparison, in which each student differs from the next in one thing."""
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from shutil import copyfile
 
+from lixlib import checkpoints
 from lixlib.core.checks import check_choice
 from lixlib.core.devices import Precision, choose_device, fast_precision
+from lixlib.core.files import one_at_a_time, write_atomically, write_json_lines
 from lixlib.distillers import METHODS
+from lixlib.lab.confusions import CONFUSION
+from lixlib.lab.finished import LOG, RESULT, WEIGHTS, Run, finished_line
+from lixlib.lab.grid import compare
+from lixlib.lab.plan import plan, runs_folder
 from lixlib.lab.recipe import Recipe
+from lixlib.lab.record import description_of, result_header
 from lixlib.lab.regime import DEMO, PUBLISHED, REGIME
+from lixlib.lab.run import run
 
 FEW = {"count": 16, "eval_count": 16}  # of a quick run
 
@@ -72,3 +83,37 @@ def four_networks(
         "taught without X": replace(distilled, teacher={"x": False}),
         "distilled": distilled,
     }
+
+
+def train_four(recipes: dict[str, Recipe], *, results_dir: Path, device: str = "auto") -> None:
+    """Train the runs of `four_networks` side by side; the student is the RGB teacher, too, and is trained once.
+
+    First come teacher and student, then both distilled students: of two cores neither waits long for the other.
+    """
+    learners = ("teacher", "student")
+    compare([recipes[role] for role in learners], results_dir=results_dir, device=device)
+    share(run(recipes["student"], device=device), recipes["taught without X"].of_teacher())
+    compare(recipes.values(), results_dir=results_dir, device=device)
+
+
+def share(student: Run, teacher: Recipe) -> None:
+    """Make the run of a teacher that sees RGB alone from a student's, which has the same weights by another name.
+
+    A finished run of the teacher stays as it is. Its line names the command of the student, which trained both.
+
+    Raises:
+        ValueError: the two differ in more than their name.
+    """
+    if replace(student.recipe, method="teacher", x=False) != teacher:
+        raise ValueError(f"a student of {student.recipe} is no teacher of {teacher}: they may differ in method and x")
+    step = plan(teacher)[-1]
+    folder = runs_folder() / step.folder
+    with one_at_a_time(folder):
+        if finished_line(step.folder):
+            return
+        description = description_of(teacher, student.net, step.inputs.train.classes)
+        checkpoints.save(student.net, folder / WEIGHTS, description)
+        for name in (LOG, CONFUSION):
+            write_atomically(folder / name, partial(copyfile, student.folder / name))
+        line = {**student.line, **result_header(step.inputs), "confusion": (step.folder / CONFUSION).as_posix()}
+        write_json_lines(folder / RESULT, [line])  # the last file: with it the run is finished

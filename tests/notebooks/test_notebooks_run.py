@@ -1,12 +1,14 @@
 """Every notebook runs from top to bottom in a kernel of its own, and the outputs stored in it are the ones it gives.
 
-The run with `quick` also looks at every figure and at every demo: `tests/support/figure_checks.py`.
+The run with `quick` also looks at every figure and at every demo: `tests/support/figure_checks.py`. Where `quick` does
+all that is done without it, and more, that run is compared with the stored outputs, and there is no other.
 """
 
 import os
 import re
 
 import figure_checks
+import nbformat
 import pytest
 from in_process import InProcess
 from notebook_code import demo_cells
@@ -21,8 +23,21 @@ pytestmark = [pytest.mark.notebook, pytest.mark.usefixtures("forked_kernels")]
 # train for minutes unless `quick`: two quick runs are compared with each other
 LONG = {"09_distillation_run.ipynb", "15_gpu_run.ipynb"}
 CHECKED = re.compile(r"^\s*# NBVAL_CHECK_OUTPUT\b", re.MULTILINE)
-SHORT = [path.name for path in notebook_files() if path.name not in LONG]
 SECONDS_PER_CELL = 600
+# the parameter, blocks that only `quick` runs or that no default runs, and the word in calls
+ADDS = re.compile(r"quick: bool = False|if quick:$|if (rerun|deploy) and not quick:$|\bquick=True\b")
+
+
+def only_adds(path):
+    """Whether the notebook does everything with `quick` that it does without."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    told = [cell for cell in cells if re.search(r"\bquick\b", cell)]
+    lines = [line for cell in told for line in cell.splitlines() if re.search(r"\bquick\b", line)]
+    return all(map(ADDS.search, lines)) and not any(re.search(r"\bel(se|if)\b", cell) for cell in told)
+
+
+BOTH = {path.name for path in notebook_files() if path.name not in LONG and only_adds(path)}
+SHORT = [path.name for path in notebook_files() if path.name not in LONG | BOTH]
 
 
 def checked_outputs(notebook):
@@ -53,6 +68,8 @@ def test_papermill_runs_it_with_quick_and_its_figures_show_everything(name, monk
     assert all(first.values()), "a cell marked with # NBVAL_CHECK_OUTPUT prints nothing"
     if name in LONG:
         assert checked_outputs(run(name, quick=True)) == first
+    if name in BOTH:
+        assert checked_outputs(nbformat.read(FOLDER / name, as_version=4)) == first, "Run `make notebooks`."
 
 
 @pytest.mark.parametrize("name", SHORT)

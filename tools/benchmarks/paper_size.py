@@ -115,7 +115,11 @@ def prepare(case: Case, device: str, precision: str) -> Callable[[], object]:
 
 def measure(case: Case, options: Options) -> dict:
     """Measure a case in a process of its own. If it needs more memory than the limit, `fits` is False."""
-    context = multiprocessing.get_context("spawn")
+    # forks of a server that has imported this module and computed nothing, where there are such servers
+    servers = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if servers else "spawn")
+    if servers:
+        context.set_forkserver_preload([__spec__.name])
     answer, send = context.Pipe(duplex=False)
     process = context.Process(target=_in_child, args=(send, case, options))
     process.start()

@@ -75,7 +75,7 @@ def test_lix_helps_at_the_real_cars(streets, answers):
 def test_its_code_counts_the_paint_that_the_renderer_drew(streets, answers, monkeypatch):
     painted, _, paint = streets
     defined = definitions(CHAPTER)
-    for name, value in {"size": SIZE, "ROAD": torch.tensor([ROAD, LANE]), "paint": paint}.items():
+    for name, value in {"size": SIZE, "ROAD": torch.tensor([ROAD, LANE]), "on_road": paint}.items():
         monkeypatch.setitem(defined["painted_road"].__globals__, name, value)
     assert torch.equal(defined["painted_road"](painted.label, FRAME, 1.0), paint)
     assert defined["called"](answers[0.0]["teacher"], torch.tensor([ROAD, LANE])) == paint.sum()

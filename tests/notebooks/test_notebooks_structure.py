@@ -80,7 +80,7 @@ def test_length_and_balance(path, notebook):
     assert max(lengths) <= 30
     visible = [cell for cell in code if "jupyter" not in cell.metadata]
     lines = [length for cell, length in zip(code, lengths, strict=True) if cell in visible]
-    assert statistics.median(lines) <= (8 if short else 6)
+    assert statistics.median(lines) <= (8 if path.name.startswith(("02", "04")) else 6)
     assert len(markdown) >= len(visible)
     words = len(FENCE.sub("", prose(notebook)).split())
     assert words > sum(len(cell.source.split()) for cell in visible), "more prose than visible code"

@@ -248,4 +248,8 @@ def test_paint_covers_no_other_depth_and_none_is_there_at_difficulty_0(frames):
     beside = (full.label == ROAD) & ~paint & np.isin(np.arange(SMALL[0]), rows)[:, None]
     blue = full.rgb[..., 2].astype(int) - full.rgb[..., 0]
     assert blue[on_road].mean() > blue[beside].mean() + 20, "the paint is a blue car, the road beside it is not"
+    bare = render(0, index, SMALL, 1.0, decoys=False)
+    assert np.array_equal(bare.depth, full.depth) and np.array_equal(bare.label, full.label)
+    changed = (bare.rgb != full.rgb).any(-1)
+    assert changed[paint].all() and changed[~paint].mean() < 0.01, "only the edges of the paint lie outside its mask"
     assert not any(paint_mask(0, i, SMALL, 0.0).any() for i in range(4))

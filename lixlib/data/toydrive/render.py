@@ -11,6 +11,7 @@ from lixlib.data.toydrive.casting import BACKDROP, FOCAL, GROUND, NO_SURFACE, SA
 from lixlib.data.toydrive.lighting import Lighting
 from lixlib.data.toydrive.scene import Scene, make_scene
 from lixlib.data.toydrive.shading import shade_backdrop, shade_ground, shade_sky, shade_solids
+from lixlib.data.toydrive.solids import COL
 
 __all__ = ["FOCAL", "RENDERER_VERSION", "Frame", "check_request", "paint_mask", "render"]
 
@@ -39,8 +40,12 @@ def check_request(seed: int, index: int, size: tuple[int, int], difficulty: floa
         raise ValueError(f"difficulty is {difficulty!r}: give a number from 0 (plain) to 1 (most ambiguous)")
 
 
-def render(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty: float = 0.5) -> Frame:
+def render(
+    seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty: float = 0.5, *, decoys: bool = True
+) -> Frame:
     """Render frame `index` of `seed`; the scene never depends on the size, and the difficulty changes only its looks.
+
+    Without `decoys` the same street is bare where `paint_mask` says it is painted.
 
     Depth is metric, along the optical axis, of the ray through each pixel's centre (f = 0.58 W, principal point in
     the middle of the picture).
@@ -49,7 +54,7 @@ def render(seed: int, index: int, size: tuple[int, int] = (96, 320), difficulty:
         ValueError: a negative seed or index, a size that is not two positive numbers, a difficulty outside [0, 1].
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        scene, solids, rays, (depth, labels, painted, ids, across, curb) = _look(seed, index, size, difficulty)
+        scene, solids, rays, (depth, labels, painted, ids, across, curb) = _look(seed, index, size, difficulty, decoys)
         height, width = size
         light = Lighting(scene, solids)
         ids, t, across, curb = ids.ravel(), painted.ravel(), across.ravel(), curb.ravel()
@@ -84,11 +89,13 @@ def paint_mask(seed: int, index: int, size: tuple[int, int] = (96, 320), difficu
     return (painted < depth)[:, ::SAMPLES]
 
 
-def _look(seed: int, index: int, size: tuple[int, int], difficulty: float) -> tuple:
+def _look(seed: int, index: int, size: tuple[int, int], difficulty: float, decoys: bool = True) -> tuple:
     """The scene, its solids, the rays of its camera, and the surfaces that they meet."""
     check_request(seed, index, size, difficulty)
     scene = make_scene(seed, index, difficulty)
     solids, rays = scene.solids(), Rays(scene, *size)
+    if not decoys:
+        solids = solids[:, solids[COL["canvas"]] == 0]
     return scene, solids, rays, cast(scene, rays, solids)
 
 

@@ -51,7 +51,7 @@ class Method:
             `make` hold.
         tuned_labelled_only: what takes the place of these where a student sees labelled images alone. There a logit
             term as heavy as `tuned` made students worse, so it has the lightest weight that was tried.
-        published: what the paper says of its own term; a run with any other value is "ours".
+        published: what the paper says of its own term; a run with any other value is of a former form of ours.
         in_paper: whether it has a row in the paper's Tables I-III.
     """
 

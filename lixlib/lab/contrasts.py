@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from lixlib.lab.record import Record
 from lixlib.lab.statistics import Paired, pooled
 
 
-def dunnett(scores: Mapping[str, Sequence[float]], control: str) -> dict[str, Paired]:
+def dunnett(
+    scores: Mapping[str, Sequence[float]], control: str, family: Collection[str] | None = None
+) -> dict[str, Paired]:
     """Every method against one control, paired by seed (Dunnett, 1955): p-values and intervals that hold all at once.
 
     It assumes what `lixlib.lab.statistics.pooled` assumes: a method and a seed add up, and what is left is normal and
@@ -26,13 +28,15 @@ def dunnett(scores: Mapping[str, Sequence[float]], control: str) -> dict[str, Pa
 
     Args:
         scores: one a seed, the seeds in the same order, of every method.
+        family: the methods that are compared; the others only say how scores scatter. None: all.
 
     Raises:
         ValueError: the methods have different numbers of scores, or the control is none of them.
     """
     if control not in scores:
         raise ValueError(f"control is {control!r}: give one of {', '.join(scores)}")
-    tests, freedom = pooled(scores, control), (len(scores) - 1) * (len(scores[control]) - 1)
+    freedom = (len(scores) - 1) * (len(scores[control]) - 1)
+    tests = {name: test for name, test in pooled(scores, control).items() if family is None or name in family}
     if not tests or freedom < 1:
         return tests
     reach = _critical(0.05, len(tests), freedom)

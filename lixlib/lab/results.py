@@ -217,7 +217,8 @@ def title(line: Record) -> str:
     """How the method of a run is written; the paper's own methods say whose form it was.
 
     "LIX, as published" (or DWLD, ARFD) ran with what the paper says: the jointly trained controller, the kl elements, W
-    from 1 to 10; positions as samples. "LIX, ours" differs in at least one of them.
+    from 1 to 10; positions as samples. "LIX, former" differs in at least one of them, as in our first tables. What
+    is called "LIX, ours" is a method of its own, `lix-ours`.
     """
     method, options = line["method"], line["hyper"]
     if method == "lix":
@@ -229,7 +230,7 @@ def title(line: Record) -> str:
         return NAMES[method]
     told = {part: {**said[part], **used} for part, used in parts.items()}
     published = all(told[part][name] == value for part in told for name, value in said[part].items())
-    return f"{NAMES[method]}, {'as published' if published else 'ours'}"
+    return f"{NAMES[method]}, {'as published' if published else 'former'}"
 
 
 def _epochs_of_teacher(line: Record) -> int:

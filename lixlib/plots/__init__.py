@@ -21,6 +21,7 @@ from lixlib.plots.pictures import (
 )
 from lixlib.plots.points import scatter
 from lixlib.plots.progress import progress
+from lixlib.plots.reversal import slopes, stacked
 from lixlib.plots.simplex import Simplex, simplexes
 from lixlib.plots.tables import score_table
 
@@ -48,6 +49,8 @@ __all__ = [
     "scatter",
     "score_table",
     "simplexes",
+    "slopes",
+    "stacked",
     "style",
     "who_is_right",
 ]

@@ -235,6 +235,8 @@ WRONG = [
     ("10.2", lambda a, b: np.corrcoef(a, b)[0, 1], "Pearson"),
     ("10.2", lambda a, b: np.corrcoef(np.argsort(a.numpy()), np.argsort(b.numpy()))[0, 1], "argsort twice"),
     ("10.2", lambda a, b: np.corrcoef(a, b), "the shape is"),
+    ("10.3", lambda gain, rare: torch.stack([gain[~rare].mean(), gain[rare].mean()]), "do not add up"),
+    ("10.3", lambda gain, rare: torch.stack([gain[rare].sum(), gain[~rare].sum()]) / len(gain), "swapped"),
     ("11.1", lambda g, t: int(g.mean() > 0) - int(g.mean() < 0), "sign of the mean"),
     ("11.1", lambda g, t: int(g.mean() > t * g.std() / len(g) ** 0.5), "the value"),
     ("11.1", lambda g, t: "better" if g.mean() > 0 else "worse", "a str"),

@@ -254,13 +254,13 @@ LITERAL = {"weighting": "joint", "divergence": "kl", "beta_min": 1.0, "beta_max"
         ("student", {}, "student"),
         ("something-new", {}, "something-new"),
         ("dwld", {**LITERAL, "weight": 0.5, "depth": 1}, "DWLD, as published"),
-        ("dwld", {**LITERAL, "divergence": "bregman"}, "DWLD, ours"),
+        ("dwld", {**LITERAL, "divergence": "bregman"}, "DWLD, former"),
         ("arfd", {"samples": "positions", "weight": 3.0}, "ARFD, as published"),
-        ("arfd", {"samples": "channels"}, "ARFD, ours"),
+        ("arfd", {"samples": "channels"}, "ARFD, former"),
         ("lix", {"lambda_l": 1.0}, "LIX, as published"),
         ("lix", {"lambda_l": 1.0, "logit": None, "feature": {"max_positions": 64}}, "LIX, as published"),
-        ("lix", {"logit": {"weighting": "closed-form"}}, "LIX, ours"),
-        ("lix", {"feature": {"samples": "channels"}}, "LIX, ours"),
+        ("lix", {"logit": {"weighting": "closed-form"}}, "LIX, former"),
+        ("lix", {"feature": {"samples": "channels"}}, "LIX, former"),
     ],
 )
 def test_the_papers_methods_say_whose_form_they_have(method, hyper, expected):

@@ -24,7 +24,7 @@ ANSWER = re.compile(r"<details>.*?</details>", re.DOTALL)
 MEBIBYTE = 2**20
 FOLDED = {"source_hidden": True}  # JupyterLab shows such code on a click
 # Chapters with at most 100 cells and 2,600 words, and words for every picture
-SHORT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "15")
+SHORT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "10", "15")
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -80,7 +80,7 @@ def test_length_and_balance(path, notebook):
     assert max(lengths) <= 30
     visible = [cell for cell in code if "jupyter" not in cell.metadata]
     lines = [length for cell, length in zip(code, lengths, strict=True) if cell in visible]
-    assert statistics.median(lines) <= (8 if path.name.startswith(("02", "04")) else 6)
+    assert statistics.median(lines) <= 6
     assert len(markdown) >= len(visible)
     words = len(FENCE.sub("", prose(notebook)).split())
     assert words > sum(len(cell.source.split()) for cell in visible), "more prose than visible code"

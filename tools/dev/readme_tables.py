@@ -1,6 +1,8 @@
 """Write the tables of README.md, docs/results.md and results/README.md; --check only says if they are current.
 
-README.md has a summary between `<!-- summary -->` and `<!-- end -->`. The table of results/<dataset>/mfnet.jsonl stands
+The main table of the protocol stands between `<!-- main -->` and `<!-- end -->` in docs/results.md, and what we
+recommend after `<!-- recommendation -->` in README.md. README.md has a summary of the former regime after
+`<!-- summary -->`. The table of results/<dataset>/mfnet.jsonl stands
 in docs/results.md between `<!-- results: DATASET -->` and `<!-- end -->`. It shows one schedule, that of the most
 methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The table of the trials in
 results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and there those of
@@ -18,13 +20,15 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from lixlib.core.files import read_json_lines, write_atomically
+from lixlib.distillers import METHODS
 from lixlib.lab import experiments
 from lixlib.lab.results import FAMILIES, METRICS, NAMES, Runs, by_method, gains, read, shares, title
 from tools.benchmarks.gpu import page as gpu_page
 from tools.benchmarks.growth import page as growth_page
 from tools.benchmarks.profile_step import OTHERS
 from tools.benchmarks.ratios import GOALS
-from tools.dev import choices_page
+from tools.dev import choices_page, main_page
+from tools.dev.marks import between
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "mfnet"
@@ -34,7 +38,8 @@ LABELS = {"teacher": "teacher (RGB + X)", "student": "student (RGB)"}
 DISTILS = {"logit": "logits", "feature": "features", "both": "both"}
 TITLES = {"toydrive": "ToyDrive", "camvid": "CamVid", "potholes": "Potholes"}
 OURS = ("dwld", "arfd", "lix")
-SUMMARY, END = "<!-- summary -->", "<!-- end -->"
+TITLED = [method.title for method in METHODS.values()]  # a variant of this name has it by the form that was run
+SUMMARY = "<!-- summary -->"
 MARK = re.compile(r"<!-- results: (\w+)(?:, (\d+) epochs)? -->")
 
 
@@ -90,13 +95,14 @@ def summary_table(results: Path) -> str:
 
 
 def update(page: str, results: Path) -> str:
-    """A page with the summary, or with every table that there are results for.
+    """A page with the main table and the recommendation, and with the summary or every table that has results.
 
     Raises:
         ValueError: results without markers, or markers without results.
     """
+    page = main_page.update(page, results)
     if SUMMARY in page:
-        return _between(page, SUMMARY, summary_table(results))
+        return between(page, SUMMARY, summary_table(results))
     datasets = sorted(path.parent.name for path in results.glob(f"*/{NETWORK}.jsonl"))
     marks = MARK.findall(page)
     marked = sorted({dataset for dataset, _ in marks})
@@ -108,7 +114,7 @@ def update(page: str, results: Path) -> str:
     for dataset, epochs in marks:
         start = f"<!-- results: {dataset}{f', {epochs} epochs' if epochs else ''} -->"
         text = table(read(results, dataset, NETWORK), int(epochs) if epochs else None)
-        page = _between(page, start, text)
+        page = between(page, start, text)
     return page
 
 
@@ -221,8 +227,8 @@ def _ms(operations: dict, name: str) -> float:
 
 def update_speed(text: str, results: Path) -> str:
     """docs/speed.md with the ratios and the profile that are committed."""
-    text = _between(text, "<!-- speed -->", speed_table(_benchmark(results, "ratios")))
-    return _between(text, "<!-- profile -->", profile_tables(_benchmark(results, "profile")))
+    text = between(text, "<!-- speed -->", speed_table(_benchmark(results, "ratios")))
+    return between(text, "<!-- profile -->", profile_tables(_benchmark(results, "profile")))
 
 
 def paper_size_table(lines: list[dict]) -> str:
@@ -264,7 +270,8 @@ def experiments_table(folder: Path) -> str:
                 score = _spread([100 * _miou(line) for line in seeds.values()])
                 gain = list(gains({**student, variant: seeds}, variant).values())
                 cell = "" if variant.startswith(("student", "teacher")) else _spread(gain, "+")
-                text.append(f"| {name} | {variant} | {score} | {len(seeds)} | {cell} |")
+                shown = title(next(iter(seeds.values()))) if variant in TITLED else variant
+                text.append(f"| {name} | {shown} | {score} | {len(seeds)} | {cell} |")
                 lines += seeds.values()
     teachers = experiments.read("baselines", folder)["teacher"].values()
     return "\n".join([*text, "", _note([line for line in lines if line["method"] != "teacher"], list(teachers))])
@@ -298,26 +305,17 @@ def update_measured(text: str, results: Path) -> str:
 
 def update_gpu(text: str, results: Path) -> str:
     """docs/gpu.md with the table of every card that there is a line of."""
-    return _between(text, "<!-- gpu -->", gpu_page.page(_benchmark(results, "gpu")))
+    return between(text, "<!-- gpu -->", gpu_page.page(_benchmark(results, "gpu")))
 
 
 def update_growth(text: str, results: Path) -> str:
     """docs/growth.md with the table of what has been measured."""
-    return _between(text, "<!-- growth -->", growth_page.page(_benchmark(results, "growth")))
+    return between(text, "<!-- growth -->", growth_page.page(_benchmark(results, "growth")))
 
 
 def _benchmark(results: Path, name: str) -> list[dict]:
     path = results / "benchmark" / f"{name}.jsonl"
     return read_json_lines(path) if path.exists() else []
-
-
-def _between(page: str, start: str, text: str) -> str:
-    """The page with this text between a mark and its end."""
-    before, _, rest = page.partition(start)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise ValueError(f"the page has no `{END}` after `{start}`")
-    return f"{before}{start}\n{text}\n{END}{after}"
 
 
 def _spread(values: list[float], sign: str = "") -> str:

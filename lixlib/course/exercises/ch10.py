@@ -1,4 +1,4 @@
-"""Chapter 10: the paired t statistic, and the rank correlation."""
+"""Chapter 10: the paired t statistic, the rank correlation, and the two parts of a mean gain."""
 
 import torch
 from torch import Tensor
@@ -38,6 +38,19 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum() / (a.square().sum() * b.square().sum()).sqrt()
 
 
+def _classes(generator: torch.Generator) -> Inputs:
+    rare = torch.arange(13) >= 9
+    return {
+        "thirteen classes, four of them rare": (3 + 5 * randn(generator, 13), rare),
+        "five classes, one of them rare": (randn(generator, 5), torch.tensor([False, True, False, False, False])),
+        "a method that gains in rare classes alone": (20.0 * rare.double(), rare),
+    }
+
+
+def _two_parts(gain: Tensor, rare: Tensor) -> Tensor:
+    return torch.stack([gain[~rare].sum(), gain[rare].sum()]) / len(gain)
+
+
 EXERCISES = {
     "10.1": Exercise(
         expected=_paired_t,
@@ -70,6 +83,23 @@ EXERCISES = {
                 (_ranks(a) * _ranks(b)).sum() / (_ranks(a).square().sum() * _ranks(b).square().sum()).sqrt()
             ),
             "the sign is the wrong way round.": lambda a, b: -_correlation(_ranks(a), _ranks(b)),
+        },
+    ),
+    "10.3": Exercise(
+        expected=_two_parts,
+        inputs=_classes,
+        hint="a part is the sum of its classes' gains, divided by the number of all classes.",
+        mistakes={
+            "these are the means of the two groups, which do not add up to the gain: divide by all classes.": (
+                lambda gain, rare: torch.stack([gain[~rare].mean(), gain[rare].mean()])
+            ),
+            "you have swapped the two: the common classes come first.": lambda gain, rare: _two_parts(gain, rare).flip(
+                0
+            ),
+            "these are sums; divide them by the number of classes.": lambda gain, rare: torch.stack(
+                [gain[~rare].sum(), gain[rare].sum()]
+            ),
+            "these are shares of the gain; give points.": lambda gain, rare: _two_parts(gain, rare) / gain.mean(),
         },
     ),
 }

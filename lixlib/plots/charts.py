@@ -153,16 +153,23 @@ def heatmaps(
     return figure
 
 
-def bars(panels: Mapping[str, Mapping[str, Mapping[str, float]]], *, ylabel: str = "", width: float = 10.0) -> Figure:
+def bars(
+    panels: Mapping[str, Mapping[str, Mapping[str, float]]],
+    *,
+    ylabel: str = "",
+    colours: Mapping[str, str] | None = None,
+    width: float = 10.0,
+) -> Figure:
     """Grouped bars in panels side by side: the value of every name, one colour for each series.
 
     Args:
         panels: values by name, by series, by the title of the panel.
         ylabel: of the first panel.
+        colours: of series by name; those without one take the colours of the style in turn.
         width: of the figure, in inches.
     """
     with style():
-        colour_of = _colours_of(panels)
+        colour_of = _colours_of(panels, colours)
         figure = new_figure(figsize=(width, 3.1 + 0.25 * (len(colour_of) > 1)))
         ratios = [len(next(iter(panel.values()))) + 1 for panel in panels.values()]
         axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=ratios)[0]
@@ -185,6 +192,7 @@ def lines(
     xlabel: str = "",
     ylabel: str = "",
     log: str = "",
+    colours: Mapping[str, str] | None = None,
     width: float = 10.0,
 ) -> Figure:
     """Curves in panels side by side; a name has the same colour in all of them.
@@ -193,10 +201,11 @@ def lines(
         panels: (x, y), or (x, y, spread) with a band of y +- spread, by name, by the title of the panel.
         xlabel, ylabel: of every panel, of the first panel.
         log: which axes are logarithmic: "", "x", "y" or "xy".
+        colours: of curves by name; those without one take the colours of the style in turn.
         width: of the figure, in inches.
     """
     with style():
-        colour_of = _colours_of(panels)
+        colour_of = _colours_of(panels, colours)
         figure = new_figure(figsize=(width, 3.4 + 0.25 * (len(colour_of) > 1)))
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
@@ -214,10 +223,11 @@ def lines(
     return figure
 
 
-def _colours_of(panels: Mapping[str, Mapping]) -> dict[str, str]:
+def _colours_of(panels: Mapping[str, Mapping], chosen: Mapping[str, str] | None) -> dict[str, str]:
     """The colour of every series, the same in all panels; to be called within `style()`."""
     names = dict.fromkeys(name for panel in panels.values() for name in panel)
-    return dict(zip(names, cycle(plt.rcParams["axes.prop_cycle"].by_key()["color"]), strict=False))
+    in_turn = zip(names, cycle(plt.rcParams["axes.prop_cycle"].by_key()["color"]), strict=False)
+    return {name: (chosen or {}).get(name, colour) for name, colour in in_turn}
 
 
 def _legend_below(figure: Figure) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import cycle
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -35,6 +36,7 @@ def simplexes(
     *,
     label: str = "",
     limits: tuple[float, float] | None = None,
+    colours: Mapping[str, str] | None = None,
     width: float = 10.0,
 ) -> Figure:
     """Triangles side by side: every point is a distribution over three classes, a corner is certainty.
@@ -43,19 +45,22 @@ def simplexes(
         corners: names of the classes: left, right, top.
         label: of the colour bar, which all fields share.
         limits: lowest and highest colour; None: of the fields' own values but for the highest 3 %, near the edges.
+        colours: of paths and points by name; other paths take colours in turn, other points are black.
         width: of the figure at most, in inches.
     """
     grid = _triangle_grid(40)
     fields = {name: np.asarray(panel.field(grid), dtype=float) for name, panel in panels.items() if panel.field}
     low, high = limits or limits_of([np.sort(values)[: int(0.97 * len(values))] for values in fields.values()])
     with style():
-        colours = ["#D55E00", "#0072B2", "#CC79A7", "#009E73"]
         legend = any(panel.paths for panel in panels.values())
         cell = min((width - bool(fields)) / len(panels), 4.6)
         figure = new_figure(figsize=(cell * len(panels) + bool(fields), 0.86 * cell + 0.55 + 0.3 * legend))
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         lines, drawn = {}, None
-        names = list(dict.fromkeys(name for panel in panels.values() for name in panel.paths))
+        names = dict.fromkeys(name for panel in panels.values() for name in panel.paths)
+        colour_of = dict(zip(names, cycle(("#D55E00", "#0072B2", "#CC79A7", "#009E73")), strict=False)) | dict(
+            colours or {}
+        )
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
             if title in fields:
                 levels = np.linspace(low, high, 15)
@@ -68,14 +73,14 @@ def simplexes(
             if panel.arrows:
                 _arrows(ax, *panel.arrows)
             for name, path in panel.paths.items():
-                colour = colours[names.index(name) % len(colours)]
+                colour = colour_of[name]
                 x, y = _flat(path)
                 lines[name] = ax.plot(x, y, color=colour)[0]
                 ax.plot(x[0], y[0], "o", markerfacecolor="white", markeredgecolor=colour, markersize=7)
                 ax.plot(x[-1], y[-1], "o", color=colour, markeredgecolor="white", markersize=8)
             for name, point in panel.points.items():
                 x, y = _flat(point)
-                ax.plot(x, y, "D", color="black", markeredgecolor="white", markersize=7)
+                ax.plot(x, y, "D", color=(colours or {}).get(name, "black"), markeredgecolor="white", markersize=7)
                 box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1}
                 ax.annotate(name, (x, y), xytext=(7, 4), textcoords="offset points", fontsize=9, bbox=box)
             ax.set(xlim=(-0.06, 1.06), ylim=(-0.11, 0.98), aspect="equal")

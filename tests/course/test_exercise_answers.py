@@ -149,6 +149,7 @@ WRONG = [
     ("01.1", lambda s, t, y, a, b: dkd_per_pixel(s, t, y, a, b) / len(s), "that of the mean"),
     ("01.1", lambda s, t, y, a, b: dkd_per_pixel(s, t, y, a, b).T, "transpose"),
     ("01.1", lambda s, t, y, a, b: a * gap_of(s, t, y) * hit(s, y), "nothing for the others"),
+    ("01.1", lambda s, t, y, a, b: a * (s.softmax(1) - t.softmax(1)), "both halves by alpha"),
     ("01.2", lambda z, t: torch.log(1 - z.softmax(1).gather(1, t[:, None])[:, 0]), "infinite"),
     ("01.2", lambda z, t: torch.log1p(-z.softmax(1).gather(1, t[:, None])[:, 0] + 1e-12), "the value"),
     ("01.2", lambda z, t: z.logsumexp(1) - z.scatter(1, t[:, None], -torch.inf).logsumexp(1), "sign"),

@@ -103,11 +103,17 @@ def test_measures_by_definition():
             assert abs(d["correlations"](k, m)[i, j] - expected) < 1e-9
 
 
-def test_line_up_counts_the_frames_that_find_their_own():
-    table = torch.tensor([[0.1, 0.5, 0.9], [0.2, 0.3, 0.4], [0.6, 0.5, 0.1]])  # the second frame picks the first
-    right, wrong, found = d["line_up"](table)
-    assert (round(right, 4), round(wrong, 4), round(found, 4)) == (0.1667, 0.5167, 0.6667)
-    assert d["line_up"](-table, best=max)[2] == found
+def test_right_pairs_are_those_on_the_diagonal():
+    table = torch.tensor([[0.1, 0.5, 0.9], [0.2, 0.3, 0.4], [0.6, 0.5, 0.2]])
+    assert d["right_and_wrong"](table) == pytest.approx((0.2, 3.1 / 6))
+
+
+def test_a_correlation_counts_as_the_distance_of_standardised_entries():
+    a, b = features(3, 6, 4), features(3, 6, 5)
+    entries = [d["upper"](gram(f, kernel="laplace")) for f in (a, b)]
+    entries = [(k - k.mean(1, keepdim=True)) / (k - k.mean(1, keepdim=True)).norm(dim=1, keepdim=True) for k in entries]
+    expected = d["right_and_wrong"](torch.cdist(*entries))
+    assert d["between_grams"](a, b) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("factor", [0.2, 1.0, 3.0])
@@ -141,3 +147,9 @@ def test_a_mark_stands_in_the_middle_of_its_class():
     assert list(marks.values()) == ["road", "sky"]
     assert list(marks) == pytest.approx([24.5 / 99, 75.5 / 99])
     assert list(d["marks"](classes, "positions", False).values()) == ["top", "bottom"]
+
+
+def test_with_channels_as_rows_a_discrepancy_forgets_the_channels_and_knows_the_places():
+    t = features(6, 4)
+    assert d["mmd"](t.T, t[:, torch.randperm(4)].T, 2.5) == pytest.approx(0)
+    assert d["mmd"](t.T, t.roll(1, 0).T, 2.5) > 1e-3

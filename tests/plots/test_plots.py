@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_hex
 from seaborn.utils import relative_luminance
 
 from lixlib import plots
@@ -301,3 +301,16 @@ def test_heatmaps_leave_what_is_not_there_blank():
     check(plots.heatmaps({"nothing": np.full((2, 3), np.nan)}, numbers="{:.0f}"), axes=2)
     figure = plots.heatmaps({"": [[1.0, np.nan], [2.0, 3.0]]}, numbers="{:.0f}")
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3"]
+
+
+def test_a_named_colour_is_kept_and_the_others_take_theirs_in_turn():
+    chosen = {"teacher": "#0072B2", "nobody": "#000000"}
+    series = {"student": {"a": 0.2}, "teacher": {"a": 0.8}}
+    figures = plots.bars({"p": series}, colours=chosen), plots.bars({"p": series})
+    first, second = ([bar.patches[0].get_facecolor() for bar in figure.axes[0].containers] for figure in figures)
+    assert to_hex(first[1]) == "#0072b2" and first[0] == second[0]
+    curves = plots.lines({"": {"teacher": ([1, 2], [1, 2])}}, colours=chosen)
+    assert curves.axes[0].lines[0].get_color() == "#0072B2" and not curves.legends
+    walk = plots.Simplex(paths={"KL": np.eye(3)}, points={"teacher": np.eye(3)[0]})
+    drawn = [line.get_color() for line in plots.simplexes({"": walk}, colours=chosen | {"KL": "#CC79A7"}).axes[0].lines]
+    assert "#CC79A7" in drawn and "#0072B2" in drawn and "black" not in drawn

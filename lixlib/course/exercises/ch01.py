@@ -109,6 +109,9 @@ EXERCISES = {
             "that is the gradient of the KL; here alpha and beta are the weights.": _dkd_mistake(
                 lambda alpha, beta, gap, hit, p_s, p_t, q_s, q_t: p_s - p_t
             ),
+            "that weighs both halves by alpha: q and beta are not in it.": _dkd_mistake(
+                lambda alpha, beta, gap, hit, p_s, p_t, q_s, q_t: alpha * (p_s - p_t)
+            ),
             "the gradient of every pixel's own loss is asked for, not that of the mean.": lambda s, t, *rest: (
                 _dkd_gradient(s, t, *rest) / len(s)
             ),

@@ -10,7 +10,7 @@ results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other
 `<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
 results/experiments after `<!-- experiments -->`, and of results/choices after `<!-- choices -->`. docs/gpu.md has its
 tables after `<!-- gpu -->`, docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->` and
-`<!-- profile -->`.
+`<!-- profile -->`, and docs/lix_ours.md the choices of LIX, ours, and its logit half after `<!-- tries -->`.
 """
 
 import json
@@ -291,7 +291,7 @@ def update_measured(text: str, results: Path) -> str:
         "<!-- experiments -->": experiments_table(results / "experiments"),
     }
     if (results / "choices").exists():
-        tables["<!-- choices -->"] = choices_page.table(read(results / "choices", "toydrive", NETWORK))
+        tables["<!-- choices -->"] = choices_page.table(_choices(results))
     paper_size = results / "cost" / "paper_size.jsonl"
     if paper_size.exists():
         tables["<!-- paper size -->"] = paper_size_table(read_json_lines(paper_size))
@@ -311,6 +311,16 @@ def update_gpu(text: str, results: Path) -> str:
 def update_growth(text: str, results: Path) -> str:
     """docs/growth.md with the table of what has been measured."""
     return between(text, "<!-- growth -->", growth_page.page(_benchmark(results, "growth")))
+
+
+def update_search(text: str, results: Path) -> str:
+    """docs/lix_ours.md with every try of LIX, ours, and of its logit half."""
+    lines = [line for line in _choices(results) if line["method"] in ("rwld", "lix-ours")]
+    return between(text, "<!-- tries -->", choices_page.table(lines))
+
+
+def _choices(results: Path) -> list[dict]:
+    return read(results / "choices", "toydrive", NETWORK)
 
 
 def _benchmark(results: Path, name: str) -> list[dict]:
@@ -355,6 +365,7 @@ def main() -> None:
     inner = ROOT / "results" / "README.md"
     docs = ROOT / "docs"
     outer = [(ROOT / "README.md", update), (docs / "results.md", update)]
+    outer += [(docs / "lix_ours.md", update_search)]
     outer += [(docs / "speed.md", update_speed), (docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
     for path, rewrite in (*outer, (inner, update_tuning), (inner, update_measured)):
         old = path.read_text(encoding="utf-8")

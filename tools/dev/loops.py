@@ -45,7 +45,7 @@ class Loop:
 
 def spiral() -> Frames:
     """Forty points find the teacher's shape; then the turn is taken back."""
-    steps = [*range(12), *range(12, 40, 2), *range(40, 101, 5)]
+    steps = [*range(1, 12), *range(12, 40, 2), *range(40, 101, 5)]
     walk: Frames = [({"step": step}, 110) for step in steps]
     return [({"step": 0}, 1200), *walk, ({"step": 200}, 1200), ({"step": 200, "turned_back": True}, 2200)]
 

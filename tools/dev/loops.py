@@ -24,7 +24,7 @@ from tools.dev.execute_notebooks import FOLDER
 
 LOOPS = FOLDER.parent / "docs" / "loops"
 WIDTH = 760  # pixels
-COLOURS = 96  # of a film: few, so that it stays small
+COLOURS = 160  # of a film: few, so that it stays small
 Frames = list[tuple[dict[str, Any], int]]
 
 
@@ -123,9 +123,11 @@ def film(loop: Loop, demo: Callable[..., Any]) -> bytes:
     for place, picture in enumerate(some):
         sheet.paste(picture, (0, place * picture.height))
     palette = sheet.quantize(COLOURS)
-    first, *others = [each.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB") for each in shown]
+    few = [each.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB") for each in shown]
+    first, *others = [each.point(lambda value: 255 if value > 250 else value) for each in few]  # white stays white
     durations, buffer = [milliseconds for _, milliseconds in loop.frames], io.BytesIO()
-    first.save(buffer, "WEBP", save_all=True, append_images=others, duration=durations, loop=0, lossless=True)
+    options = {"duration": durations, "loop": 0, "lossless": True, "method": 4}
+    first.save(buffer, "WEBP", save_all=True, append_images=others, **options)
     return buffer.getvalue()
 
 

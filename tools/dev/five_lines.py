@@ -13,6 +13,7 @@ DERIVATIONS = ("01", "02", "03", "04", "05", "06")
 FIVE_LINES = re.compile(
     r"five lines, to do alone tomorrow\W*\n\n((?:\d\. [^\n]+\n){4}\d\. [^\n]+)$(?!\n\d)", re.IGNORECASE | re.MULTILINE
 )
+FORMULA = re.compile(r"\$ *([^$\n]+?) *\$")  # GitHub and the site read one only without spaces at its edges
 OPENING = """# In five lines
 
 The six derivations, to do alone tomorrow. Print the page, close the notebooks, and take a sheet of paper. Cover all but
@@ -34,7 +35,8 @@ def section(path: Path) -> str:
         wanted = '"In five lines, to do alone tomorrow", an empty line, and the lines numbered 1 to 5, once'
         raise ValueError(f"{path.name}: found {len(found)} times, expected {wanted}")
     title = cells[0].splitlines()[0].removeprefix("# ")
-    return f"## {path.name[:2]} [{title}](../notebooks/{path.name})\n\n{found[0]}\n"
+    lines = FORMULA.sub(r"$\1$", found[0])
+    return f"## {path.name[:2]} [{title}](../notebooks/{path.name})\n\n{lines}\n"
 
 
 def page(folder: Path = FOLDER) -> str:

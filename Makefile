@@ -9,7 +9,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lab notebooks docs gpu lock clean
+.PHONY: help demo test bench lab notebooks course docs gpu lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -32,6 +32,11 @@ lab: .venv/.installed  ## open JupyterLab at the first chapter
 
 notebooks: .venv/.installed  ## run every notebook and write its outputs into it
 	@$(BIN)/python tools/dev/execute_notebooks.py
+
+course: .venv/.installed  ## what is made from the notebooks: strips, the page of five lines, the loops of the demos
+	@$(BIN)/python -m tools.dev.orientation_strips
+	@$(BIN)/python -m tools.dev.five_lines
+	@$(BIN)/python -m tools.dev.loops
 
 docs: .venv/.installed  ## build the site into site/: open site/index.html, no server and no network are needed
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

@@ -40,7 +40,7 @@ PACKAGES = (
 BOOSTS = {"glossary.md": 30.0, "data_of_your_own.md": 6.0, "index.md": 3.0}
 BOOST_OF_DOCS = 3.0
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml", ".json": "json", ".jsonl": "json"}
-PICTURES = (".png", ".jpg")
+PICTURES = (".png", ".jpg", ".svg", ".webp")
 CODE = re.compile(r"(^ *(`{3,})[^\n]*\n.*?^ *\2`*$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)(#[^)\s]*)?\)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=[^\s$])(.+?)(?<=[^\s\\])\$(?![\d$])", re.DOTALL)

@@ -1,0 +1,155 @@
+"""Film the demos of the notebooks into docs/loops/, as short animated pictures; `make course`, or name the loops.
+
+A film is drawn by the notebook's own function: the cells up to the demo are run, and the function that the demo gives
+to `explore` is called once for every frame.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import chdir, redirect_stdout
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+from unittest.mock import patch
+
+import nbformat
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from lixlib.core.files import write_atomically
+from tools.dev.execute_notebooks import FOLDER
+
+LOOPS = FOLDER.parent / "docs" / "loops"
+WIDTH = 760  # pixels
+COLOURS = 160  # of a film: few, so that it stays small
+Frames = list[tuple[dict[str, Any], int]]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A film of a demo.
+
+    Args:
+        chapter: the notebook's name.
+        demo: the function that the notebook gives to `explore`.
+        frames: the settings of every frame, and how many milliseconds it stays.
+    """
+
+    chapter: str
+    demo: str
+    frames: Frames
+
+
+def spiral() -> Frames:
+    """Forty points find the teacher's shape; then the turn is taken back."""
+    steps = [*range(1, 12), *range(12, 40, 2), *range(40, 101, 5)]
+    walk: Frames = [({"step": step}, 110) for step in steps]
+    return [({"step": 0}, 1200), *walk, ({"step": 200}, 1200), ({"step": 200, "turned_back": True}, 2200)]
+
+
+def beaten_loss() -> Frames:
+    """A student leaves its teacher and the loss pays for it; then the tangent is subtracted, and it stays."""
+    weights = {"road": 1.0, "car": 1.0, "person": 10.0}
+    walk: Frames = [({**weights, "updates": step}, 130) for step in [*range(1, 20), *range(20, 61, 4)]]
+    honest: Frames = [({**weights, "updates": step, "divergence": "bregman"}, 200) for step in (0, 20, 40, 60)]
+    start: Frames = [({**weights, "updates": 0, "new_game": True}, 1000)]
+    return [*start, *walk[:-1], (walk[-1][0], 1500), *honest[:-1], (honest[-1][0], 1800)]
+
+
+def noise() -> Frames:
+    """Four rows of noise become a regular tetrahedron as their columns grow."""
+    widths = [2, 4, 8, 16, 32, 64, 128, 256, 512]
+    shown: Frames = [({"columns": float(width), "draw": draw}, 400) for width in widths for draw in (0, 1)]
+    return [*shown[:-1], (shown[-1][0], 1800)]
+
+
+def disguise() -> Frames:
+    """Channels trade places and nothing stirs but the numbers; then positions do."""
+    moved = range(0, 65, 4)
+    channels: Frames = [({"channels": count}, 150) for count in moved]
+    positions: Frames = [({"positions": count}, 150) for count in moved]
+    return [(channels[0][0], 900), *channels[1:-1], (channels[-1][0], 1800), *positions[:-1], (positions[-1][0], 1500)]
+
+
+FILMS = {
+    "spiral": Loop("05_cka", "follow", spiral()),
+    "beaten_loss": Loop("03_dwld_loss", "beat", beaten_loss()),
+    "noise": Loop("05_cka", "noise_shapes", noise()),
+    "disguise": Loop("06_arfd_loss", "disguise", disguise()),
+}
+
+
+def demos_of(chapter: str, wanted: set[str]) -> dict[str, Callable[..., Any]]:
+    """Functions that a notebook gives to `explore`; its cells are run, quickly, until all have been given.
+
+    Raises:
+        ValueError: the notebook gives no such function.
+    """
+    found: dict[str, Callable[..., Any]] = {}
+
+    def explore(function: Callable[..., Any], **controls: Any) -> None:
+        found[function.__name__] = function
+
+    namespace: dict[str, Any] = {"__name__": chapter}
+    with patch("lixlib.course.explore.explore", explore), chdir(FOLDER), redirect_stdout(io.StringIO()):
+        for cell in nbformat.read(f"{chapter}.ipynb", as_version=4).cells:
+            if cell.cell_type == "code":
+                exec(compile(cell.source, chapter, "exec"), namespace)
+                plt.close("all")
+            if "parameters" in cell.metadata.get("tags", []):
+                namespace["quick"] = True
+            if wanted <= set(found):
+                return found
+    raise ValueError(f"{chapter}: no explore({', '.join(sorted(wanted - set(found)))}, ...)")
+
+
+def pictures(demo: Callable[..., Any], frames: Frames) -> Iterator[Image.Image]:
+    """Every frame as the notebook would show it, all of one size."""
+    for settings, _ in frames:
+        figure, buffer = demo(**settings), io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=WIDTH / figure.get_size_inches()[0], facecolor="white")
+        plt.close(figure)
+        yield Image.open(buffer).convert("RGB")
+
+
+def film(loop: Loop, demo: Callable[..., Any]) -> bytes:
+    """The loop as an animated WebP, with few colours, the same in every frame."""
+    shown = list(pictures(demo, loop.frames))
+    some = shown[:: max(1, len(shown) // 6)]
+    sheet = Image.new("RGB", (some[0].width, some[0].height * len(some)))
+    for place, picture in enumerate(some):
+        sheet.paste(picture, (0, place * picture.height))
+    palette = sheet.quantize(COLOURS)
+    few = [each.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB") for each in shown]
+    first, *others = [each.point(lambda value: 255 if value > 250 else value) for each in few]  # white stays white
+    durations, buffer = [milliseconds for _, milliseconds in loop.frames], io.BytesIO()
+    options = {"duration": durations, "loop": 0, "lossless": True, "method": 4}
+    first.save(buffer, "WEBP", save_all=True, append_images=others, **options)
+    return buffer.getvalue()
+
+
+def films_of(chapter: str, names: list[str]) -> dict[str, bytes]:
+    """The films that a chapter's demos give, by name."""
+    demos = demos_of(chapter, {FILMS[name].demo for name in names})
+    return {name: film(FILMS[name], demos[FILMS[name].demo]) for name in names}
+
+
+def main() -> None:
+    os.environ["LIX_HEADLESS"] = "1"
+    names = sys.argv[1:] or list(FILMS)
+    LOOPS.mkdir(exist_ok=True)
+    # A notebook changes the defaults of torch, so each has a process of its own
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        for chapter in dict.fromkeys(FILMS[name].chapter for name in names):
+            chosen = [name for name in names if FILMS[name].chapter == chapter]
+            for name, content in pool.submit(films_of, chapter, chosen).result().items():
+                path = LOOPS / f"{name}.webp"
+                write_atomically(path, lambda temporary, content=content: temporary.write_bytes(content))
+                print(f"{path.name}: {len(FILMS[name].frames)} frames, {len(content) / 1000:.0f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

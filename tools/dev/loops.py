@@ -74,7 +74,14 @@ def disguise() -> Frames:
     return [(channels[0][0], 900), *channels[1:-1], (channels[-1][0], 1800), *positions[:-1], (positions[-1][0], 1500)]
 
 
+def paint() -> Frames:
+    """A car is painted on the road and fades again: the students see a car come, the teacher sees road."""
+    shown: Frames = [({"paint": step / 10}, 350) for step in range(11)]
+    return [(shown[0][0], 1200), *shown[1:-1], (shown[-1][0], 2500), *reversed(shown[1:-1])]
+
+
 FILMS = {
+    "paint": Loop("00_start_here", "fade", paint()),
     "spiral": Loop("05_cka", "follow", spiral()),
     "beaten_loss": Loop("03_dwld_loss", "beat", beaten_loss()),
     "noise": Loop("05_cka", "noise_shapes", noise()),

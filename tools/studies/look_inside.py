@@ -46,7 +46,7 @@ METHODS = {
     "closed-form": ("weighting", "closed-form, kl"),
     "arfd": ("table-v", "laplace, cka"),
     "kd": ("methods", "KD"),
-    "lix": ("methods", "LIX, ours"),
+    "lix": ("methods", "LIX, former"),
 }
 LOOKS = (1, 4, 12, 30)  # epochs whose maps are kept; the last epoch is kept as well
 EDGES = (0.0, *np.geomspace(1e-4, 30, 49).tolist())  # bins of the loss per pixel, in nats; the last bin is open

@@ -247,7 +247,10 @@ class Notebook:
             return [(f"{words!r}", lambda words=words: (field.fill(words), field.blur())) for words in ("no code", "")]
         if buttons.count() > 1:
             return [(f"choice {i + 1}", buttons.nth(i).click) for i in (0, buttons.count() - 1)]
-        self.fail(where, "neither a slider, a list, a box, a field, buttons nor a picture to touch: teach this test how to move it")
+        self.fail(
+            where,
+            "neither a slider, a list, a box, a field, buttons nor a picture to touch: teach this test how to move it",
+        )
 
     def step(self, cell: int, panel: int, where: str, position: str, move) -> float | None:
         """Move once; the seconds until the picture had changed, or None if it stayed the same."""

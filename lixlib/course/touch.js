@@ -36,9 +36,10 @@ function render({ model, el }) {
     model.save_changes();
   };
   const carry = (way) => {
-    const start = performance.now();
+    let start = null;
     frame.toggleAttribute("data-busy", true);
     const move = (now) => {
+      start ??= now; // of the first frame, which may have begun before this call
       if (held !== null) return frame.toggleAttribute("data-busy", false);
       const share = Math.min(1, (now - start) / MILLISECONDS);
       put(0, way[Math.round(share * (way.length - 1))]);

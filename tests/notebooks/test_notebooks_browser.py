@@ -18,9 +18,9 @@ import urllib.request
 from itertools import cycle
 from pathlib import Path
 
+import hands
 import nbformat
 import pytest
-import touches
 from notebook_code import demo_cells, demos_alone
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
@@ -237,7 +237,7 @@ class Notebook:
             keys = [(low, "Home"), (low, "ArrowRight"), (high, "End")]
             return [(key, lambda handle=handle, key=key: handle.press(key)) for handle, key in keys]
         if (touch := control.locator(".lix-touch")).count():
-            return touches.positions(touch)
+            return hands.positions(touch)
         if choices.count():
             select, last = control.locator("select"), choices.count() - 1
             return [(f"choice {i + 1}", lambda i=i: select.select_option(index=i)) for i in (0, last)]
@@ -249,7 +249,7 @@ class Notebook:
             return [(f"choice {i + 1}", buttons.nth(i).click) for i in (0, buttons.count() - 1)]
         self.fail(
             where,
-            "neither a slider, a list, a box, a field, buttons nor a picture to touch: teach this test how to move it",
+            "no slider, list, box, field, buttons or picture to touch: teach this test how to move it",
         )
 
     def step(self, cell: int, panel: int, where: str, position: str, move) -> float | None:

@@ -25,9 +25,9 @@ def explore(fn: Callable[..., Any], **controls: Any) -> None:
     one. With a `Touch` among the controls, the figure itself is touched; `fn` draws one figure then, and no more.
 
     If the environment variable `LIX_HEADLESS` is set, there are no widgets: `fn` is called at both ends of every
-    slider, at every choice of every list and at every corner, the other controls at their defaults, and those pictures are laid out and
-    thrown away. The last call, at the defaults, leaves its picture in the notebook. A widget would hide an error inside
-    `fn`; here it is raised, with a note that says which control had which value.
+    slider, at every choice of every list and at every corner, the other controls at their defaults, and those pictures
+    are laid out and thrown away. The last call, at the defaults, leaves its picture in the notebook. A widget would
+    hide an error inside `fn`; here it is raised, with a note that says which control had which value.
 
     Raises:
         TypeError: `fn` has no argument of a control's name, or needs an argument that no control gives.

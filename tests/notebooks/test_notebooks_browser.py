@@ -238,6 +238,8 @@ class Notebook:
             return [(key, lambda handle=handle, key=key: handle.press(key)) for handle, key in keys]
         if (touch := control.locator(".lix-touch")).count():
             return hands.positions(touch)
+        if "widget-upload" in (control.get_attribute("class") or ""):
+            return hands.uploads(control)
         if choices.count():
             select, last = control.locator("select"), choices.count() - 1
             return [(f"choice {i + 1}", lambda i=i: select.select_option(index=i)) for i in (0, last)]

@@ -5,6 +5,7 @@ Demos of chapters 09 and 15 train networks for minutes first, unless `make demo`
 """
 
 import builtins
+import json
 import os
 import re
 import subprocess
@@ -162,18 +163,23 @@ def page(chosen: list[Demo]) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-def command(notebook: Path, *options: str) -> list[str]:
-    """What serves a page on this computer alone."""
-    headers = {"headers": {"Content-Security-Policy": POLICY}}
-    voila = [sys.executable, "-m", "voila", str(notebook), "--Voila.ip=127.0.0.1"]
-    return [*voila, f"--Voila.tornado_settings={headers}", "--show_tracebacks=True", *options]
+def serve(folder: Path, chosen: list[Demo], *options: str, **popen: object) -> subprocess.Popen:
+    """Write the page into a folder and start its server, on this computer alone."""
+    notebook, settings = folder / "demos.ipynb", folder / "voila.json"
+    nbformat.write(page(chosen), notebook)
+    voila = {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}}
+    settings.write_text(json.dumps({"Voila": voila, "VoilaConfiguration": {"show_tracebacks": True}}))
+    command = [sys.executable, "-m", "voila", str(notebook), f"--config={settings}", *options]
+    return subprocess.Popen(command, cwd=ROOT, **popen)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "demos.ipynb")
-        nbformat.write(page(demos()), path)
-        subprocess.run(command(path), cwd=ROOT, check=False)
+        server = serve(Path(folder), demos())
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            server.wait()  # it had the same signal, and ends its kernels
 
 
 if __name__ == "__main__":

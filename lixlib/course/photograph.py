@@ -46,7 +46,7 @@ def look_at(files: Any = ()) -> Figure:
         return _drawn(photograph(files))
     except (ValueError, OSError) as error:
         with plots.style():
-            figure = Figure(figsize=(10, 5.4), layout="none")
+            figure = Figure(figsize=(10, 5.4), dpi=72, layout="none")
             words = textwrap.fill(f"{error}\n", 85) + "\n\n" + textwrap.fill(ADVICE, 85)
             figure.text(0.5, 0.55, words, ha="center", va="center", fontsize=12)
         return figure
@@ -116,7 +116,7 @@ def _drawn(photo: Image.Image) -> Figure:
     weight = 1 + 9 * (1 - sure)
     lesson = weight * decouple(pupil, other, other.argmax(1))[1][0].numpy()
     with plots.style():
-        figure = Figure(figsize=(10, 5.4), layout="none")
+        figure = Figure(figsize=(10, 5.4), dpi=72, layout="none")
         axes = [
             figure.add_axes((0.01 + 0.33 * column, bottom, 0.32, 0.38)) for bottom in (0.56, 0.1) for column in range(3)
         ]

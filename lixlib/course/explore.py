@@ -1,5 +1,6 @@
 """Widgets in a live notebook, and plain calls where it runs without a browser: `explore(fn, **controls)`."""
 
+import functools
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,10 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
-from IPython.display import display
+from IPython.display import clear_output, display
 from IPython.utils.capture import capture_output
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
+from lixlib.course.touch import Touch
 
 
 def explore(fn: Callable[..., Any], **controls: Any) -> None:
@@ -19,12 +22,12 @@ def explore(fn: Callable[..., Any], **controls: Any) -> None:
     `fn` draws with matplotlib, returns a figure, or returns anything else that a notebook can display.
     A control is an ipywidgets widget or an abbreviation as in `ipywidgets.interact`: `(0.0, 1.0, 0.1)`, a list of
     choices, a bool, `ipywidgets.fixed(value)`. An abbreviated slider starts at the default of the argument if it has
-    one.
+    one. With a `Touch` among the controls, the figure itself is touched; `fn` draws one figure then, and no more.
 
     If the environment variable `LIX_HEADLESS` is set, there are no widgets: `fn` is called at both ends of every
-    slider and at every choice of every list, the other controls at their defaults, and those pictures are laid out and
-    thrown away. The last call, at the defaults, leaves its picture in the notebook. A widget would hide an error inside
-    `fn`; here it is raised, with a note that says which control had which value.
+    slider, at every choice of every list and at every corner, the other controls at their defaults, and those pictures
+    are laid out and thrown away. The last call, at the defaults, leaves its picture in the notebook. A widget would
+    hide an error inside `fn`; here it is raised, with a note that says which control had which value.
 
     Raises:
         TypeError: `fn` has no argument of a control's name, or needs an argument that no control gives.
@@ -36,7 +39,9 @@ def explore(fn: Callable[..., Any], **controls: Any) -> None:
     if os.environ.get("LIX_HEADLESS"):
         _visit_ends(fn, widgets)
     else:
-        panel = ipywidgets.interactive(lambda **values: _show(fn, values), **widgets)
+        touch = next((widget for widget in widgets.values() if isinstance(widget, Touch)), None)
+        show = _show if touch is None else functools.partial(_show_touched, touch)
+        panel = ipywidgets.interactive(lambda **values: show(fn, values), **widgets)
         _make_room_for_names(panel.children[:-1])  # the last child is the picture
         display(panel)
 
@@ -86,6 +91,8 @@ def _visits(widgets: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _ends(widget: Any) -> list[Any]:
     """The values at the ends of a control's range, or all of its choices."""
+    if isinstance(widget, Touch):
+        return widget.ends
     if hasattr(widget, "options"):
         return [_value_at(widget, index=index) for index in range(len(widget.options))]
     if isinstance(widget, ipywidgets.FloatLogSlider):
@@ -114,6 +121,15 @@ def _show(fn: Callable[..., Any], values: dict[str, Any]) -> None:
     """Call `fn` and display once what it returned or drew."""
     for shown in _drawn(fn, values):
         display(shown)
+
+
+def _show_touched(touch: Touch, fn: Callable[..., Any], values: dict[str, Any]) -> None:
+    """Call `fn`, and make its figure the one that is touched."""
+    shown = _drawn(fn, values)
+    if len(shown) != 1 or not isinstance(shown[0], Figure):
+        raise TypeError(f"a demo with a Touch draws one figure and nothing else, found {shown}")
+    touch.show(shown[0])
+    clear_output()  # an error that an earlier step had left
 
 
 def _drawn(fn: Callable[..., Any], values: dict[str, Any]) -> list[Any]:

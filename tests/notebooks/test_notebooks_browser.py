@@ -18,6 +18,7 @@ import urllib.request
 from itertools import cycle
 from pathlib import Path
 
+import hands
 import nbformat
 import pytest
 from notebook_code import demo_cells, demos_alone
@@ -73,12 +74,13 @@ RUN_CELL = """async index => {
 SETTLE = """async () => {
   const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   const frame = () => new Promise(requestAnimationFrame);
+  const busy = () => unanswered.size || document.querySelector('.lix-touch[data-busy]');
   do {
     await frame();
-    if (unanswered.size) continue;
+    if (busy()) continue;
     await kernel.requestExecute({code: '', silent: true, store_history: false}).done;
     await frame();
-  } while (unanswered.size);
+  } while (busy());
   return true;
 }"""
 # Errors that a reader would see: tracebacks anywhere, and whatever a panel writes to stderr.
@@ -93,7 +95,7 @@ WATCH = """panel => {
   const shown = () => [...panel.querySelectorAll('img')].map(image => image.src).join();
   const before = shown();
   const step = window.step = {start: null, seconds: null};
-  for (const kind of ['keydown', 'change', 'click'])
+  for (const kind of ['keydown', 'change', 'click', 'pointerdown'])
     panel.addEventListener(kind, () => { step.start ??= performance.now(); }, {capture: true, once: true});
   const observer = new MutationObserver(() => {
     if (!shown() || shown() === before) return;
@@ -215,7 +217,7 @@ class Notebook:
         changed = [each for each in seconds if each]
         if not changed:
             self.fail(where, "the picture is the same at both ends")
-        if control.locator(".noUi-handle").count():
+        if control.locator(".noUi-handle, .lix-touch").count():
             more = cycle(positions)
             while min(changed) > (limit := seconds_per_step()) and len(changed) < MOST_STEPS:
                 changed.append(self.step(cell, panel, where, *next(more)) or changed[-1])
@@ -234,6 +236,10 @@ class Notebook:
             low, high = handles.first, handles.last  # the same one, unless it selects a range
             keys = [(low, "Home"), (low, "ArrowRight"), (high, "End")]
             return [(key, lambda handle=handle, key=key: handle.press(key)) for handle, key in keys]
+        if (touch := control.locator(".lix-touch")).count():
+            return hands.positions(touch)
+        if "widget-upload" in (control.get_attribute("class") or ""):
+            return hands.uploads(control)
         if choices.count():
             select, last = control.locator("select"), choices.count() - 1
             return [(f"choice {i + 1}", lambda i=i: select.select_option(index=i)) for i in (0, last)]
@@ -243,7 +249,10 @@ class Notebook:
             return [(f"{words!r}", lambda words=words: (field.fill(words), field.blur())) for words in ("no code", "")]
         if buttons.count() > 1:
             return [(f"choice {i + 1}", buttons.nth(i).click) for i in (0, buttons.count() - 1)]
-        self.fail(where, "neither a slider, nor a list, a box, a field or buttons: teach this test how to move it")
+        self.fail(
+            where,
+            "no slider, list, box, field, buttons or picture to touch: teach this test how to move it",
+        )
 
     def step(self, cell: int, panel: int, where: str, position: str, move) -> float | None:
         """Move once; the seconds until the picture had changed, or None if it stayed the same."""

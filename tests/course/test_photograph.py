@@ -1,0 +1,89 @@
+"""A photograph of one's own: every kind of file gives a picture of one size, or says what to do."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from lixlib.course import photograph
+from lixlib.course.photograph import ADVICE, EXAMPLE, look_at, upload
+
+
+def file(image=None, name="mine.png", kind="PNG", content=None, **options):
+    """The value of a FileUpload with one file."""
+    if content is None:
+        stream = io.BytesIO()
+        image.save(stream, kind, **options)
+        content = stream.getvalue()
+    return ({"name": name, "type": "", "size": len(content), "content": memoryview(content)},)
+
+
+def words(figure):
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
+
+
+@pytest.fixture(scope="module")
+def example():
+    return look_at()
+
+
+def test_the_example_is_looked_at_first_and_has_its_licence_beside_it(example):
+    titles = [ax.get_title() for ax in example.axes]
+    assert titles[:3] == ["photograph", "student alone", "LIX student"] and len(titles) == 6
+    assert "licence" in EXAMPLE.with_suffix(".txt").read_text()
+
+
+def test_the_maps_are_in_their_ranges(example):
+    sure, weight, lesson = (np.asarray(ax.images[0].get_array()) for ax in example.axes[3:])
+    assert sure.min() >= 0 and sure.max() <= 1 and sure.std() > 0.05
+    assert weight == pytest.approx(1 + 9 * (1 - sure)) and lesson.min() >= 0
+    assert sure.shape[0] * sure.shape[1] == pytest.approx(96 * 128, rel=0.02), "as many pixels as in training"
+
+
+COLOUR = Image.open(EXAMPLE)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "CMYK", "I;16"])
+def test_every_mode_is_a_photograph(mode, example):
+    image = Image.new("I;16", (60, 40), 30000) if mode == "I;16" else COLOUR.convert(mode)
+    figure = look_at(file(image, kind="TIFF" if mode == "CMYK" else "PNG"))
+    assert len(figure.axes) == 6 and tuple(figure.get_size_inches()) == tuple(example.get_size_inches())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2000, 500)])
+def test_small_and_long_ones(size):
+    assert len(look_at(file(Image.new("RGB", size, "red"))).axes) == 6
+
+
+def test_a_photograph_that_lies_on_its_side_is_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = photograph.photograph(file(COLOUR, "side.jpg", "JPEG", exif=exif))
+    assert turned.size == COLOUR.size[::-1]
+
+
+BAD = {
+    "a text": (file(content=b"hello", name="notes.txt"), "notes.txt is no readable image"),
+    "nothing": (file(content=b"", name="empty.jpg"), "empty.jpg is no readable image"),
+    "half a file": (file(content=EXAMPLE.read_bytes()[:5000], name="C:\\me\\half.jpg"), "half.jpg is no readable"),
+    "huge": (file(Image.new("1", (8000, 7000)), "huge.png"), "huge.png has 8000 x 7000 pixels, expected at most 50"),
+    "a strip": (file(Image.new("L", (10, 900)), "strip.png"), "strip.png has 10 x 900 pixels, expected sides"),
+    "floats": (file(Image.new("F", (9, 9)), "x.tif", "TIFF"), "x.tif is of mode F"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_no_photograph_is_told_in_a_figure_of_the_same_size(what, example):
+    files, message = BAD[what]
+    figure = look_at(files)
+    assert message in words(figure) and ADVICE in words(figure) and "/tmp" not in words(figure)
+    assert not figure.axes and tuple(figure.get_size_inches()) == tuple(example.get_size_inches())
+    box = figure.texts[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert box.x0 > 0 and box.x1 < figure.bbox.width, "a line is cut off"
+
+
+def test_the_control_takes_images_and_starts_empty():
+    control = upload()
+    assert control.accept == "image/*" and control.value == () and not control.multiple

@@ -122,7 +122,7 @@ EXPERIMENTS: dict[str, dict[str, dict]] = {
         "student": {"method": "student"},
         "KD": _kd(),
         "DIST": {"method": "dist"},
-        "LIX, ours": {"method": "lix"},
+        "LIX, former": {"method": "lix"},
     },
     "x": {
         f"{name}, {x}": {**recipe, **({"dataset_options": {"x": x}} if x != "disparity" else {})}

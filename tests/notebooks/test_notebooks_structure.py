@@ -58,7 +58,7 @@ def notebook(path):
 
 def test_file_is_valid_and_small(path, notebook):
     nbformat.validate(notebook)
-    assert path.stat().st_size <= 1.75 * MEBIBYTE
+    assert path.stat().st_size <= 1.5 * MEBIBYTE
 
 
 def test_first_cell_tells_what_why_and_how_long(notebook):

@@ -4,7 +4,9 @@ What changes from run to run, or from machine to machine, is left out. `metadata
 so that a test can tell when outputs are older than the code above them.
 """
 
+import base64
 import hashlib
+import io
 import os
 import sys
 import tempfile
@@ -17,9 +19,11 @@ import nbformat
 import papermill
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
+from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 KEPT = ("tags", "alt", "jupyter")  # of a cell's metadata: what its picture shows, and whether its code is folded
+LARGE = 150_000  # letters of a picture, of which as many colours are kept as no eye misses
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Pixels take about a fifth of the time: a shown figure is only laid out, and one that a cell leaves open is closed.
 NO_PICTURES = """
@@ -95,7 +99,7 @@ def headless(scratch: Path, startup: str = "") -> Iterator[None]:
 def clean(notebook: NotebookNode) -> None:
     """Remove times, widget state and the exact Python version; store the hash of the code.
 
-    What a busy kernel sent as several pieces of text becomes one.
+    What a busy kernel sent as several pieces of text becomes one. A large picture is stored in 256 colours.
     """
     CoalesceStreamsPreprocessor(enabled=True).preprocess(notebook, {})
     notebook.metadata = {
@@ -107,6 +111,17 @@ def clean(notebook: NotebookNode) -> None:
         cell.metadata = {name: cell.metadata[name] for name in KEPT if cell.metadata.get(name)}
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            for output in cell.outputs:
+                picture = output.get("data", {}).get("image/png", "")
+                if len(picture) > LARGE:
+                    output.data["image/png"] = in_few_colours(picture)
+
+
+def in_few_colours(picture: str) -> str:
+    """The picture, a PNG in base64, in 256 colours; as it is if that is no smaller."""
+    buffer, image = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+    image.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1).save(buffer, "PNG", optimize=True)
+    return min(picture, base64.b64encode(buffer.getvalue()).decode(), key=len)
 
 
 def write(notebook: NotebookNode, path: Path) -> None:

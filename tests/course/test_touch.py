@@ -2,6 +2,10 @@
 
 import base64
 import importlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import ipywidgets
 import pytest
@@ -105,6 +109,43 @@ def test_a_demo_that_draws_no_figure_says_so(panel):
 def test_corners_or_points_are_missing(corners, points):
     with pytest.raises(ValueError, match="three corners or more and a point, found"):
         Touch(corners, **points)
+
+
+CORNERS = {
+    "on one line": [(0, 0), (1, 1), (2, 2)],
+    "one place": [(1, 1)] * 3,
+    "one twice": [*SQUARE, SQUARE[0]],
+    "crossing edges": [SQUARE[0], SQUARE[2], SQUARE[1], SQUARE[3]],
+    "a dent": [(0, 0), (4, 0), (1, 1), (0, 4)],
+    "no number": [(0, 0), (float("nan"), 1), (2, 0)],
+    "three numbers": [(0, 0, 0), (1, 0, 0), (0, 1, 0)],
+}
+
+
+@pytest.mark.parametrize("which", CORNERS)
+def test_corners_of_no_convex_polygon(which):
+    with pytest.raises(ValueError, match="of a convex polygon, each once, found \\[\\["):
+        Touch(CORNERS[which], a=(1, 1))
+
+
+@pytest.mark.parametrize("point", [(float("nan"), 1), (1, float("inf")), (1,), (1, 1, 1)])
+def test_a_point_that_is_none(point):
+    with pytest.raises(ValueError, match="two finite numbers"):
+        Touch(SQUARE, a=point)
+
+
+def test_a_gap_in_the_way_is_left_out(panel):
+    figure = draw(panel.value)
+    figure.axes[0].lines[-1].set_data([1, float("nan"), 4], [1, 1, 1])
+    panel.show(figure)
+    assert panel.way == [pytest.approx([0.25, 0.5]), pytest.approx([1, 0.5])]
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_a_quick_click_stops_the_way_before_and_two_views_count_together():
+    command = ["node", Path(__file__).with_name("touch_in_node.mjs"), Path(module.__file__).with_name("touch.js")]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
+    assert found == {"others": 2, "carried": 1}
 
 
 def test_the_script_fetches_nothing():

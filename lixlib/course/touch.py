@@ -36,7 +36,7 @@ class Touch(anywidget.AnyWidget, ipywidgets.ValueWidget):
         points: the points by name, and where they are at first.
 
     Raises:
-        ValueError: fewer than three corners, or no point; corners of no convex polygon; a point that is not two numbers.
+        ValueError: fewer than three corners, or no point; corners of no convex polygon, or a point of no two numbers.
     """
 
     _esm = Path(__file__).with_suffix(".js")

@@ -101,8 +101,16 @@ def test_headless_visits_every_corner_with_every_point_and_last_the_start(monkey
 
 
 def test_a_demo_that_draws_no_figure_says_so(panel):
-    with pytest.raises(TypeError, match="draws one figure and nothing else, found \\[3\\]"):
+    with pytest.raises(TypeError, match="draws one figure with axes and nothing else, found \\[3\\]"):
         module._show_touched(panel, lambda points: 3, {"points": panel.value})
+
+
+@pytest.mark.parametrize("wrong", [3, Figure()])
+def test_headless_says_so_too(wrong, monkeypatch):
+    monkeypatch.setenv("LIX_HEADLESS", "1")
+    monkeypatch.setattr(module, "display", lambda _: None)
+    with pytest.raises(TypeError, match="draws one figure with axes and nothing else"):
+        explore(lambda points: wrong, points=Touch(SQUARE, a=(1, 1)))
 
 
 @pytest.mark.parametrize(("corners", "points"), [(SQUARE[:2], {"a": (0, 0)}), (SQUARE, {})])

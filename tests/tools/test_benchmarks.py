@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lixlib.core.files import read_json_lines
+from lixlib.lab import main_table
 from tools.benchmarks import losses, method_cost, paper_size
 from tools.benchmarks.measure import MIB, median_seconds, peak_bytes
 
@@ -92,6 +93,14 @@ def test_the_cases_of_paper_size_are_the_papers():
         "off-net": (704, 1280),
     }
     assert {case.options["encoder"] for case in sizes["sne-roadseg"]} == {"resnet152"}
+
+
+def test_cost_of_the_arms_of_the_main_table(tmp_path, one_thread):
+    options = method_cost.Options(methods=("lix",), precision=FLOAT32, quick=True, regime=True, results=tmp_path)
+    method_cost.main(options)
+    lines = read_json_lines(tmp_path / "regime" / "toydrive" / "mfnet.jsonl")
+    assert [(line["method"], line["images"]) for line in lines] == [("student", 4), ("mean-teacher", 8), ("lix", 8)]
+    assert main_table.costs(lines)["LIX, as published"] > 1
 
 
 def test_cost_of_the_methods(tmp_path, one_thread):

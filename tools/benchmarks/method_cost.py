@@ -9,6 +9,7 @@ updated in turn in one process.
 `time_ratio_same_images` and `memory_ratio_same_images` compare with a student that sees all 16 images, and so show what
 teacher and method add. Memory is that of all tensors: weights, also of the teacher, momentum, gradients and
 activations. FT and MasKD first train a stage, whose cost is not included here; its seconds are in the result lines.
+With --regime the arms of the main table are measured, in their regime and with their options.
 """
 
 import shlex
@@ -25,6 +26,8 @@ from torch.utils.data import Dataset
 from lixlib.core.files import write_json_lines
 from lixlib.data import Sample, collate
 from lixlib.distillers import METHODS, TwoStage
+from lixlib.distillers.registry import UNTAUGHT
+from lixlib.lab import experiments
 from lixlib.lab.inputs import Inputs
 from lixlib.lab.prepare import distiller_of
 from lixlib.lab.recipe import Recipe
@@ -45,6 +48,7 @@ class Options:
         threads: Number of CPU threads.
         precision: Number format; the default is that of the runs of the tables.
         repetitions: Number of updates of each method, of which the median time is taken.
+        regime: Measure the arms of the main table (results/protocol.md) in its regime, into the folder `regime`.
         quick: Use small images and few updates, to check that everything works.
         results: Folder to which the measurements are written.
     """
@@ -54,6 +58,7 @@ class Options:
     threads: int = 1
     precision: str = "bf16-mixed"
     repetitions: int = 21
+    regime: bool = False
     quick: bool = False
     results: Path = Path("results/cost")
 
@@ -65,7 +70,7 @@ def half_labelled(train: Dataset, batch: int) -> Sample:
 
 def trainer(recipe: Recipe, train: Dataset, fabric: Fabric) -> Callable[[Sample], object]:
     """Return a function that makes one update of a run with a batch."""
-    alone = recipe.method == "student"
+    alone = recipe.method in UNTAUGHT
     teacher = None if alone else distiller_of(recipe.of_teacher(), None, train).student
     distiller = distiller_of(recipe, teacher, train).to(memory_format=torch.channels_last)
     if isinstance(distiller.method, TwoStage):
@@ -81,15 +86,21 @@ def main(options: Options) -> None:
     device = torch.device(options.device)
     fabric = launch(options.device, options.precision)
     size = (48, 64) if options.quick else (48, 160)
-    base = Recipe(size=size, dataset_options={"count": 8}, unlabelled=8, precision=options.precision)
+    few = {"size": size, "dataset_options": {"count": 8}, "unlabelled": 8, "precision": options.precision}
+    arms = experiments.recipes("main")
+    base = replace(arms["KD"][0] if options.regime else Recipe(), **few)
     train = Inputs(base).train
     batch = half_labelled(train, base.batch_size).to(device)
     labelled = replace(
         batch, **{name: getattr(batch, name)[: base.batch_size] for name in ("rgb", "x", "valid", "label")}
     )
-    student = replace(base, method="student")
+    student = replace(base, method="student", method_options={})
     jobs = {ALONE: (student, labelled), SAME_IMAGES: (student, batch)}
-    jobs |= {name: (replace(base, method=name), batch) for name in options.methods}
+    if options.regime:
+        taught = [by_seed[0] for by_seed in arms.values() if by_seed[0].method in (*options.methods, "mean-teacher")]
+        jobs |= {recipe.method: (replace(recipe, **few), batch) for recipe in taught}
+    else:
+        jobs |= {name: (replace(base, method=name), batch) for name in options.methods}
 
     def train_twice(recipe: Recipe, batch: Sample) -> None:
         step = trainer(recipe, train, fabric)
@@ -125,7 +136,8 @@ def main(options: Options) -> None:
         about = {"dataset": recipe.dataset, "network": recipe.network, "method": name, "hyper": recipe.options}
         about |= {"size": recipe.size, "images": len(images.label), "precision": recipe.precision}
         lines.append({**about, **numbers, "repetitions": repetitions, **origin})
-    write_json_lines(options.results / base.dataset / f"{base.network}.jsonl", lines)
+    folder = options.results / "regime" if options.regime else options.results
+    write_json_lines(folder / base.dataset / f"{base.network}.jsonl", lines)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def update(page: str, results: Path) -> str:
     asked = main_table.read("main", results / "evidence")
     runs = main_table.complete(asked)
     x_gain = main_table.x_gains(main_table.read("is-it-x", results / "evidence"))
-    cost = main_table.costs(read_json_lines(results / "cost" / "toydrive" / "mfnet.jsonl"))
+    cost = main_table.costs(read_json_lines(results / "cost" / "regime" / "toydrive" / "mfnet.jsonl"))
     if MAIN in page:
         page = between(page, MAIN, _table(asked, main_table.table(runs, x_gain, cost), main_table.first(runs)))
     if ADVICE in page:

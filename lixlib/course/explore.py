@@ -128,7 +128,11 @@ def _show(fn: Callable[..., Any], values: dict[str, Any]) -> None:
 
 def _show_touched(touch: Touch, fn: Callable[..., Any], values: dict[str, Any]) -> None:
     """Call `fn`, and make its figure the one that is touched."""
-    touch.show(_only_figure(_drawn(fn, values)))
+    try:
+        touch.show(_only_figure(_drawn(fn, values)))
+    except Exception:
+        touch.way = []  # nothing is carried along the former one, which would hide the error
+        raise
     clear_output()  # an error that an earlier step had left
 
 

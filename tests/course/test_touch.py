@@ -68,6 +68,16 @@ def test_the_same_place_is_answered_without_drawing(panel):
     assert panel.picture == "mine" != before and panel.answered == 2
 
 
+def test_after_an_error_nothing_is_carried_and_the_next_touch_draws(panel, monkeypatch):
+    draws = Figure.add_axes
+    monkeypatch.setattr(Figure, "add_axes", lambda *_: 1 / 0)
+    touch_at(panel, 0.5, 0.25, phase="up")
+    assert panel.answered == 1 and panel.way == []
+    monkeypatch.setattr(Figure, "add_axes", draws)
+    touch_at(panel, 0.25, 0.25, count=2)
+    assert panel.places[0] == pytest.approx([0.25, 0.25]) and len(panel.way) == MOST_STEPS
+
+
 def test_the_way_ends_where_its_line_ends(panel):
     assert len(panel.way) == MOST_STEPS
     assert panel.way[0] == pytest.approx([0.25, 0.5]) and panel.way[-1] == pytest.approx([1, 0.5])

@@ -47,7 +47,7 @@ def experiment(
         results_dir: Folder whose DATASET/NETWORK.jsonl hold the result lines.
     """
     devices.choose_device(device)
-    check_some(NAME=names, seeds=seeds)
+    check_some(NAME=names, seeds=seeds, **({} if only is None else {"only": only}))
     given = {"size": size, "epochs": epochs, "precision": precision, "root": root}
     common = {name: value for name, value in given.items() if value is not None}
     asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]

@@ -77,7 +77,10 @@ def _visit_ends(fn: Callable[..., Any], widgets: dict[str, Any]) -> None:
                 else:
                     display(unseen)
     with _noting(fn, where):
-        _show(fn, values)
+        if any(isinstance(widget, Touch) for widget in widgets.values()):
+            display(_only_figure(_drawn(fn, values)))
+        else:
+            _show(fn, values)
 
 
 def _visits(widgets: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -125,11 +128,19 @@ def _show(fn: Callable[..., Any], values: dict[str, Any]) -> None:
 
 def _show_touched(touch: Touch, fn: Callable[..., Any], values: dict[str, Any]) -> None:
     """Call `fn`, and make its figure the one that is touched."""
-    shown = _drawn(fn, values)
-    if len(shown) != 1 or not isinstance(shown[0], Figure):
-        raise TypeError(f"a demo with a Touch draws one figure and nothing else, found {shown}")
-    touch.show(shown[0])
+    try:
+        touch.show(_only_figure(_drawn(fn, values)))
+    except Exception:
+        touch.way = []  # nothing is carried along the former one, which would hide the error
+        raise
     clear_output()  # an error that an earlier step had left
+
+
+def _only_figure(shown: list[Any]) -> Figure:
+    """What a demo with a Touch draws; a TypeError if it is anything but one figure that can be touched."""
+    if len(shown) != 1 or not isinstance(shown[0], Figure) or not shown[0].axes:
+        raise TypeError(f"a demo with a Touch draws one figure with axes and nothing else, found {shown}")
+    return shown[0]
 
 
 def _drawn(fn: Callable[..., Any], values: dict[str, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import textwrap
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def look_at(files: Any = ()) -> Figure:
         with plots.style():
             figure = Figure(figsize=(10, 5.4), dpi=72, layout="none")
             words = textwrap.fill(f"{error}\n", 85) + "\n\n" + textwrap.fill(ADVICE, 85)
-            figure.text(0.5, 0.55, words, ha="center", va="center", fontsize=12)
+            figure.text(0.5, 0.55, words, ha="center", va="center", fontsize=12, parse_math=False)  # a name may have $
         return figure
 
 
@@ -61,9 +62,9 @@ def photograph(files: Any = ()) -> Image.Image:
     """
     if not files:
         return open_photo(EXAMPLE)
-    name = Path(str(files[0]["name"]).replace("\\", "/")).name or "photograph"
+    name = Path(str(files[0]["name"]).replace("\\", "/")).name.encode(errors="replace").decode() or "photograph"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "photograph").with_suffix(Path(name).suffix[:10])
+        path = Path(folder, "photograph")  # the name itself may be none that a file can have
         path.write_bytes(bytes(files[0]["content"]))
         try:
             width, height = _size(path)
@@ -84,7 +85,7 @@ def photograph(files: Any = ()) -> Image.Image:
 def _size(path: Path) -> tuple[int, int]:
     """Width and height by the file's first bytes, before it is decoded; (1, 1) for what only `open_photo` can judge."""
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             return image.size
     except Exception:
         return 1, 1

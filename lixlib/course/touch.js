@@ -30,17 +30,19 @@ function render({ model, el }) {
   const ask = () => {
     frame.toggleAttribute("data-busy", Boolean(next || waiting));
     if (waiting || !next) return;
-    waiting = { ...next, count: ++count };
+    count = Math.max(count, model.get("answered")) + 1; // a second view of the widget counts, too
+    waiting = { ...next, count };
     next = null;
     model.set("touched", waiting);
     model.save_changes();
   };
   const carry = (way) => {
+    const asked = count;
     let start = null;
     frame.toggleAttribute("data-busy", true);
     const move = (now) => {
       start ??= now; // of the first frame, which may have begun before this call
-      if (held !== null) return frame.toggleAttribute("data-busy", false);
+      if (count !== asked) return; // the reader has touched it again
       const share = Math.min(1, (now - start) / MILLISECONDS);
       put(0, way[Math.round(share * (way.length - 1))]);
       if (share < 1) requestAnimationFrame(move);

@@ -36,7 +36,7 @@ class Touch(anywidget.AnyWidget, ipywidgets.ValueWidget):
         points: the points by name, and where they are at first.
 
     Raises:
-        ValueError: fewer than three corners, or no point.
+        ValueError: fewer than three corners, or no point; corners of no convex polygon, or a point of no two numbers.
     """
 
     _esm = Path(__file__).with_suffix(".js")
@@ -52,7 +52,7 @@ class Touch(anywidget.AnyWidget, ipywidgets.ValueWidget):
     def __init__(self, corners: Sequence[tuple[float, float]], alt: str = "", **points: tuple[float, float]):
         if len(corners) < 3 or not points:
             raise ValueError(f"Touch needs three corners or more and a point, found {len(corners)} and {len(points)}")
-        self.corners = np.asarray(corners, dtype=float)
+        self.corners = _convex(corners)
         self._axes: Any = None
         super().__init__(names=list(points), alt=alt)
         self.value = {name: self._nearest(point) for name, point in points.items()}
@@ -71,6 +71,7 @@ class Touch(anywidget.AnyWidget, ipywidgets.ValueWidget):
         self._axes = figure.axes[0]
         ways = [line.get_xydata() for line in self._axes.lines if line.get_gid() == "way"]
         way = ways[0] if ways else np.empty((0, 2))
+        way = way[np.isfinite(way).all(1)]  # a line may have gaps
         kept = np.linspace(0, len(way) - 1, min(len(way), MOST_STEPS)).round().astype(int)
         with self.hold_sync():
             self.picture = "data:image/png;base64," + base64.b64encode(image.getvalue()).decode()
@@ -94,12 +95,27 @@ class Touch(anywidget.AnyWidget, ipywidgets.ValueWidget):
 
     def _nearest(self, point: Any) -> tuple[float, float]:
         """The point itself if it is in the polygon, else the nearest one on its edges."""
+        point = np.asarray(point, dtype=float)
+        if point.shape != (2,) or not np.isfinite(point).all():
+            raise ValueError(f"a point of Touch is two finite numbers (x, y), found {point.tolist()}")
         start, edge = self.corners, np.roll(self.corners, -1, axis=0) - self.corners
-        from_start = np.asarray(point, dtype=float) - start
+        from_start = point - start
         side = edge[:, 0] * from_start[:, 1] - edge[:, 1] * from_start[:, 0]
         if not ((side >= 0).all() or (side <= 0).all()):
             along = ((from_start * edge).sum(1) / (edge**2).sum(1)).clip(0, 1)
             feet = start + along[:, None] * edge
             point = feet[((feet - point) ** 2).sum(1).argmin()]
-        x, y = np.asarray(point, dtype=float).tolist()
+        x, y = point.tolist()
         return x, y
+
+
+def _convex(corners: Sequence[tuple[float, float]]) -> np.ndarray:
+    found = np.asarray(corners, dtype=float)
+    if found.shape[1:] == (2,) and np.isfinite(found).all():
+        edge = np.roll(found, -1, axis=0) - found
+        after = np.roll(edge, -1, axis=0)
+        turn = edge[:, 0] * after[:, 1] - edge[:, 1] * after[:, 0]
+        slack = 1e-9 * np.abs(turn).max()
+        if slack and edge.any(1).all() and ((turn >= -slack).all() or (turn <= slack).all()):
+            return found
+    raise ValueError(f"corners of Touch are finite (x, y) of a convex polygon, each once, found {found.tolist()}")

@@ -115,6 +115,9 @@ def _iou(runs: Runs, classes: Sequence[str]) -> float:
     """Mean IoU of some classes of the student alone, in %."""
     lines = runs.get("student", {}).values()
     values = [
-        100 * (line["per_class"][name][0] or 0) for line in lines for name in classes if name in line["per_class"]
+        100 * (line["per_class"][name][0] or 0)
+        for line in lines
+        for name in classes
+        if name in line.get("per_class", {})
     ]
     return mean(values) if values else math.nan

@@ -17,7 +17,7 @@ from lixlib.lab.plan import plan, runs_folder
 from lixlib.lab.recipe import Recipe
 from lixlib.lab.record import description_of, result_header
 from lixlib.lab.regime import DEMO, PUBLISHED, REGIME
-from lixlib.lab.run import run
+from lixlib.lab.run import run, score_images
 
 FEW = {"count": 16, "eval_count": 16}  # of a quick run
 
@@ -111,9 +111,10 @@ def share(student: Run, teacher: Recipe) -> None:
     with one_at_a_time(folder):
         if finished_line(step.folder):
             return
+        told = score_images(student.recipe)  # the matrices may have been deleted
         description = description_of(teacher, student.net, step.inputs.train.classes)
         checkpoints.save(student.net, folder / WEIGHTS, description)
         for name in (LOG, CONFUSION):
             write_atomically(folder / name, partial(copyfile, student.folder / name))
-        line = {**student.line, **result_header(step.inputs), "confusion": (step.folder / CONFUSION).as_posix()}
+        line = {**told, **result_header(step.inputs), "confusion": (step.folder / CONFUSION).as_posix()}
         write_json_lines(folder / RESULT, [line])  # the last file: with it the run is finished

@@ -200,8 +200,9 @@ def class_gains(runs: Runs, method: str, *, against: str = "student") -> dict[st
     pairs = [(line, runs[against][s]) for s, line in runs.get(method, {}).items() if s in runs.get(against, {})]
     found: dict[str, list[float]] = {}
     for pair in pairs:
-        for name in pair[0]["per_class"]:
-            after, before = (line["per_class"][name][0] for line in pair)
+        ours, theirs = (line.get("per_class", {}) for line in pair)  # which a line may lack
+        for name in (name for name in ours if name in theirs):
+            after, before = ours[name][0], theirs[name][0]
             found.setdefault(name, []).extend([] if None in (after, before) else [100 * (after - before)])
     return {name: sum(values) / len(values) if values else math.nan for name, values in found.items()}
 

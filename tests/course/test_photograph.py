@@ -68,12 +68,15 @@ BAD = {
     "a text": (file(content=b"hello", name="notes.txt"), "notes.txt is no readable image"),
     "nothing": (file(content=b"", name="empty.jpg"), "empty.jpg is no readable image"),
     "half a file": (file(content=EXAMPLE.read_bytes()[:5000], name="C:\\me\\half.jpg"), "half.jpg is no readable"),
-    "huge": (file(Image.new("1", (8000, 7000)), "huge.png"), "huge.png has 8000 x 7000 pixels, expected at most 50"),
+    "huge": (file(Image.new("1", (9500, 9500)), "huge.png"), "huge.png has 9500 x 9500 pixels, expected at most 50"),
     "a strip": (file(Image.new("L", (10, 900)), "strip.png"), "strip.png has 10 x 900 pixels, expected sides"),
+    "formula": (file(content=b"5 $\\frac$", name="a$_{$.jpg"), "a$_{$.jpg is no readable image"),
+    "a name of no file": (file(content=b"hello", name="a\udc80.j\0g"), "a?.j\0g is no readable image"),
     "floats": (file(Image.new("F", (9, 9)), "x.tif", "TIFF"), "x.tif is of mode F"),
 }
 
 
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning", "ignore:Glyph")
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_photograph_is_told_in_a_figure_of_the_same_size(what, example):
     files, message = BAD[what]

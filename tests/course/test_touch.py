@@ -2,6 +2,10 @@
 
 import base64
 import importlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import ipywidgets
 import pytest
@@ -64,6 +68,16 @@ def test_the_same_place_is_answered_without_drawing(panel):
     assert panel.picture == "mine" != before and panel.answered == 2
 
 
+def test_after_an_error_nothing_is_carried_and_the_next_touch_draws(panel, monkeypatch):
+    draws = Figure.add_axes
+    monkeypatch.setattr(Figure, "add_axes", lambda *_: 1 / 0)
+    touch_at(panel, 0.5, 0.25, phase="up")
+    assert panel.answered == 1 and panel.way == []
+    monkeypatch.setattr(Figure, "add_axes", draws)
+    touch_at(panel, 0.25, 0.25, count=2)
+    assert panel.places[0] == pytest.approx([0.25, 0.25]) and len(panel.way) == MOST_STEPS
+
+
 def test_the_way_ends_where_its_line_ends(panel):
     assert len(panel.way) == MOST_STEPS
     assert panel.way[0] == pytest.approx([0.25, 0.5]) and panel.way[-1] == pytest.approx([1, 0.5])
@@ -97,14 +111,59 @@ def test_headless_visits_every_corner_with_every_point_and_last_the_start(monkey
 
 
 def test_a_demo_that_draws_no_figure_says_so(panel):
-    with pytest.raises(TypeError, match="draws one figure and nothing else, found \\[3\\]"):
+    with pytest.raises(TypeError, match="draws one figure with axes and nothing else, found \\[3\\]"):
         module._show_touched(panel, lambda points: 3, {"points": panel.value})
+
+
+@pytest.mark.parametrize("wrong", [3, Figure()])
+def test_headless_says_so_too(wrong, monkeypatch):
+    monkeypatch.setenv("LIX_HEADLESS", "1")
+    monkeypatch.setattr(module, "display", lambda _: None)
+    with pytest.raises(TypeError, match="draws one figure with axes and nothing else"):
+        explore(lambda points: wrong, points=Touch(SQUARE, a=(1, 1)))
 
 
 @pytest.mark.parametrize(("corners", "points"), [(SQUARE[:2], {"a": (0, 0)}), (SQUARE, {})])
 def test_corners_or_points_are_missing(corners, points):
     with pytest.raises(ValueError, match="three corners or more and a point, found"):
         Touch(corners, **points)
+
+
+CORNERS = {
+    "on one line": [(0, 0), (1, 1), (2, 2)],
+    "one place": [(1, 1)] * 3,
+    "one twice": [*SQUARE, SQUARE[0]],
+    "crossing edges": [SQUARE[0], SQUARE[2], SQUARE[1], SQUARE[3]],
+    "a dent": [(0, 0), (4, 0), (1, 1), (0, 4)],
+    "no number": [(0, 0), (float("nan"), 1), (2, 0)],
+    "three numbers": [(0, 0, 0), (1, 0, 0), (0, 1, 0)],
+}
+
+
+@pytest.mark.parametrize("which", CORNERS)
+def test_corners_of_no_convex_polygon(which):
+    with pytest.raises(ValueError, match="of a convex polygon, each once, found \\[\\["):
+        Touch(CORNERS[which], a=(1, 1))
+
+
+@pytest.mark.parametrize("point", [(float("nan"), 1), (1, float("inf")), (1,), (1, 1, 1)])
+def test_a_point_that_is_none(point):
+    with pytest.raises(ValueError, match="two finite numbers"):
+        Touch(SQUARE, a=point)
+
+
+def test_a_gap_in_the_way_is_left_out(panel):
+    figure = draw(panel.value)
+    figure.axes[0].lines[-1].set_data([1, float("nan"), 4], [1, 1, 1])
+    panel.show(figure)
+    assert panel.way == [pytest.approx([0.25, 0.5]), pytest.approx([1, 0.5])]
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_a_quick_click_stops_the_way_before_and_two_views_count_together():
+    command = ["node", Path(__file__).with_name("touch_in_node.mjs"), Path(module.__file__).with_name("touch.js")]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
+    assert found == {"others": 2, "carried": 1}
 
 
 def test_the_script_fetches_nothing():

@@ -86,3 +86,9 @@ def test_what_differs_in_more_than_its_name_is_not_shared(small, runs):
     with pytest.raises(ValueError, match="they may differ in method and x"):
         share(student, replace(small["taught without X"], seed=1).of_teacher())
     assert not (runs / folder_of(replace(small["teacher"], seed=1, x=False))).exists()
+    matrices = student.folder / "confusion.npz"
+    before = np.load(matrices)["matrices"]
+    matrices.unlink()
+    share(student, small["taught without X"].of_teacher())
+    shared = runs / folder_of(small["taught without X"].of_teacher()) / "confusion.npz"
+    assert np.array_equal(np.load(shared)["matrices"], before), "matrices that are gone are made again"

@@ -200,6 +200,7 @@ def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, caps
     [
         (["table-vi"], "unknown experiment 'table-vi': choose one of baselines"),
         (["beta", "--jobs", "0"], "jobs is 0"),
+        (["beta", "--only", "--jobs", "0"], "--only is empty: nothing would be trained"),
         (
             ["samples", "beta", "--only", "chanels"],
             "unknown variant 'chanels': choose one of positions, channels, DKD 1,",

@@ -185,6 +185,18 @@ def test_the_box_says_what_was_measured():
     assert box["little time: leave"][0] == "Worse than *student, four times*: *KD*."
 
 
+def test_lines_without_their_classes_have_a_gain_all_the_same():
+    both = runs(**ALL)
+    for line in both["KD"].values():
+        del line["per_class"]
+    for line in both["DIST"].values():
+        del line["per_class"]["pole"]
+    rows = cells(main_table.table(both))
+    assert rows["KD"][2] == "-1.0" and rows["KD"][4:6] == ["–", "–"]
+    assert rows["DIST"][4] != "–" and rows["DIST"][5] == "–"
+    assert "**LIX, ours**" in recommendation(both, former={"student": both["KD"]})
+
+
 def test_the_box_follows_another_outcome():
     level = runs(teacher=72.0, student=51.0, LONG=50.0, OURS=57.0, DIST=57.1, KD=50.1)
     names = ("DIST", "LIX, ours")

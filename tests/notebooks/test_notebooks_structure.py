@@ -1,6 +1,7 @@
 """What every chapter promises its reader, read off the file without running it."""
 
 import ast
+import base64
 import io
 import json
 import re
@@ -9,9 +10,11 @@ import tokenize
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
-from tools.dev.execute_notebooks import FOLDER, KEPT, notebook_files, source_hash
+from tools.dev.execute_notebooks import FOLDER, KEPT, in_few_colours, notebook_files, source_hash
 
 HEADER = ("**You will learn**", "**Minutes**", "**Before**", "**After**", "**Paper**")
 STOP = re.compile(r"^\*\*(Think|Demo|Exercise) (\d\d)\.(\d+)\*\*", re.MULTILINE)
@@ -149,3 +152,15 @@ def test_stops_are_numbered_in_sequence(path, notebook):
     for kind in ("Think", "Demo", "Exercise"):
         numbers = [(chapter, int(number)) for name, chapter, number in stops if name == kind]
         assert numbers == [(path.name[:2], index + 1) for index in range(len(numbers))], kind
+
+
+@pytest.mark.parametrize(("kind", "smaller"), [("opaque", True), ("transparent", False), ("grey of 16 bits", False)])
+def test_a_picture_that_would_lose_more_than_colours_is_kept(kind, smaller):
+    numbers = np.random.default_rng(0).integers(0, 2**16, (60, 60, 4), dtype=np.uint16)
+    pixels = numbers[..., 0] if kind == "grey of 16 bits" else (numbers % 256).astype(np.uint8)
+    if kind == "opaque":
+        pixels[..., 3] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    picture = base64.b64encode(file.getvalue()).decode()
+    assert (len(in_few_colours(picture)) < len(picture)) == smaller

@@ -118,9 +118,11 @@ def clean(notebook: NotebookNode) -> None:
 
 
 def in_few_colours(picture: str) -> str:
-    """The picture, a PNG in base64, in 256 colours; as it is if that is no smaller."""
-    buffer, image = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
-    image.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1).save(buffer, "PNG", optimize=True)
+    """The picture, a PNG in base64, in 256 colours; as it is if that is no smaller, or if a part is transparent."""
+    buffer, image = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(picture)))
+    if image.mode not in ("RGB", "RGBA") or image.convert("RGBA").getextrema()[3][0] < 255:
+        return picture  # its alpha, or the second byte of its grey, would be lost
+    image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1).save(buffer, "PNG", optimize=True)
     return min(picture, base64.b64encode(buffer.getvalue()).decode(), key=len)
 
 

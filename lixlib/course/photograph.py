@@ -49,7 +49,9 @@ def look_at(files: Any = ()) -> Figure:
         with plots.style():
             figure = Figure(figsize=(10, 5.4), dpi=72, layout="none")
             words = textwrap.fill(f"{error}\n", 85) + "\n\n" + textwrap.fill(ADVICE, 85)
-            figure.text(0.5, 0.55, words, ha="center", va="center", fontsize=12, parse_math=False)  # a name may have $
+            ax = figure.add_subplot()  # without axes JupyterLab shows no picture
+            ax.set_axis_off()
+            ax.text(0.5, 0.55, words, ha="center", va="center", fontsize=12, parse_math=False)  # a name may have $
         return figure
 
 

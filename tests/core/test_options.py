@@ -255,6 +255,8 @@ def test_a_program_gets_the_same_lines():
 def committed():
     """Every recipe of a committed result line."""
     for path in sorted((ROOT / "results").rglob("*.jsonl")):
+        if path.parts[-3] == "search":  # tries whose code has left the library (docs/lix_ours.md)
+            continue
         for number, line in enumerate(read_json_lines(path), start=1):
             if isinstance(line.get("recipe"), dict) and "dataset" in line["recipe"]:
                 yield f"{path.relative_to(ROOT)}, line {number}", line["recipe"]

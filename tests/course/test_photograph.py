@@ -21,7 +21,7 @@ def file(image=None, name="mine.png", kind="PNG", content=None, **options):
 
 
 def words(figure):
-    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    return " ".join(" ".join(text.get_text() for text in figure.axes[0].texts).split())
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,9 @@ def test_what_is_no_photograph_is_told_in_a_figure_of_the_same_size(what, exampl
     files, message = BAD[what]
     figure = look_at(files)
     assert message in words(figure) and ADVICE in words(figure) and "/tmp" not in words(figure)
-    assert not figure.axes and tuple(figure.get_size_inches()) == tuple(example.get_size_inches())
-    box = figure.texts[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert len(figure.axes) == 1, "without axes JupyterLab shows no picture"
+    assert tuple(figure.get_size_inches()) == tuple(example.get_size_inches())
+    box = figure.axes[0].texts[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
     assert box.x0 > 0 and box.x1 < figure.bbox.width, "a line is cut off"
 
 

@@ -19,6 +19,7 @@ CHAPTER = "00_start_here"
 SIZE, FRAME = (48, 160), 25
 ROAD, LANE, CAR, TRUCK = (TOYDRIVE.names.index(name) for name in ("road", "lane mark", "car", "truck"))
 FOLDED = re.compile(r"<details>.*?</details>|^```.*?^```", re.MULTILINE | re.DOTALL)
+PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
 
 
@@ -84,7 +85,8 @@ def test_its_code_counts_the_paint_that_the_renderer_drew(streets, answers, monk
 def test_it_is_as_short_as_it_says():
     cells = cells_of(CHAPTER)
     texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
-    words = len(FORMULA.sub("formula", FOLDED.sub("", "\n\n".join(texts))).split())
+    shown = PICTURE.sub("", FORMULA.sub("formula", FOLDED.sub("", "\n\n".join(texts))))
+    words = len(shown.split())
     assert len(cells) <= 40 and words <= 1500
     said = re.search(r"this page has (\d+) cells and about ([\d,]+) words", texts[0])
     assert int(said[1]) == len(cells) and abs(int(said[2].replace(",", "")) - words) <= 50

@@ -315,7 +315,8 @@ def update_growth(text: str, results: Path) -> str:
 
 def update_search(text: str, results: Path) -> str:
     """docs/lix_ours.md with every try of LIX, ours, and of its logit half, beside KD and DIST."""
-    lines = [line for line in _choices(results) if line["method"] in ("kd", "dist", "rwld", "lix-ours")]
+    tried = [*_choices(results), *read(results / "search", "toydrive", NETWORK)]
+    lines = [line for line in tried if line["method"] in ("kd", "dist", "rwld", "lix-ours")]
     return between(text, "<!-- tries -->", choices_page.table(lines))
 
 

@@ -147,11 +147,7 @@ def update_tuning(text: str, results: Path) -> str:
         ValueError: trials without a place for their table.
     """
     for path in sorted((results / "tuning").glob("*.jsonl")):
-        start, end = f"<!-- tuning: {path.stem} -->", "<!-- end -->"
-        before, found, rest = text.partition(start)
-        if not found:
-            raise ValueError(f"results/README.md has no `{start}` ... `{end}` for the trials in {path.name}")
-        text = f"{before}{start}\n{tuning_table(read_json_lines(path))}\n{end}{rest.partition(end)[2]}"
+        text = between(text, f"<!-- tuning: {path.stem} -->", tuning_table(read_json_lines(path)))
     return text
 
 
@@ -296,10 +292,7 @@ def update_measured(text: str, results: Path) -> str:
     if paper_size.exists():
         tables["<!-- paper size -->"] = paper_size_table(read_json_lines(paper_size))
     for start, table in tables.items():
-        before, found, rest = text.partition(start)
-        if not found:
-            raise ValueError(f"results/README.md has no `{start}` ... `<!-- end -->` for its table")
-        text = f"{before}{start}\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+        text = between(text, start, table)
     return text
 
 

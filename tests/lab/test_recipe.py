@@ -90,7 +90,7 @@ def test_a_runs_folder_changes_with_everything_but_the_place_of_the_data():
 
 
 def test_the_folders_of_committed_runs_keep_their_names():
-    (*_, line) = results.read(Path(__file__).parents[2] / "results", "toydrive")
+    (*_, line) = results.read(Path(__file__).parents[2] / "results" / "history", "toydrive")
     recipe = Recipe.read({name: tuple(v) if isinstance(v, list) else v for name, v in line["recipe"].items()})
     assert str(folder_of(recipe.of_teacher())) == line["teacher"]
 

@@ -13,8 +13,8 @@ from lixlib.core.files import read_json_lines, write_atomically
 from lixlib.distillers import METHODS
 from lixlib.distillers.common import default_options
 from lixlib.lab import inputs, record, results
-from tools.dev import readme_tables
-from tools.dev.readme_tables import network_tables, paper_size_table, table, update, update_measured, update_tuning
+from tools.dev import main_page, readme_tables
+from tools.dev.readme_tables import network_tables, paper_size_table, table, update_history, update_measured
 
 
 def line(method="student", seed=0, miou=0.5, **changes):
@@ -120,8 +120,8 @@ def test_a_binary_file_of_results_is_named(tmp_path):
 
 def test_committed_results_are_read():
     folder = readme_tables.ROOT / "results"
-    runs = [folder / name / "mfnet.jsonl" for name in ("toydrive", "camvid", "potholes")]
-    for name in ("experiments", "rounding", "cka", "weights", "sweep"):
+    runs = [path for path in folder.glob("history/**/*.jsonl") if path.parent.name != "tuning"]
+    for name in ("experiments", "rounding", "cka", "weights"):
         runs += folder.glob(f"{name}/**/*.jsonl")
     assert len(runs) > 8
     for path in runs:
@@ -303,19 +303,19 @@ def test_a_table_without_a_gap_or_a_pair():
 def test_update_writes_between_the_markers_and_nowhere_else(tmp_path):
     results.append(line(), tmp_path)
     readme = "before\n<!-- results: camvid -->\nold\n<!-- end -->\nafter\n<!-- end -->\n"
-    new = update(readme, tmp_path)
+    new = update_history(readme, tmp_path)
     assert new.startswith("before\n<!-- results: camvid -->\n| distils |  | mIoU |") and new.endswith(
         "\n<!-- end -->\nafter\n<!-- end -->\n"
     )
     assert "old" not in new
-    assert update(new, tmp_path) == new
+    assert update_history(new, tmp_path) == new
 
 
 def test_a_mark_may_name_the_schedule(tmp_path):
     for each in (line(miou=0.25), line("kd"), line(miou=0.75, epochs=9)):
         results.append(each, tmp_path)
     marks = "<!-- results: camvid --><!-- end -->\n<!-- results: camvid, 9 epochs --><!-- end -->"
-    first, second = update(marks, tmp_path).split("9 epochs -->")
+    first, second = update_history(marks, tmp_path).split("9 epochs -->")
     assert "| 25.00 |" in first and "| 75.00 |" not in first
     assert "| 75.00 |" in second and "KD" not in second
 
@@ -331,13 +331,13 @@ def test_a_mark_may_name_the_schedule(tmp_path):
 def test_markers_and_results_must_agree(tmp_path, readme, message):
     results.append(line(), tmp_path)
     with pytest.raises(ValueError, match=message):
-        update(readme, tmp_path)
+        update_history(readme, tmp_path)
 
 
 def test_readme_is_current():
     readme = readme_tables.ROOT / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    assert update(text, readme_tables.ROOT / "results") == text, "run `python tools/dev/readme_tables.py`"
+    assert main_page.update(text, readme_tables.ROOT / "results") == text, "run `python tools/dev/readme_tables.py`"
 
 
 def test_the_table_of_the_paper_sizes_says_what_does_not_fit():
@@ -366,8 +366,8 @@ def test_other_networks_have_tables_of_their_own(tmp_path):
     assert network_tables(tmp_path, "toydrive") == ""
 
 
-def test_the_table_of_trials_is_current():
-    text = (readme_tables.ROOT / "results" / "README.md").read_text(encoding="utf-8")
-    assert "| kd |" in text
-    for rewrite in (update_tuning, update_measured):
-        assert rewrite(text, readme_tables.ROOT / "results") == text, "run `python tools/dev/readme_tables.py`"
+@pytest.mark.parametrize(("folder", "rewrite"), [("results", update_measured), ("results/history", update_history)])
+def test_the_tables_of_results_are_current(folder, rewrite):
+    folder = readme_tables.ROOT / folder
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert rewrite(text, folder) == text, "run `python -m tools.dev.readme_tables`"

@@ -17,13 +17,14 @@ import pytest
 from playwright.sync_api import TimeoutError, sync_playwright
 
 import lixlib.cli
-from tools.dev import docs_site, readme_tables
+from tools.dev import docs_site, main_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "results" / "README.md",
+    ROOT / "results" / "history" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 CODE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -104,18 +105,17 @@ def test_pages_show_commands():
 
 def test_the_tables_of_the_results_page_are_current():
     page = text(ROOT / "docs" / "results.md")
-    assert readme_tables.update(page, ROOT / "results") == page, "run `python tools/dev/readme_tables.py`"
-    assert "| **LIX, former** |" in page
+    assert main_page.update(page, ROOT / "results") == page, "run `python -m tools.dev.readme_tables`"
+    assert "| **LIX, ours** |" in page
 
 
-def test_the_summary_shows_the_best_of_each_data_set():
-    rows = readme_tables.summary_table(ROOT / "results").splitlines()
-    assert rows[0] == "| | ToyDrive | CamVid | Potholes |"
-    shown = [row.split(" | ")[0].strip("| *") for row in rows[2:]]
-    assert {"KD", "DIST", "NST", "PAD", "LIX, former"} < set(shown) and shown[:2] == [
-        "teacher (RGB + X)",
-        "student (RGB)",
-    ]
+def test_the_readme_shows_the_main_table_in_short():
+    shown = main_page.update("<!-- summary --><!-- end -->", ROOT / "results").splitlines()[1:-1]
+    whole = main_page.update("<!-- main --><!-- end -->", ROOT / "results")
+    heads, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in shown)
+    assert tuple(heads) == main_page.HEADS
+    assert {"teacher", "student, four times", "**LIX, ours**"} <= {row[0] for row in rows}
+    assert all(f"| {row[0]} | {row[1]} | {row[2]} | {row[3]} | {row[4]} |" in whole for row in rows)
 
 
 class Html(HTMLParser):

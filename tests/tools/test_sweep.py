@@ -8,7 +8,7 @@ from lixlib.lab import results
 from lixlib.lab.results import NAMES
 from tools.studies.sweep_weights import ALSO, SETTING, SHARES, best
 
-LINES = results.read(Path(__file__).resolve().parents[2] / "results" / "sweep", "toydrive")
+LINES = results.read(Path(__file__).resolve().parents[2] / "results" / "history" / "sweep", "toydrive")
 
 
 def test_the_best_weights_are_the_chosen_ones():

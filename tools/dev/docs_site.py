@@ -30,6 +30,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "results/README.md": "results/how.md",
+    "results/history/README.md": "results/history.md",
     "notebooks/middlebury/README.md": "notebooks/middlebury/about.md",
 }
 PACKAGES = (

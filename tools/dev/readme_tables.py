@@ -1,16 +1,15 @@
-"""Write the tables of README.md, docs/results.md and results/README.md; --check only says if they are current.
+"""Write the tables of README.md, docs and results; --check only says if they are current.
 
-The main table of the protocol stands between `<!-- main -->` and `<!-- end -->` in docs/results.md, and what we
-recommend after `<!-- recommendation -->` in README.md. README.md has a summary of the former regime after
-`<!-- summary -->`. The table of results/<dataset>/mfnet.jsonl stands
-in docs/results.md between `<!-- results: DATASET -->` and `<!-- end -->`. It shows one schedule, that of the most
-methods, or what the mark names: `<!-- results: DATASET, 100 epochs -->`. The table of the trials in
-results/tuning/<dataset>.jsonl stands in results/README.md after `<!-- tuning: DATASET -->`, and there those of
-results/sweep, results/benchmark, results/cost/paper_size.jsonl and of the other networks' result lines after
-`<!-- sweep -->`, `<!-- benchmark -->`, `<!-- paper size -->` and `<!-- networks: DATASET -->`; those of
-results/experiments after `<!-- experiments -->`, and of results/choices after `<!-- choices -->`. docs/gpu.md has its
-tables after `<!-- gpu -->`, docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->` and
-`<!-- profile -->`, and docs/lix_ours.md the choices of LIX, ours, and its logit half after `<!-- tries -->`.
+README.md has the main table of the protocol in short after `<!-- summary -->` and what we recommend after
+`<!-- recommendation -->`; docs/results.md has the whole table after `<!-- main -->`. results/history/README.md has the
+table of results/history/<dataset>/mfnet.jsonl after `<!-- results: DATASET -->`, which shows one schedule, that of the
+most methods or what the mark names (`<!-- results: DATASET, 100 epochs -->`), and those of its trials, of the sweep and
+of other networks after `<!-- tuning: DATASET -->`, `<!-- sweep -->` and `<!-- networks: DATASET -->`. results/README.md
+has those of results/benchmark, results/cost/paper_size.jsonl, results/experiments and results/choices after
+`<!-- benchmark -->`, `<!-- paper size -->`, `<!-- experiments -->` and `<!-- choices -->`. docs/gpu.md has its tables
+after `<!-- gpu -->`, docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->` and
+`<!-- profile -->`, and docs/lix_ours.md the choices of LIX, ours, and its logit half after `<!-- tries -->`. Each ends
+at `<!-- end -->`.
 """
 
 import json
@@ -37,9 +36,7 @@ DONE = {"teacher": "forward pass of the teacher", "student": "forward pass of th
 LABELS = {"teacher": "teacher (RGB + X)", "student": "student (RGB)"}
 DISTILS = {"logit": "logits", "feature": "features", "both": "both"}
 TITLES = {"toydrive": "ToyDrive", "camvid": "CamVid", "potholes": "Potholes"}
-OURS = ("dwld", "arfd", "lix")
 TITLED = [method.title for method in METHODS.values()]  # a variant of this name has it by the form that was run
-SUMMARY = "<!-- summary -->"
 MARK = re.compile(r"<!-- results: (\w+)(?:, (\d+) epochs)? -->")
 
 
@@ -71,39 +68,13 @@ def table(lines: list[dict], epochs: int | None = None) -> str:
     return "\n".join([*text, "", _note(students, list(runs.get("teacher", {}).values()))])
 
 
-def summary_table(results: Path) -> str:
-    """The data sets side by side: the baselines, KD, the best other method of each data set, and the paper's three.
-
-    A cell is the mIoU in %, mean ± standard deviation over the seeds, and the gain over the student in points.
-    """
-    datasets = [name for name in TITLES if (results / name / f"{NETWORK}.jsonl").exists()]
-    runs = {name: by_method(read(results, name, NETWORK)) for name in datasets}
-    shown = {"teacher", "student", "kd", *OURS}
-    for name in datasets:
-        means = {method: mean(each.values()) for method in runs[name] if (each := gains(runs[name], method))}
-        shown.add(max(means.keys() - {"teacher", *OURS}, key=means.get))
-    text = ["| | " + " | ".join(TITLES[name] for name in datasets) + " |", "|---|" + "---:|" * len(datasets)]
-    for method in (method for method in NAMES if method in shown):
-        cells = []
-        for name in datasets:
-            seeds = runs[name].get(method, {})
-            gain = "" if method in ("teacher", "student") else _compare(runs[name], method)[0]
-            cells.append(_spread([100 * _miou(line) for line in seeds.values()]) + (f" ({gain})" if gain else ""))
-        label = LABELS.get(method) or title(next(iter(runs[datasets[0]][method].values())))
-        text.append(f"| {f'**{label}**' if method == 'lix' else label} | {' | '.join(cells)} |")
-    return "\n".join(text)
-
-
-def update(page: str, results: Path) -> str:
-    """A page with the main table and the recommendation, and with the summary or every table that has results.
+def update_history(page: str, history: Path) -> str:
+    """results/history/README.md with the table of every data set, of its trials, of the sweep and of other networks.
 
     Raises:
         ValueError: results without markers, or markers without results.
     """
-    page = main_page.update(page, results)
-    if SUMMARY in page:
-        return between(page, SUMMARY, summary_table(results))
-    datasets = sorted(path.parent.name for path in results.glob(f"*/{NETWORK}.jsonl"))
+    datasets = sorted(path.parent.name for path in history.glob(f"*/{NETWORK}.jsonl"))
     marks = MARK.findall(page)
     marked = sorted({dataset for dataset, _ in marks})
     if marked != datasets:
@@ -113,8 +84,14 @@ def update(page: str, results: Path) -> str:
         )
     for dataset, epochs in marks:
         start = f"<!-- results: {dataset}{f', {epochs} epochs' if epochs else ''} -->"
-        text = table(read(results, dataset, NETWORK), int(epochs) if epochs else None)
+        text = table(read(history, dataset, NETWORK), int(epochs) if epochs else None)
         page = between(page, start, text)
+    for path in sorted((history / "tuning").glob("*.jsonl")):
+        page = between(page, f"<!-- tuning: {path.stem} -->", tuning_table(read_json_lines(path)))
+    if (history / "sweep").exists():
+        shares = json.loads((history / "sweep" / "shares.json").read_text(encoding="utf-8"))
+        page = between(page, "<!-- sweep -->", sweep_table(read(history / "sweep", "toydrive", NETWORK), shares))
+        page = between(page, "<!-- networks: toydrive -->", network_tables(history, "toydrive"))
     return page
 
 
@@ -138,17 +115,6 @@ def tuning_table(lines: list[dict]) -> str:
     header += ["mIoU", "fwIoU"]
     text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     return "\n".join([*text, *("| " + " | ".join(cells) + " |" for cells in rows)])
-
-
-def update_tuning(text: str, results: Path) -> str:
-    """results/README.md with the table of every file of trials.
-
-    Raises:
-        ValueError: trials without a place for their table.
-    """
-    for path in sorted((results / "tuning").glob("*.jsonl")):
-        text = between(text, f"<!-- tuning: {path.stem} -->", tuning_table(read_json_lines(path)))
-    return text
 
 
 def sweep_table(lines: list[dict], shares: dict[str, dict]) -> str:
@@ -274,16 +240,13 @@ def experiments_table(folder: Path) -> str:
 
 
 def update_measured(text: str, results: Path) -> str:
-    """results/README.md with the tables of loss weights, of costs, of other networks, of experiments.
+    """results/README.md with the tables of costs and of experiments.
 
     Raises:
         ValueError: no place for a table.
     """
-    shares = json.loads((results / "sweep" / "shares.json").read_text(encoding="utf-8"))
     tables = {
-        "<!-- sweep -->": sweep_table(read(results / "sweep", "toydrive", NETWORK), shares),
         "<!-- benchmark -->": benchmark_table(read_json_lines(results / "benchmark" / "losses.jsonl")),
-        "<!-- networks: toydrive -->": network_tables(results, "toydrive"),
         "<!-- experiments -->": experiments_table(results / "experiments"),
     }
     if (results / "choices").exists():
@@ -356,15 +319,15 @@ def _note(lines: list[dict], teachers: list[dict]) -> str:
 
 
 def main() -> None:
-    inner = ROOT / "results" / "README.md"
-    docs = ROOT / "docs"
-    outer = [(ROOT / "README.md", update), (docs / "results.md", update)]
-    outer += [(docs / "lix_ours.md", update_search)]
-    outer += [(docs / "speed.md", update_speed), (docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
-    for path, rewrite in (*outer, (inner, update_tuning), (inner, update_measured)):
+    results, docs = ROOT / "results", ROOT / "docs"
+    pages = [(ROOT / "README.md", main_page.update), (docs / "results.md", main_page.update)]
+    pages += [(docs / "lix_ours.md", update_search), (results / "README.md", update_measured)]
+    pages += [(docs / "speed.md", update_speed), (docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
+    pages += [(results / "history" / "README.md", lambda text, folder: update_history(text, folder / "history"))]
+    for path, rewrite in pages:
         old = path.read_text(encoding="utf-8")
         try:
-            new = rewrite(old, ROOT / "results")
+            new = rewrite(old, results)
         except ValueError as error:
             sys.exit(str(error))
         if "--check" in sys.argv[1:]:

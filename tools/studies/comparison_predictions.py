@@ -1,4 +1,4 @@
-"""Write what the network of every method predicts on a few test images, for notebook 10, to results/predictions.
+"""Write what every method predicts on a few test images, for notebook 10, to results/history/predictions.
 
 There is one small PNG for each method with seed 0. It shows the predicted label maps one below the other, in the
 colours of the classes. The weights are read from the runs folder (LIX_RUNS, or runs/), and the result lines say which
@@ -48,7 +48,7 @@ class Options:
     network: str = "mfnet"
     images: int = 8
     epochs: int | None = None
-    results: str = "results"
+    results: str = "results/history"
 
 
 def evenly(total: int, images: int) -> list[int]:

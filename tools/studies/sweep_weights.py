@@ -6,8 +6,8 @@ The loss weights of the papers do not carry over, because they depend on the siz
 network. Here all weights of a method are multiplied by one factor. The factor is such that the gradient of the method's
 terms is `SHARES` times as long as that of cross-entropy, on one batch and at the student's initial weights. The
 resulting weight is rounded to one digit. This gives three short runs of each method, LIX included, with a seed and with
-frames that no table uses. The results are added to results/sweep, and a run whose result is already there is skipped.
-The best weights stand as `tuned` in `lixlib.distillers.METHODS`.
+frames that no table uses. The results are added to results/history/sweep, and a run whose result is already there is
+skipped. The best weights stand as `tuned` in `lixlib.distillers.METHODS`.
 """
 
 import json
@@ -29,7 +29,7 @@ from lixlib.lab.recipe import Recipe
 from lixlib.lab.run import run
 from lixlib.training import Schedule, fit_stage, launch
 
-RESULTS = Path(__file__).resolve().parents[2] / "results" / "sweep"
+RESULTS = Path(__file__).resolve().parents[2] / "results" / "history" / "sweep"
 SHARES = (0.1, 0.3, 1.0)  # lengths of the gradient relative to cross-entropy's
 WEIGHTS = {"lix": ("lambda_l", "lambda_f"), "afdcd": ("distance_weight", "contrast_weight")}  # others: "weight"
 BORROWED = {"afdcd": ("kd",)}  # terms of other methods, which keep weights of their own

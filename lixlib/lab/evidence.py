@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from lixlib.data.readers.potholes import DATASETS
 from lixlib.distillers import METHODS
 from lixlib.lab.regime import PUBLISHED_LOGIT, REGIME, SEEDS, STARTS, options_of
 
@@ -40,6 +41,11 @@ def titled(*methods: str) -> dict[str, dict]:
     return {TITLES.get(method, METHODS[method].title): by(method) for method in methods}
 
 
+def without_x(variants: dict[str, dict]) -> dict[str, dict]:
+    """The variants as they are, and taught by a teacher of RGB alone."""
+    return variants | {f"{name}, RGB teacher": variant | WITHOUT_X for name, variant in variants.items()}
+
+
 def lasting(lengths: tuple[int, ...], variants: dict[str, dict]) -> dict[str, dict]:
     """The variants at several lengths, in epochs of 16 updates."""
     return {
@@ -53,6 +59,8 @@ TITLES = {"lix": "LIX, as published"}
 ALL = tuple(name for name in METHODS if name != "rwld")  # which is the logit half of LIX, ours
 OF_X = ("kd", "cwkd", "dist", "lix", "lix-ours")
 OF_NYU = ("kd", "cwkd", "dist", "nst", "lix", "lix-ours")
+OF_PAPER = ("kd", "dkd", "dist", "nst", "dwld", "arfd", "lix", "lix-ours")
+OF_FILES = ("kd", "lix", "lix-ours")
 
 STUDENTS = {"student": STUDENT, SAME_COMPUTE: {**STUDENT, "epochs": LONGER * REGIME["epochs"]}}
 TEACHERS = {"teacher": TEACHER, "RGB teacher": {**TEACHER, **WITHOUT_X}}
@@ -77,6 +85,11 @@ NYU = {
     **{"dataset": "nyuv2", "size": (96, 128)},
 }
 _OF_NYU = {"student": STUDENT, **titled(*OF_NYU)}
+_PAIR = {"teacher": TEACHER, "student": STUDENT}
+_OTHER_NETWORKS = {
+    "SNE-RoadSeg": {"network": "sne-roadseg", "network_options": {"encoder": "resnet18"}},
+    "OFF-Net": {"network": "off-net", "network_options": {}, "lr": 0.01},
+}
 
 EVIDENCE: dict[str, Evidence] = {
     "main": Evidence(
@@ -88,8 +101,7 @@ EVIDENCE: dict[str, Evidence] = {
         {
             **TEACHERS,
             **STUDENTS,
-            **titled(*OF_X),
-            **{f"{n}, RGB teacher": v | WITHOUT_X for n, v in titled(*OF_X).items()},
+            **without_x(titled(*OF_X)),
         },
     ),
     "reversal": Evidence(REGIME, lasting((25, 50, 100), {"student": STUDENT, **_DWLD, "ours": by("rwld")})),
@@ -111,4 +123,30 @@ EVIDENCE: dict[str, Evidence] = {
         {**NYU, "labelled": 150, "unlabelled": 645, "epochs": 30}, {**TEACHERS, **_OF_NYU}, SEEDS[:5]
     ),
     "nyuv2-795": Evidence({**NYU, "unlabelled": 0, "epochs": 12}, {**TEACHERS, **_OF_NYU}, SEEDS[:5]),
+    "papers-protocol": Evidence(
+        {**REGIME, "dataset_options": {"count": 240}, "unlabelled": 0}, {**_PAIR, **titled(*OF_PAPER)}
+    ),
+    "camvid": Evidence(
+        {**NYU, "dataset": "camvid", "unlabelled": 0, "splits": ("train", None, "val"), "epochs": 20},
+        {**TEACHERS, "student": STUDENT, **without_x(titled(*OF_FILES))},
+        SEEDS[:3],
+    ),
+    "potholes": Evidence(
+        {**NYU, "dataset": "potholes", "size": (96, 160), "unlabelled": 0, "epochs": 60},
+        {
+            f"{name}, tested on {number}": {**variant, "dataset_options": {"test_dataset": number}}
+            for number in DATASETS
+            for name, variant in {**_PAIR, **titled(*OF_FILES)}.items()
+        },
+        SEEDS[:3],
+    ),
+    "networks": Evidence(
+        REGIME,
+        {
+            f"{network}, {name}": {**variant, **options}
+            for network, options in _OTHER_NETWORKS.items()
+            for name, variant in {**_PAIR, **titled(*OF_FILES)}.items()
+        },
+        SEEDS[:3],
+    ),
 }

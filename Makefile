@@ -9,7 +9,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lab notebooks course docs gpu lock clean
+.PHONY: help demo test bench lab explore notebooks course docs gpu lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -29,6 +29,9 @@ bench: .venv/.installed  ## what the losses and a step cost, as ratios; WRITE=1 
 
 lab: .venv/.installed  ## open JupyterLab at the first chapter
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+explore: .venv/.installed  ## the demos of all chapters as one page in the browser, served on this computer alone
+	@$(BIN)/python -m tools.dev.demo_page
 
 notebooks: .venv/.installed  ## run every notebook and write its outputs into it
 	@$(BIN)/python tools/dev/execute_notebooks.py

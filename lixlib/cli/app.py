@@ -179,6 +179,9 @@ def _with_todays_flags(words: list[str]) -> list[str]:
     for former, flag in FORMER.items():
         if {former, flag} <= given:
             raise ValueError(f"{former} is the former name of {flag}: give it once")
+    flags = [flag.replace("_", "-") for flag, _, _ in parts if flag.startswith("--")]
+    if (twice := repeated(flags)) is not None:
+        raise ValueError(f"{twice} is there more than once, and all but the last would be lost: give it once")
     return [FORMER.get(flag, flag) + equals + value for flag, equals, value in parts]
 
 

@@ -7,7 +7,6 @@ import tyro
 
 from lixlib.cli.app import Device, app, check_some, train_grid
 from lixlib.core import devices
-from lixlib.core.checks import check_choice
 from lixlib.lab import experiments
 from lixlib.lab.plan import folder_of
 
@@ -51,8 +50,10 @@ def experiment(
     given = {"size": size, "epochs": epochs, "precision": precision, "root": root}
     common = {name: value for name, value in given.items() if value is not None}
     asked = [experiments.recipes(name, seeds, quick=quick, **common) for name in names]
+    known = dict.fromkeys(name for variants in asked for name in variants)
     for variant in only or ():
-        check_choice("variant", variant, dict.fromkeys(known for variants in asked for known in variants))
+        if variant not in known:  # in quotes, as some names have a comma
+            raise ValueError(f"unknown variant {variant!r}: choose one of {', '.join(map(repr, known))}")
     asked = [{name: variants[name] for name in variants if not only or name in only} for variants in asked]
     grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]
     recipes = {folder_of(recipe): recipe for grid in grids for recipe in grid}

@@ -58,7 +58,7 @@ CHAPTERS = (
     Chapter("07_networks", "networks", "networks and data", ("00",), 0),
     Chapter("08_data", "data", "networks and data", ("07",), 0),
     Chapter("09_distillation_run", "the main\njob", "train and compare", ("00",), 2),
-    Chapter("10_comparison", "nineteen\nmethods", "train and compare", ("09",), 2),
+    Chapter("10_comparison", "which\nmethod wins", "train and compare", ("09",), 2),
     Chapter("11_ablation_logit", "ablations:\nlogits", "train and compare", ("02", "10"), 3.35),
     Chapter("12_ablation_feature", "ablations:\nfeatures", "train and compare", ("06", "10"), 1),
     Chapter("13_looking_inside", "looking\ninside", "look further", ("10",), 2.7),

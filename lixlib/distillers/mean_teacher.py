@@ -8,7 +8,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 
-from lixlib.core.averages import move_towards
+from lixlib.core.averages import Mover
 from lixlib.core.checks import check_same_shape, full_precision, mean_over, valid_pixels, whole
 from lixlib.core.constants import IGNORE
 from lixlib.core.options import Share, Weight, checked
@@ -63,6 +63,7 @@ class MeanTeacher(nn.Module):
         if not isinstance(network, nn.Module):
             raise ValueError(f"MeanTeacher needs the student itself, found {type(network).__name__}: use Distiller")
         self.average = deepcopy(network).requires_grad_(False).eval()
+        self._move = Mover(self.average.state_dict())
         self.weight, self.decay, self.ramp_up = weight, decay, ramp_up
         self.jitter, self.noise, self.disturbed, self.consistency = jitter, noise, disturbed, consistency
         self._updates = 0
@@ -100,7 +101,7 @@ class MeanTeacher(nn.Module):
     def _follow(self, student: nn.Module) -> None:
         """Take the student's weights into the average."""
         decay = min(self.decay, self._updates / (self._updates + 1))
-        move_towards(self.average.state_dict(), student.state_dict(), 1 - decay)
+        self._move(self.average.state_dict(), student.state_dict(), 1 - decay)
 
     def _disturb(self, rgb: Tensor) -> Tensor:
         # the loop seeds every epoch and process; a stream of its own follows from that seed and the update

@@ -12,7 +12,7 @@ from lixlib.lab.contrasts import Gain, bootstrap_gain, dunnett, stacked
 from lixlib.lab.evidence import EVIDENCE, SAME_COMPUTE
 from lixlib.lab.record import Record
 from lixlib.lab.regime import RARE
-from lixlib.lab.results import Runs, class_gains, gains, shares, title
+from lixlib.lab.results import Runs, class_gains, gains, scored, shares, title
 from lixlib.lab.statistics import Paired, block, contrast, holm, paired
 
 OURS = "LIX, ours"
@@ -39,7 +39,8 @@ def read(experiment: str, folder: Path | str) -> Runs:
 def complete(runs: Runs) -> Runs:
     """The arms with a line, with the seeds of the largest complete block (`lixlib.lab.statistics.block`).
 
-    While an experiment runs, some arms have fewer seeds than the block: they keep those, and are in no test.
+    While an experiment runs, some arms have fewer seeds than the block: they keep those, and are in no test. Nor is an
+    arm with a run that diverged, which has no score: it keeps that run, for its row.
     """
     there = {name: lines for name, lines in runs.items() if lines}
     seeds = sorted({seed for lines in there.values() for seed in lines})[: block(there)[0].shape[1]]
@@ -58,18 +59,18 @@ def missing(runs: Runs) -> list[str]:
 
 
 def methods(runs: Runs) -> list[str]:
-    """What competes: the arms with a line but for teachers and students alone."""
-    return [name for name, lines in runs.items() if lines and name not in BASELINES]
+    """What competes: the arms with a score but for teachers and students alone."""
+    return [name for name, lines in runs.items() if scored(lines) and name not in BASELINES]
 
 
 def control_of(runs: Runs) -> str:
     """What gains are measured against: the student with the computation of all, if there is one."""
-    return SAME_COMPUTE if runs.get(SAME_COMPUTE) else "student"
+    return SAME_COMPUTE if scored(runs.get(SAME_COMPUTE, {})) else "student"
 
 
 def score(runs: Runs, arm: str) -> float:
-    """Mean mIoU of an arm over its seeds, in %."""
-    return mean(100 * line["metrics"]["mIoU"] for line in runs[arm].values())
+    """Mean mIoU of an arm over the seeds that have one, in %."""
+    return mean(100 * value for value in scored(runs[arm]).values())
 
 
 def ranked(runs: Runs) -> list[str]:
@@ -144,7 +145,8 @@ def cost_of(runs: Runs, arm: str, cost: Mapping[str, float]) -> float | None:
 
 
 def table(runs: Runs, x_gain: Mapping[str, XGain] | None = None, cost: Mapping[str, float] | None = None) -> str:
-    """The main table as Markdown: a row for each arm with a line, first the baselines, then the methods by mIoU.
+    """The main table as Markdown: a row for each arm with a line, first the baselines, then the methods by mIoU, and
+    last those that always diverged.
 
     The interval of a gain is Dunnett's; where it does not contain 0 the gain is bold. A dash stands for what was not
     run or not measured.
@@ -159,8 +161,9 @@ def table(runs: Runs, x_gain: Mapping[str, XGain] | None = None, cost: Mapping[s
     heads = ["mIoU, %", "seeds", f"gain over {control}", "95 % interval", "common classes", "rare classes"]
     heads += ["gap closed", "time of a step", "X gain"]
     text = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
-    for name in [*(name for name in BASELINES if runs.get(name)), *ranked(runs)]:
-        cells = [_score(runs, name), str(len(runs[name]))]
+    order = [*(name for name in BASELINES if runs.get(name)), *ranked(runs)]
+    for name in [*order, *(name for name, lines in runs.items() if lines and name not in order)]:
+        cells = [_score(runs, name), _seeds(runs[name])]
         cells += _gain(runs, name, control, tests.get(name)) if name != control else [ABSENT] * 4
         closed = [share for share in shares(runs, name).values() if share is not None]
         cells.append(f"{round(100 * mean(closed))} %" if closed and name not in (*TEACHERS, "student") else ABSENT)
@@ -211,8 +214,16 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _score(runs: Runs, name: str) -> str:
-    values = [100 * line["metrics"]["mIoU"] for line in runs[name].values()]
+    values = [100 * value for value in scored(runs[name]).values()]
+    if not values:
+        return "diverged"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def _seeds(lines: Mapping[int, Record]) -> str:
+    """How many seeds, and how many of them gave no score."""
+    lost = len(lines) - len(scored(lines))
+    return f"{len(lines)}, {lost} diverged" if lost else str(len(lines))
 
 
 def _gain(runs: Runs, name: str, control: str, test: Paired | None) -> list[str]:

@@ -190,9 +190,17 @@ def by_method(lines: Iterable[Record], epochs: int | None = None) -> dict[str, d
 
 
 def gains(runs: Runs, method: str, *, against: str = "student", metric: str = "mIoU") -> dict[int, float]:
-    """A method's score minus that of another method (the student alone), in points, by every seed that both have."""
-    ours, theirs = runs.get(method, {}), runs.get(against, {})
-    return {s: 100 * (ours[s]["metrics"][metric] - theirs[s]["metrics"][metric]) for s in ours if s in theirs}
+    """A method's score minus that of another method (the student alone), in points, by every seed that both have.
+
+    A run that diverged has no score, and so no gain.
+    """
+    ours, theirs = scored(runs.get(method, {}), metric), scored(runs.get(against, {}), metric)
+    return {seed: 100 * (ours[seed] - theirs[seed]) for seed in ours if seed in theirs}
+
+
+def scored(lines: Mapping[int, Record], metric: str = "mIoU") -> dict[int, float]:
+    """The scores of the runs that have one, by seed: that of a run that diverged is null."""
+    return {seed: line["metrics"][metric] for seed, line in lines.items() if line["metrics"][metric] is not None}
 
 
 def class_gains(runs: Runs, method: str, *, against: str = "student") -> dict[str, float]:
@@ -209,9 +217,9 @@ def class_gains(runs: Runs, method: str, *, against: str = "student") -> dict[st
 
 def shares(runs: Runs, method: str, metric: str = "mIoU") -> dict[int, float | None]:
     """`gap_closed` of a method, by every seed for which there are a teacher and a student, too."""
-    teacher, student, distilled = (runs.get(name, {}) for name in ("teacher", "student", method))
+    teacher, student, distilled = (scored(runs.get(name, {}), metric) for name in ("teacher", "student", method))
     seeds = [seed for seed in distilled if seed in student and seed in teacher]
-    return {s: gap_closed(*(each[s]["metrics"][metric] for each in (teacher, student, distilled))) for s in seeds}
+    return {seed: gap_closed(teacher[seed], student[seed], distilled[seed]) for seed in seeds}
 
 
 def title(line: Record) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import scipy  # its parts are loaded at their first use, which takes most of a second
 from numpy.typing import ArrayLike
 
-from lixlib.lab.results import Runs, gains
+from lixlib.lab.results import Runs, gains, scored
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ def compare_with(runs: Runs, rival: str, metric: str = "mIoU") -> dict[str, Comp
         m: list(gains(runs, m, against=rival, metric=metric).values()) for m in runs if m not in ("teacher", rival)
     }
     own = {m: paired(values) for m, values in points.items() if values and m != "student"}
-    seeds = list(runs.get(rival, {}))
-    whole = [m for m in runs if m != "teacher" and seeds and list(runs[m]) == seeds]
-    scores = {m: [100 * runs[m][seed]["metrics"][metric] for seed in seeds] for m in whole}
+    scores = {m: {seed: 100 * value for seed, value in scored(runs[m], metric).items()} for m in runs if m != "teacher"}
+    seeds = list(scores.get(rival, {}))
+    scores = {m: list(each.values()) for m, each in scores.items() if seeds and list(each) == seeds}
     shared = {m: test for m, test in pooled(scores, rival).items() if m in own} if scores else {}
     own_holm, shared_holm = (holm({m: test.p for m, test in tests.items()}) for tests in (own, shared))
     return {m: Comparison(own[m], shared.get(m), own_holm[m], shared_holm.get(m, math.nan)) for m in own}
@@ -192,18 +192,20 @@ def estimates(runs: Runs, rival: str, metric: str = "mIoU") -> dict[str, dict]:
 def block(runs: Runs, metric: str = "mIoU") -> tuple[np.ndarray, list[str]]:
     """The scores of an unfinished grid that `differ` can take: its largest complete block, and the methods in it.
 
-    Of all blocks of the first seeds with every method that has them it is the one with the most degrees of freedom.
+    Of all blocks of the first seeds with every method that has them it is the one with the most degrees of freedom. A
+    method that diverged with one of these seeds is in none of them.
 
     **Shapes**: (methods, seeds), in %.
     """
     seeds = sorted({seed for by_seed in runs.values() for seed in by_seed})
+    scores = {m: scored(by_seed, metric) for m, by_seed in runs.items()}
     found = [((0, 0, 1), [])]
     for n in range(1, len(seeds) + 1):
-        whole = [m for m, by_seed in runs.items() if all(seed in by_seed for seed in seeds[:n])]
+        whole = [m for m, each in scores.items() if all(seed in each for seed in seeds[:n])]
         found.append((((len(whole) - 1) * (n - 1), len(whole), n), whole))
     (*_, n), whole = max(found)
-    scores = [[100 * runs[m][seed]["metrics"][metric] for seed in seeds[:n]] for m in whole]
-    return np.array(scores, dtype=np.float64).reshape(-1, n), whole
+    chosen = [[100 * scores[m][seed] for seed in seeds[:n]] for m in whole]
+    return np.array(chosen, dtype=np.float64).reshape(-1, n), whole
 
 
 def verdict(test: Comparison | None) -> str:

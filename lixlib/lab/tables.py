@@ -6,7 +6,7 @@ from statistics import mean, stdev
 
 from lixlib.core.text import signed
 from lixlib.lab.record import Record
-from lixlib.lab.results import Runs, gains, gap_closed
+from lixlib.lab.results import Runs, gains, gap_closed, scored
 from lixlib.lab.statistics import compare_with, verdict
 from lixlib.metrics import METRICS
 
@@ -69,7 +69,7 @@ def gain_table(
         "|---|---:|---:|---:|---:|---|",
     ]
     for name in rows:
-        values = [100 * line["metrics"][metric] for line in runs.get(name, {}).values()]
+        values = [100 * value for value in scored(runs.get(name, {}), metric).values()]
         score = f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "") if values else "–"
         test = found.get(name)
         low, high = test.interval if test else (math.nan, math.nan)
@@ -101,13 +101,10 @@ def over_seeds(lines: Iterable[Record]) -> str:
 
 def _over_seeds(name: str, runs: Runs) -> str:
     rows = [[name, *METRICS, "seeds", "gain in mIoU"]]
-    scored = {
-        m: {s: line for s, line in each.items() if line["metrics"]["mIoU"] is not None} for m, each in runs.items()
-    }
     for method, seeds in runs.items():
         values = [[line["metrics"][metric] for line in seeds.values()] for metric in METRICS]
         scores = [_spread([100 * value for value in each if value is not None], ".2f") for each in values]
-        gain = gains(scored, method) if method not in ("teacher", "student") else {}
+        gain = gains(runs, method) if method not in ("teacher", "student") else {}
         rows.append([method, *scores, str(len(seeds)), _spread(list(gain.values()), "+.2f")])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = [[text.rjust(width) for text, width in zip(row, widths, strict=True)] for row in rows]

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from lixlib.core.sample import IGNORE
@@ -40,6 +41,12 @@ def colour_labels(label: ArrayLike, classes: Classes) -> np.ndarray:
     table = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
     table[: len(classes)] = classes.colours
     return table[label]
+
+
+def class_legend(figure: Figure, classes: Classes, *, columns: int = 7, loc: str = "outside lower center") -> None:
+    """Write below a figure which class has which colour."""
+    patches = [Patch(fc=colour / 255, label=name) for name, colour in zip(classes.names, classes.colours, strict=True)]
+    figure.legend(handles=patches, loc=loc, ncols=columns, fontsize=8)
 
 
 def overlay(rgb: ArrayLike, colours: ArrayLike, alpha: float = 0.6) -> np.ndarray:
@@ -108,6 +115,7 @@ def panels(
     columns: int = 2,
     width: float = 11.0,
     scales: Mapping[str, Scale] | None = None,
+    legend: Classes | None = None,
 ) -> Figure:
     """Pictures with their names above them, row by row; drawn as in `gallery`.
 
@@ -115,6 +123,7 @@ def panels(
         columns: pictures in a row.
         width: of the figure, in inches.
         scales: by the name of a map: its colours, whatever its values are, and a colour bar beside it; NaN is white.
+        legend: classes whose colours are told below the pictures.
 
     Raises:
         ValueError: a scale for something that is not one of the maps.
@@ -130,7 +139,9 @@ def panels(
     barred = {place % columns for place, name in enumerate(images) if name in scales}
     cell = (width - gap - beside * len(barred)) / columns - gap
     cell_height = cell * height / across
-    total = rows * (cell_height + title) + gap
+    in_a_row = max(1, int(width / 1.4))
+    foot = 0.15 + 0.2 * -(-len(legend) // in_a_row) if legend else 0.0
+    total = rows * (cell_height + title) + gap + foot
     with style():
         figure = new_figure(figsize=(width, total), layout="none")
         ax = figure.add_axes((0, 0, 1, 1))  # one for all, in inches: twenty axes would take twenty times as long
@@ -149,6 +160,8 @@ def panels(
                 _image(ax, picture, extent=extent, aspect="auto")
             ax.text(left + cell / 2, bottom + cell_height + 0.06, name, ha="center")
         ax.set(xlim=(0, width), ylim=(0, total))
+        if legend:
+            class_legend(figure, legend, columns=in_a_row, loc="lower center")
     return figure
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from lixlib.core.averages import move_towards
+from lixlib.core.averages import Mover
 
 
 class MovingAverage:
@@ -27,11 +27,12 @@ class MovingAverage:
         self.decay = decay
         self._live: dict[str, Tensor] = net.state_dict()  # which shares the network's memory
         self.state = {name: tensor.clone() for name, tensor in self._live.items()}
+        self._move = Mover(self.state)
 
     def update(self, step: int) -> None:
         """Take the weights after update `step` (1, 2, ...) into the average."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        move_towards(self.state, self._live, 1 - decay)
+        self._move(self.state, self._live, 1 - decay)
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from an average that was stored."""

@@ -30,6 +30,18 @@ def test_an_unknown_option_is_one_short_line(lix, monkeypatch, words, said, boxe
     assert (code, errors) == (2, f"lix: {said}\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (("experiment", "beta", "--only", "student", "--only", "KD"), "--only"),
+        (("compare", "--seeds=0", "--seeds", "1"), "--seeds"),
+        (("train", "--dataset-options", "{}", "--dataset_options={}"), "--dataset-options"),
+    ],
+)
+def test_an_option_that_is_there_twice_is_refused(lix, words, flag):
+    fails_with_one_line(lix(*words), f"{flag} is there more than once, and all but the last would be lost: give it")
+
+
 def test_an_unknown_command_lists_those_there_are(lix):
     fails_with_one_line(lix("trian"), "trian", "train, compare, experiment")
 

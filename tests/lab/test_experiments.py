@@ -203,7 +203,7 @@ def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, caps
         (["beta", "--only", "--jobs", "0"], "--only is empty: nothing would be trained"),
         (
             ["samples", "beta", "--only", "chanels"],
-            "unknown variant 'chanels': choose one of positions, channels, DKD 1,",
+            "unknown variant 'chanels': choose one of 'positions', 'channels', 'DKD 1',",
         ),
     ],
 )

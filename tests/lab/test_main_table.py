@@ -117,6 +117,26 @@ def test_an_unfinished_experiment_is_shown_as_far_as_it_is():
     assert main_table.control_of(alone) == "student" and "gain over student |" in main_table.table(alone)
 
 
+def test_a_run_that_diverged_is_a_row_that_says_so():
+    asked = runs(**ALL, SP=55.0, NST=53.0)
+    lost = [asked["NST"][2], *asked["SP"].values()]
+    for line in lost:
+        line["metrics"]["mIoU"] = None
+    found = main_table.complete(asked)
+    assert list(main_table.against(found, SAME_COMPUTE)) == [OURS, "DIST", "KD"]
+    text = main_table.table(found)
+    rows = cells(text)
+    assert list(rows)[-2:] == ["NST", "SP"], "what has no score is last"
+    assert rows["SP"] == ["diverged", "6, 6 diverged", *["–"] * 7]
+    assert rows["NST"][1] == "6, 1 diverged" and rows["NST"][3] == "–"
+    whole = {name: lines for name, lines in found.items() if name not in ("NST", "SP")}
+    assert cells(main_table.table(whole)) == {name: row for name, row in rows.items() if name not in ("NST", "SP")}
+    assert "*SP*" not in main_table.first(found) and "*SP*" not in recommendation(found)
+    for line in asked[SAME_COMPUTE].values():
+        line["metrics"]["mIoU"] = None
+    assert main_table.control_of(main_table.complete(asked)) == "student"
+
+
 def test_a_method_that_scatters_more_than_twice_as_much_is_named_with_its_own_interval():
     both = runs(**ALL, SP=55.0, AT=55.5)
     for seed, line in both["AT"].items():

@@ -14,6 +14,7 @@ from lixlib.lab.statistics import holm
 from tools.dev.execute_notebooks import FOLDER
 
 RESULTS = FOLDER.parent / "results"
+FORMER = RESULTS / "history"  # the tables of before
 PAPER = read_json_lines(RESULTS / "paper" / "tables.jsonl")
 # rows of the paper whose two frequency-weighted scores exclude each other; chapter 10 prints them
 CONTRADICTIONS = {("I", "SNE-RoadSeg", "lix"), ("III", "MFNet", "nst"), ("III", "MFNet", "afdcd")}
@@ -27,7 +28,7 @@ def test_holm_by_hand_is_the_librarys(seed):
 
 
 def test_the_table_that_fooled_us_has_another_winner_without_four_classes():
-    then = main_table.by_title(by_method(read_json_lines(RESULTS / "toydrive" / "mfnet.jsonl")))
+    then = main_table.by_title(by_method(read_json_lines(FORMER / "toydrive" / "mfnet.jsonl")))
     by_all = main_table.ranked(then)
     by_nine = sorted(by_all, key=lambda name: -main_table.split(then, name, "student")[0])
     assert len(by_all) == 19 and (by_all[0], by_nine[0]) == ("DIST", "CWKD")
@@ -72,12 +73,12 @@ def possible(metrics: dict, rounding: float) -> bool:
 def test_f_scores_and_ious_go_together():
     wrong = {(line["table"], line["network"], line["method"]) for line in PAPER if not possible(line["metrics"], 5e-5)}
     assert wrong == CONTRADICTIONS
-    for path in RESULTS.glob("*/mfnet.jsonl"):
+    for path in FORMER.glob("*/mfnet.jsonl"):
         assert all(possible(line["metrics"], 1e-9) for line in read_json_lines(path)), path
 
 
 def test_predictions_fit_their_frames():
-    for file in RESULTS.glob("predictions/*/*/frames.json"):
+    for file in FORMER.glob("predictions/*/*/frames.json"):
         frames = json.loads(file.read_text())
         assert len(frames["indices"]) == len(frames["names"]) > 1
         shown = {path.stem for path in file.parent.glob("*.png")}
@@ -105,3 +106,20 @@ def test_a_chapter_without_results_stops_where_it_first_reads_them(chapter, comm
                 if "parameters" in cell.metadata.get("tags", []):
                     namespace["results_folder"] = "nowhere"
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_line_there_is_a_sentence_and_no_empty_figure(tmp_path, monkeypatch, capsys):
+    (tmp_path / "evidence").mkdir()
+    for name in ("forest", "scatter", "heatmaps"):
+        monkeypatch.setattr(f"lixlib.plots.{name}", lambda *shown, **look: pytest.fail("an empty figure"))
+    monkeypatch.chdir(FOLDER)
+    first, last = "## 1. The experiment", "## 6. Is it X?"
+    namespace: dict = {"quick": True}
+    inside = False
+    for cell in cells_of("10_comparison"):
+        inside = (inside or cell.source.startswith(first)) and not cell.source.startswith(last)
+        if inside and cell.cell_type == "code" and "explore(" not in cell.source and "my_" not in cell.source:
+            exec(cell.source, namespace)
+            if "parameters" in cell.metadata.get("tags", []):
+                namespace["results_folder"] = str(tmp_path)
+    assert capsys.readouterr().out.count("No method can be compared yet, so there is nothing to draw.") == 4

@@ -78,6 +78,24 @@ def test_gallery_refuses_ragged_rows():
         plots.gallery({"a": [picture], "b": [picture, picture]})
 
 
+@pytest.mark.parametrize(("columns", "width"), [(2, 11), (1, 6)])
+def test_a_legend_names_all_classes_below_the_pictures(columns, width):
+    label = np.zeros((12, 40), dtype=int)
+    pictures = {name: plots.colour_labels(label, TOYDRIVE) for name in ("truth", "student", "teacher")}
+    figure = plots.panels(pictures, columns=columns, width=width, legend=TOYDRIVE)
+    (legend,) = figure.legends
+    assert tuple(text.get_text() for text in legend.get_texts()) == TOYDRIVE.names
+    colours = [patch.get_facecolor()[:3] for patch in legend.get_patches()]
+    assert np.allclose(colours, TOYDRIVE.colours / 255)
+    figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    ax = figure.axes[0]
+    low = min(ax.transData.transform((0, image.get_extent()[2]))[1] for image in ax.images)
+    assert box.y0 >= 0 and box.y1 <= low and box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    bare = plots.panels(pictures, columns=columns, width=width)
+    assert not bare.legends and bare.get_figheight() < figure.get_figheight()
+
+
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_panels(count):
     pictures = {f"picture {i}, 88.8 % right": torch.rand(3, 64, 208) for i in range(count)}

@@ -5,6 +5,7 @@ import io
 import re
 
 import nbformat
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -64,12 +65,29 @@ def test_the_table_of_exercises_tells_their_kind():
 def test_a_loop_is_short_small_and_shown_with_words(name):
     path = loops.LOOPS / f"{name}.webp"
     assert path.stat().st_size <= 400_000
-    frames = loops.FILMS[name].frames
-    assert 6 <= sum(milliseconds for _, milliseconds in frames) / 1000 <= 10
+    loop = loops.FILMS[name]
+    longest = 18 if loop.typed else 10  # there is code to read
+    assert 6 <= sum(milliseconds for _, milliseconds in loop.frames) / 1000 <= longest
     with Image.open(path) as film:
         assert film.width == loops.WIDTH and film.n_frames > 10
     (words,) = re.findall(rf"!\[([^\]]+)\]\(loops/{name}\.webp\)", (DOCS / "demos.md").read_text(encoding="utf-8"))
     assert len(words.split()) > 20
+
+
+def test_what_is_typed_stands_above_the_picture_and_what_is_new_in_colour():
+    def demo(code):
+        return Figure(figsize=(4, 1))
+
+    frames = [({"code": code}, 100) for code in ("a = 1\nb = 2", "a = 1\nb = 3\nc = 4")]
+    first, second = loops.pictures(demo, loops.Loop("", "", frames, typed="code"))
+    assert first.size == second.size and first.height > loops.WIDTH / 4
+
+    def orange(picture):
+        red, _, blue = np.moveaxis(np.asarray(picture), 2, 0)
+        return ((red > 180) & (blue < 80)).sum()
+
+    assert orange(first) == 0 < orange(second)
+    assert orange(second.crop((0, second.height - loops.WIDTH // 4, *second.size))) == 0
 
 
 def test_all_loops_are_made_by_the_script():

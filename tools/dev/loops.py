@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import nbformat
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lixlib.core.files import write_atomically
@@ -36,11 +37,13 @@ class Loop:
         chapter: the notebook's name.
         demo: the function that the notebook gives to `explore`.
         frames: the settings of every frame, and how many milliseconds it stays.
+        typed: the setting that a reader would type; its text stands above the picture.
     """
 
     chapter: str
     demo: str
     frames: Frames
+    typed: str | None = None
 
 
 def spiral() -> Frames:
@@ -80,12 +83,55 @@ def paint() -> Frames:
     return [(shown[0][0], 1200), *shown[1:-1], (shown[-1][0], 2500), *reversed(shown[1:-1])]
 
 
+MODEL = """\
+def conv(a, b, stride=2):
+    return nn.Conv2d(a, b, 3, stride, padding=1)
+
+class Mine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rgb1, self.rgb2, self.rgb3 = conv(3, 16), conv(16, 32), conv(32, 64)
+        self.x1, self.x2, self.x3 = conv(1, 8), conv(8, 16), conv(16, 32)
+        self.head = nn.Conv2d(96, 13, 1)
+
+    def forward(self, rgb, x):
+        rgb, x = self.rgb1(rgb), self.x1(x)
+        rgb, x = self.rgb2(rgb), self.x2(x)
+        rgb, x = self.rgb3(rgb), self.x3(x)
+        return self.head(torch.cat([rgb, x], 1))
+"""
+
+
+def dye() -> Frames:
+    """Two encoders that meet at the end; then widths, a stride, and how and where they meet are changed."""
+    x = "conv(1, 8), conv(8, 16), conv(16, 32)"
+    thin = [MODEL.replace(x, f"conv(1, {c}), conv({c}, {2 * c}), conv({2 * c}, {4 * c})") for c in (1, 2, 4)]
+    narrow = [code.replace("Conv2d(96", f"Conv2d({64 + 4 * c}") for c, code in zip((1, 2, 4), thin, strict=True)]
+    finer = MODEL.replace("conv(32, 64)", "conv(32, 64, 1)").replace("conv(16, 32)\n", "conv(16, 32, 1)\n")
+    added = MODEL.replace("torch.cat([rgb, x], 1)", "rgb + x").replace("nn.Conv2d(96", "nn.Conv2d(64")
+    as_wide = added.replace(x, "conv(1, 16), conv(16, 32), conv(32, 64)")
+    twice = as_wide.replace("self.rgb3(rgb)", "self.rgb3(rgb + x)")
+    each = twice.replace("self.rgb2(rgb)", "self.rgb2(rgb + x)")
+    early = """\
+        rgb = self.rgb1(torch.cat([rgb, x], 1))
+        rgb = self.rgb2(rgb)
+        rgb = self.rgb3(rgb)
+        return self.head(rgb)
+"""
+    start, _, _ = as_wide.replace("conv(3, 16)", "conv(4, 16)").partition("        rgb, x = ")
+    first = "".join(line for line in start.splitlines(keepends=True) if "self.x1" not in line) + early
+    shown = [(narrow[0], 2500), *((code, 700) for code in narrow[1:]), (MODEL, 1500), (finer, 1800), (MODEL, 900)]
+    shown += [(added, 2400), (as_wide, 1800), (twice, 1200), (each, 1800), (first, 2500)]
+    return [({"yours": code}, milliseconds) for code, milliseconds in shown]
+
+
 FILMS = {
     "paint": Loop("00_start_here", "fade", paint()),
     "spiral": Loop("05_cka", "follow", spiral()),
     "beaten_loss": Loop("03_dwld_loss", "beat", beaten_loss()),
     "noise": Loop("05_cka", "noise_shapes", noise()),
     "disguise": Loop("06_arfd_loss", "disguise", disguise()),
+    "dye": Loop("07_networks", "dyed", dye(), typed="yours"),
 }
 
 
@@ -113,18 +159,40 @@ def demos_of(chapter: str, wanted: set[str]) -> dict[str, Callable[..., Any]]:
     raise ValueError(f"{chapter}: no explore({', '.join(sorted(wanted - set(found)))}, ...)")
 
 
-def pictures(demo: Callable[..., Any], frames: Frames) -> Iterator[Image.Image]:
-    """Every frame as the notebook would show it, all of one size."""
-    for settings, _ in frames:
-        figure, buffer = demo(**settings), io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=WIDTH / figure.get_size_inches()[0], facecolor="white")
-        plt.close(figure)
-        yield Image.open(buffer).convert("RGB")
+def pictures(demo: Callable[..., Any], loop: Loop) -> Iterator[Image.Image]:
+    """Every frame as the notebook would show it, below what is typed for it; all of one size."""
+    texts = [str(settings[loop.typed]).splitlines() for settings, _ in loop.frames] if loop.typed else []
+    for place, (settings, _) in enumerate(loop.frames):
+        shown = image_of(demo(**settings))
+        if texts:
+            text = typed(texts[place], texts[place - 1] if place else texts[0], max(map(len, texts)))
+            both = Image.new("RGB", (WIDTH, text.height + shown.height))
+            both.paste(text)
+            both.paste(shown, (0, text.height))
+            shown = both
+        yield shown
+
+
+def typed(lines: list[str], before: list[str], room: int) -> Image.Image:
+    """Lines of code, those that were not there before in colour."""
+    figure = plt.figure(figsize=(10, 0.2 * (room + 1)), layout="none")
+    for place, line in enumerate(lines):
+        colour = "#333333" if line in before else "#D55E00"
+        height = 1 - (place + 1) / (room + 1)
+        figure.text(0.02, height, line, family="monospace", size=10, color=colour, va="center")
+    return image_of(figure)
+
+
+def image_of(figure: Figure) -> Image.Image:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=WIDTH / figure.get_size_inches()[0], facecolor="white")
+    plt.close(figure)
+    return Image.open(buffer).convert("RGB")
 
 
 def film(loop: Loop, demo: Callable[..., Any]) -> bytes:
     """The loop as an animated WebP, with few colours, the same in every frame."""
-    shown = list(pictures(demo, loop.frames))
+    shown = list(pictures(demo, loop))
     some = shown[:: max(1, len(shown) // 6)]
     sheet = Image.new("RGB", (some[0].width, some[0].height * len(some)))
     for place, picture in enumerate(some):

@@ -12,6 +12,22 @@ CHOSEN: dict[str, dict[str, float]] = {
     **{"dist": {"weight": 3.0}, "pseudo-labels": {"weight": 3.0}, "nst": {"weight": 1.0}},
 }
 LONGER = 4  # so much longer trains a student who has the computation of a teacher and a distilled student together
+# The twelve different losses of Table V ("linear, cosine" is also linear with Pearson or CKA, and "none" with CKA),
+# by weights with which all pull as hard as Laplace with CKA: made by `python -m tools.studies.equal_pull`
+EQUAL_PULL = {
+    "laplace, cosine": 17.0,
+    "laplace, euclidean": 44.0,
+    "laplace, pearson": 2.3,
+    "laplace, cka": 3.0,
+    "gaussian, cosine": 19.0,
+    "gaussian, euclidean": 21.0,
+    "gaussian, pearson": 1.5,
+    "gaussian, cka": 2.2,
+    "linear, cosine": 2.0,
+    "linear, euclidean": 0.0058,
+    "none, cosine": 4.0,
+    "none, euclidean": 1.7,
+}
 WITHOUT_X = {"teacher": {"x": False}}
 STUDENT, TEACHER = {"method": "student"}, {"method": "teacher"}
 SAME_COMPUTE = "student, four times"
@@ -53,6 +69,14 @@ def lasting(lengths: tuple[int, ...], variants: dict[str, dict]) -> dict[str, di
         for epochs in lengths
         for name, variant in variants.items()
     }
+
+
+def pulling(name: str) -> dict:
+    """A student by ARFD alone, as published but for the kernel and the measure, with its weight of `EQUAL_PULL`."""
+    kernel, measure = name.split(", ")
+    if name == "laplace, cka":
+        return by("arfd")  # the same run as in the main table
+    return by("arfd", kernel=kernel, measure=measure, weight=EQUAL_PULL[name])
 
 
 TITLES = {"lix": "LIX, as published"}
@@ -110,6 +134,7 @@ EVIDENCE: dict[str, Evidence] = {
         lasting((100, 200, 400), {"teacher": TEACHER, "student": STUDENT, **titled("kd", "dist", "lix", "lix-ours")}),
         SEEDS[:3],
     ),
+    "table-v-equal": Evidence(REGIME, {"student": STUDENT, **{name: pulling(name) for name in EQUAL_PULL}}, SEEDS[:3]),
     "recordings": Evidence(
         REGIME,
         {

@@ -1,8 +1,10 @@
 """The experiments of the protocol: valid, distinct, paired, and in the regime that was declared."""
 
+from dataclasses import replace
+
 import pytest
 
-from lixlib.lab.evidence import EVIDENCE, LONGER, SAME_COMPUTE
+from lixlib.lab.evidence import CHOSEN, EQUAL_PULL, EVIDENCE, LONGER, SAME_COMPUTE
 from lixlib.lab.experiments import EXPERIMENTS, recipes
 from lixlib.lab.plan import folder_of
 from lixlib.lab.regime import REGIME
@@ -45,3 +47,16 @@ def test_is_it_x_varies_the_teacher_alone():
 def test_no_name_is_taken_twice_and_quick_recipes_are_small():
     assert not set(EVIDENCE) & set(EXPERIMENTS)
     assert {recipe[0].epochs for recipe in recipes("main", quick=True).values()} == {2}
+
+
+def test_table_v_with_equal_pulls_varies_kernel_measure_and_weight_alone():
+    found = {name: by_seed[0] for name, by_seed in recipes("table-v-equal").items()}
+    assert folder_of(found.pop("student")) == folder_of(recipes("main")["student"][0])
+    published = found["laplace, cka"]
+    assert folder_of(published) == folder_of(recipes("main")["ARFD"][0]), "one run of both tables"
+    assert list(found) == list(EQUAL_PULL) and EQUAL_PULL["laplace, cka"] == CHOSEN["arfd"]["weight"]
+    for name, recipe in found.items():
+        kernel, measure = name.split(", ")
+        options = recipe.method_options | {"kernel": kernel, "measure": measure, "weight": EQUAL_PULL[name]}
+        assert options == {**published.method_options, **options} and recipe.method_options.items() <= options.items()
+        assert replace(recipe, method_options={}) == replace(published, method_options={})

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from notebook_code import definitions
+from notebook_code import cells_of, definitions
 
 from lixlib.core.files import read_json_lines
 from lixlib.course.exercises import EXERCISES
 from lixlib.functional.cka import centre
+from lixlib.lab.evidence import EQUAL_PULL
 from lixlib.lab.experiments import EXPERIMENTS
 from lixlib.nets import Output
 from tools.dev.execute_notebooks import FOLDER
@@ -58,18 +59,43 @@ def test_ties_are_the_exercises():
     assert not CHAPTER["ties"](means, 0.4, 2.0)[0, 0]
 
 
-@pytest.mark.parametrize(
-    ("values", "words", "sign"),
-    [
-        ([], "no run", 0),
-        ([0.5, np.nan], "+0.50 (one seed)", 0),
-        ([1.0, 1.1, 0.9], "+1.00 (+0.75 to +1.25)", 1),
-        ([-1.0, -1.1, -0.9], "-1.00 (-1.25 to -0.75)", -1),
-        ([1.0, -1.0], "+0.00 (-12.71 to +12.71)", 0),
-    ],
-)
-def test_differences_in_words(values, words, sign):
-    assert CHAPTER["spoken"](values) == (words, sign)
+def line_of(score):
+    return {"metrics": {"mIoU": score / 100}}
+
+
+def test_the_table_of_equal_pulls_shows_what_has_been_run():
+    told, student = CHAPTER["told"], {seed: line_of(50 + seed) for seed in range(3)}
+    command = "lix experiment table-v-equal --seeds 0 1 2 --results results/evidence"
+    for nothing in ({}, {"student": student}, {"laplace, cka": student}):
+        assert "Nobody has run" in told(nothing) and command in told(nothing)
+    better = {seed: line_of(52 + seed) for seed in range(3)}
+    text = told({"student": student, "none, cosine": better, "laplace, cka": student})
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| none", "| laplace"))]
+    assert [row[:5] for row in rows] == [
+        ["| none, cosine", f"{EQUAL_PULL['none, cosine']:g}", "3", "53.0", "+2.0"],
+        ["| laplace, cka", "3", "3", "51.0", "+0.0"],
+    ]
+    assert "Not run yet: laplace, cosine; " in text
+    assert "Not run yet: none." in told(dict.fromkeys(["student", *EQUAL_PULL], student))
+
+
+def outputs_with(words):
+    """The printed lines of the committed chapter that have these words."""
+    texts = [output.get("text", "") for cell in cells_of("12_ablation_feature") for output in cell.get("outputs", [])]
+    return [line for text in texts for line in text.splitlines() if words in line]
+
+
+def test_the_adapter_learns_in_the_students_place():
+    shares = [int(line.split("removes ")[1].split()[0]) for line in outputs_with("the adapter alone removes")]
+    own = {way: [float(x.split()[-1]) for x in outputs_with(f"    {way}")] for way in ("published", "no adapter")}
+    assert len(shares) == 2 and min(shares) >= 40, "the words say: a large part"
+    assert all(a > 1.5 * b for a, b in zip(*own.values(), strict=True)), "the student itself stays further away"
+
+
+def test_one_weight_does_not_serve_all():
+    (line,) = outputs_with("into the band")
+    inside, all_of_them = (int(word) for word in line.split() if word.isdigit())
+    assert inside < all_of_them == len(EQUAL_PULL)
 
 
 def test_unrest_is_the_mean_absolute_step():

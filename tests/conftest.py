@@ -1,5 +1,6 @@
 """What the tests share: a fixed seed, reference values, small data sets, their order, and the reasons of skips."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from long_first import pytest_collection_modifyitems  # noqa: F401  a hook
 from own_folder import write
 from skipped import pytest_terminal_summary  # noqa: F401  a hook
 
+# What is imported and collected stays: looking for garbage in it took half of the time
+gc.disable()
+
 # The processes that tests start share compiled modules, in __pycache__, also where the environment would write none
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -19,7 +23,15 @@ sys.dont_write_bytecode = False
 # jsonschema, which nbformat imports, would compile its grammar for over a second, for a format that no notebook uses
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
+# No test cuts the power, so none waits for the disk, ten milliseconds a file of thousands: kills lose nothing without
+os.fsync = os.fstat  # type: ignore[assignment]  what is no open file is still an error
+
 GOLDEN = Path(__file__).resolve().parent / "golden"
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

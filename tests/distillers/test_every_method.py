@@ -27,8 +27,8 @@ QUICK = Recipe(
     size=(32, 64),
     epochs=2,
     splits=("train", None, "test"),
-    dataset_options={"count": 32, "eval_count": 8},
-    unlabelled=32,
+    dataset_options={"count": 16, "eval_count": 8},
+    unlabelled=16,
 )
 
 

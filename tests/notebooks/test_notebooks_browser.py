@@ -19,6 +19,7 @@ from itertools import cycle
 from pathlib import Path
 
 import hands
+import kernels
 import nbformat
 import pytest
 from notebook_code import demo_cells, demos_alone
@@ -43,19 +44,22 @@ SECONDS_PER_STEP = 0.8
 MOST_STEPS = 15
 FLAGS = "--no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run --disable-sync"
 OFFLINE = "--disable-background-networking --disable-component-update"
+FORKS = (kernels.__file__,)  # JupyterLab whose kernels begin with the large packages loaded
 SETTINGS = {  # of JupyterLab: every cell is on the page from the start, and nothing is fetched
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
 # Run by wait_for_function, whose timeout also bounds what they await.
-READY = """() => {
-  const app = window.jupyterapp;
-  return app?.commands.hasCommand('notebook:run-all-cells') && app.shell.currentWidget?.sessionContext?.session?.kernel;
-}"""
-RUN_ALL = """async () => {
-  const {context, sessionContext} = jupyterapp.shell.currentWidget;
+READY = "() => window.jupyterapp?.commands.hasCommand('docmanager:open') && jupyterapp.restored.then(() => true)"
+OPEN = """async path => {
+  const {context, sessionContext} = await jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'});
   await Promise.all([context.ready, sessionContext.ready]);
+  return Boolean(sessionContext.session?.kernel);
+}"""
+CLOSE = "() => jupyterapp.shell.currentWidget.dispose()"  # whatever is not saved
+RUN_ALL = """async () => {
+  const {sessionContext} = jupyterapp.shell.currentWidget;
   const unanswered = window.unanswered = new Set();
   sessionContext.session.kernel.anyMessage.connect((kernel, {msg, direction}) => {
     if (direction === 'send' && msg.header.msg_type === 'comm_msg') unanswered.add(msg.header.msg_id);
@@ -135,13 +139,13 @@ class Lab:
         options += ["--MappingKernelManager.cull_idle_timeout=300"]  # should this process be killed before it closes
         with self.log.open("w") as log:
             self.server = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *options],
+                [sys.executable, *(FORKS if sys.platform == "linux" else ("-m", "jupyterlab")), *options],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.playwright = self.browser = self.context = None
+        self.playwright = self.browser = self.page = None
 
     def open(self) -> None:
         deadline = time.monotonic() + SECONDS_TO_START
@@ -153,7 +157,10 @@ class Lab:
         self.browser = self.playwright.chromium.launch(
             executable_path=BROWSER, args=f"{FLAGS} {OFFLINE}".split(), timeout=1000 * SECONDS_TO_START
         )
-        self.context = self.browser.new_context(viewport={"width": 1280, "height": 1000})  # its cache serves every page
+        self.page = self.browser.new_page(viewport={"width": 1280, "height": 1000})  # one for every notebook
+        self.page.set_default_timeout(1000 * SECONDS_TO_DRAW)
+        self.page.goto(f"{self.url}/doc?token={self.token}", timeout=1000 * SECONDS_TO_START)
+        self.page.wait_for_function(READY, timeout=1000 * SECONDS_TO_START)
 
     def answers(self) -> bool:
         try:
@@ -322,21 +329,18 @@ def lab(tmp_path_factory):
 
 @pytest.fixture
 def check(lab, tmp_path):
-    """A function that checks one notebook in a page of its own and returns it."""
+    """A function that checks one notebook and returns it."""
 
     def check(name: str, notebook: nbformat.NotebookNode) -> Notebook:
         notebook = demos_alone(notebook)
         nbformat.write(notebook, lab.root / FOLDER.name / name)
-        page = lab.context.new_page()
+        opened = Notebook(lab.page, name, demo_cells(notebook), tmp_path)
+        opened.wait(OPEN, SECONDS_TO_START, "open", f"{FOLDER.name}/{name}")
         try:
-            page.set_default_timeout(1000 * SECONDS_TO_DRAW)
-            opened = Notebook(page, name, demo_cells(notebook), tmp_path)
-            page.goto(f"{lab.url}/doc/tree/{FOLDER.name}/{name}?token={lab.token}", timeout=1000 * SECONDS_TO_START)
-            opened.wait(READY, SECONDS_TO_START, "open")
             opened.check()
             return opened
         finally:
-            page.close()
+            lab.page.evaluate(CLOSE)
             lab.end_kernels()
 
     return check

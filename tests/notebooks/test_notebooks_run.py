@@ -1,7 +1,8 @@
 """Every notebook runs from top to bottom in a kernel of its own, and the outputs stored in it are the ones it gives.
 
 The run with `quick` also looks at every figure and at every demo: `tests/support/figure_checks.py`. Where `quick` does
-all that is done without it, and more, that run is compared with the stored outputs, and there is no other.
+all that is done without it, and more, that run is compared with the stored outputs, and there is no other. The ends of
+every control are visited once: by the run without `quick` if there is one.
 """
 
 import os
@@ -58,7 +59,7 @@ def run(name, startup=NO_PICTURES, **parameters):
 def test_papermill_runs_it_with_quick_and_its_figures_show_everything(name, monkeypatch, tmp_path):
     monkeypatch.delenv("LIX_RUNS", raising=False)  # no run is there already
     report = tmp_path / "figures.jsonl"
-    notebook = run(name, figure_checks.startup(report, name), quick=True)
+    notebook = run(name, figure_checks.startup(report, name, ends=name not in SHORT), quick=True)
     wrong, figures, demos = figure_checks.read(report)
     if wrong:
         pytest.fail("\n".join(wrong), pytrace=False)

@@ -3,7 +3,7 @@
 `watch` runs in the notebook's kernel. A figure must show every line, point, bar and label that it holds. A demo is
 drawn at its defaults, with all controls at their first and at their last ends, and at a few random positions; its axes,
 limits, colours and size must be the same in all of them, else the eye compares two things that the scale has made
-alike. (`explore` itself visits every end of every control.)
+alike. `explore` itself visits every end of every control, unless another run does so.
 """
 
 import importlib
@@ -46,10 +46,14 @@ OTHER_SCALE: dict[tuple[str, str], tuple[str, ...]] = {
 # What a kernel shows
 
 
-def startup(report: Path, chapter: str) -> str:
-    """Code for a kernel to begin with: it checks what every cell shows, and adds one line a cell to `report`."""
-    here = str(Path(__file__).parent)
-    return f"import sys\nsys.path.append({here!r})\n__import__('figure_checks').watch({str(report)!r}, {chapter!r})\n"
+def startup(report: Path, chapter: str, *, ends: bool) -> str:
+    """Code for a kernel to begin with: it checks what every cell shows, and adds one line a cell to `report`.
+
+    Args:
+        ends: `explore` visits every end of every control, too.
+    """
+    here, about = str(Path(__file__).parent), (str(report), chapter, ends)
+    return f"import sys\nsys.path.append({here!r})\n__import__('figure_checks').watch(*{about!r})\n"
 
 
 def read(report: Path) -> tuple[list[str], int, int]:
@@ -59,7 +63,7 @@ def read(report: Path) -> tuple[list[str], int, int]:
     return found, sum(cell["figures"] for cell in cells), sum(cell["demos"] for cell in cells)
 
 
-def watch(report: str, chapter: str) -> None:
+def watch(report: str, chapter: str, ends: bool) -> None:
     """Check, after every cell of this kernel, the figures and the demos that it showed; no picture is drawn."""
     shell = get_ipython()
     figures: list[Figure] = []
@@ -67,7 +71,8 @@ def watch(report: str, chapter: str) -> None:
     explore = module.explore
 
     def noted(fn: Callable, **controls: Any) -> None:
-        explore(fn, **controls)
+        if ends:
+            explore(fn, **controls)
         demos.append((fn, controls))
 
     def check(result: Any) -> None:
@@ -199,6 +204,7 @@ class Step:
 def changes(chapter: str, fn: Callable, controls: dict) -> Iterator[str]:
     """What is not the same at all steps of a demo, and what a step cuts off."""
     signature = inspect.signature(fn)
+    signature.bind(**controls)
     widgets = {name: module._widget(name, control, signature) for name, control in controls.items()}
     apart = OTHER_SCALE.get((chapter[:2], fn.__name__), ())
     first: dict[tuple, Step] = {}

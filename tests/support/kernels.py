@@ -1,9 +1,12 @@
 """Kernels that begin with the large packages loaded: forks of one process that has imported them, `python kernels.py`.
 
+`python kernels.py OPTIONS` is JupyterLab with such kernels.
+
 Each notebook still has a kernel of its own, but what all of them load is loaded once. Packages are left out that ask
 at their import whether they are in a kernel, and lixlib, whose imports the notebooks are to show.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -70,9 +73,12 @@ class Fork:
 
 def serve() -> None:
     """Read requests from stdin, one a line, and answer on stdout, until stdin is closed."""
-    del sys.path[0]  # the folder of this file
+    gc.disable()
     for name in PACKAGES:
         importlib.import_module(name)
+    gc.freeze()  # no kernel looks for garbage in what all of them share
+    gc.enable()
+    os.fsync = os.fstat  # as in conftest.py
     for line in sys.stdin:
         request = json.loads(line)
         if "ended" in request:
@@ -100,4 +106,11 @@ def kernel(words: list[str], env: dict[str, str], cwd: str) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    del sys.path[0]  # the folder of this file
+    if options := sys.argv[1:]:
+        from jupyterlab.labapp import main
+
+        with forked():
+            main(options)
+    else:
+        serve()

@@ -6,6 +6,7 @@ n-th file is written but not yet renamed into place, at the end also when the la
 there. What each ends with is printed.
 """
 
+import gc
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ from lixlib.lab.run import run
 from lixlib.training import Schedule, fit
 
 SMALL = {
+    "network_options": {"width": 0.25},
     "size": (16, 32),
     "batch_size": 2,
     "dataset_options": {"count": 4, "eval_count": 2},
@@ -113,6 +115,7 @@ def ends_of(folder: Path) -> dict:
 
 def main(work: Callable[[Path], None], folder: Path) -> None:
     torch.set_num_threads(1)
+    os.fsync = os.fstat  # as in conftest.py
     os.environ["LIX_CACHE"] = str(folder / "cache")  # rendered once; the work "cache" has its own
     print(json.dumps(list(reports(work, folder))))
 
@@ -132,6 +135,7 @@ def reports(work: Callable[[Path], None], folder: Path) -> Iterator[dict]:
     place, do = there("whole")
     do()
     whole = ends_of(place)
+    gc.freeze()  # no fork looks for garbage in what all of them share
 
     def killed(n: int, **when) -> dict:
         place, do = there(f"killed-{n}-{len(when)}")

@@ -30,7 +30,7 @@ SMALL = {
     "dataset_options": {"count": 4, "eval_count": 2},
     "splits": ("train", None, "test"),
 }
-RECIPE = Recipe(method="student", epochs=2, **SMALL)
+RECIPE = Recipe(method="student", epochs=2, network_options={"width": 0.25}, **SMALL)
 FILES = ("result.jsonl", "log.jsonl", "weights.safetensors")
 
 

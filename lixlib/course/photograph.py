@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
+import matplotlib
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from PIL import Image
 
 from lixlib import checkpoints, nets, plots
@@ -23,6 +24,8 @@ from lixlib.functional import confidence, decouple
 EXAMPLE = Path(__file__).with_name("example.jpg")  # by danielbuechele, CC BY 2.0: example.txt
 STUDENTS = {"student alone": "camvid-mfnet-student", "LIX student": "camvid-mfnet-lix"}  # they know photographs
 MEGAPIXELS = 50  # the most that a photograph may have
+WIDTH, HEIGHT = 720, 390  # of the picture, in pixels
+BOX = (230, 150)  # of each of its six parts
 NARROWEST = 4  # times as long as wide, at most
 ADVICE = "Take a photograph as JPEG, PNG or WebP, of at most 10 megabytes, and upload it again."
 
@@ -47,11 +50,10 @@ def look_at(files: Any = ()) -> Figure:
         return _drawn(photograph(files))
     except (ValueError, OSError) as error:
         with plots.style():
-            figure = Figure(figsize=(10, 5.4), dpi=72, layout="none")
+            figure, ax = _canvas()
             words = textwrap.fill(f"{error}\n", 85) + "\n\n" + textwrap.fill(ADVICE, 85)
-            ax = figure.add_subplot()  # without axes JupyterLab shows no picture
-            ax.set_axis_off()
-            ax.text(0.5, 0.55, words, ha="center", va="center", fontsize=12, parse_math=False)  # a name may have $
+            middle = {"ha": "center", "va": "center", "parse_math": False}  # a name may have $
+            ax.text(WIDTH / 2, 0.45 * HEIGHT, words, fontsize=12, **middle)
         return figure
 
 
@@ -111,37 +113,60 @@ def _logits(name: str, photo: Image.Image) -> torch.Tensor:
     return nets.call(net, torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255).logits
 
 
-def _drawn(photo: Image.Image) -> Figure:
-    logits = {name: _logits(weights, photo) for name, weights in STUDENTS.items()}
-    pupil, other = logits.values()
-    classes = _student(STUDENTS["student alone"])[2]
+def maps_of(pupil: torch.Tensor, other: torch.Tensor) -> dict[str, np.ndarray]:
+    """Confidence, weight and lesson, as `look_at` shows them. **Shapes**: logits (1, C, h, w) -> three times (h, w)."""
     sure = confidence(pupil)[0].numpy()
     weight = 1 + 9 * (1 - sure)
-    lesson = weight * decouple(pupil, other, other.argmax(1))[1][0].numpy()
+    return {"c": sure, "W": weight, "lesson": weight * decouple(pupil, other, other.argmax(1))[1][0].numpy()}
+
+
+def _drawn(photo: Image.Image) -> Figure:
+    """All in one axes, because six take the better part of a step."""
+    pictures = {"photograph": np.array(photo.resize(_inside(BOX, photo.size)))}
+    classes = _student(STUDENTS["student alone"])[2]
+    logits = {name: _logits(weights, photo) for name, weights in STUDENTS.items()}
+    pictures |= {name: _under(answer, photo, classes) for name, answer in logits.items()}
+    found = maps_of(*logits.values())
+    pictures["confidence c: dark 0, bright 1"] = _painted(found["c"], 0, 1, "cividis")
+    pictures["weight W = 1 + 9 (1 - c): dark 1, bright 10"] = _painted(found["W"], 1, 10, "magma")
+    pictures["W x NCLD against LIX: dark 0, bright 5"] = _painted(found["lesson"], 0, 5, "magma")
     with plots.style():
-        figure = Figure(figsize=(10, 5.4), dpi=72, layout="none")
-        axes = [
-            figure.add_axes((0.01 + 0.33 * column, bottom, 0.32, 0.38)) for bottom in (0.56, 0.1) for column in range(3)
-        ]
-        for ax in axes:
-            ax.set_axis_off()
-        axes[0].imshow(photo.resize((480, max(1, round(480 * photo.height / photo.width)))))
-        axes[0].set_title("photograph")
-        for ax, (name, answer) in zip(axes[1:], logits.items(), strict=False):
-            ax.imshow(_under(answer, photo, classes))
-            ax.set_title(name)
-        maps = (
-            ("confidence c: dark 0, bright 1", sure, "cividis", 0, 1),
-            ("weight W = 1 + 9 (1 - c): dark 1, bright 10", weight, "magma", 1, 10),
-            ("W x NCLD against LIX: dark 0, bright 5", lesson, "magma", 0, 5),
-        )
-        for ax, (title, values, colours, low, high) in zip(axes[3:], maps, strict=True):
-            ax.imshow(values, cmap=colours, vmin=low, vmax=high)
-            ax.set_title(title)
-        squares = zip(classes.colours / 255, classes.names, strict=True)
-        patches = [Patch(color=colour, label=name) for colour, name in squares]
-        figure.legend(handles=patches, loc="lower center", ncols=len(patches), columnspacing=1, handlelength=1)
+        figure, ax = _canvas()
+        paper = np.full((HEIGHT, WIDTH, 3), 255, dtype=np.uint8)
+        for place, (title, picture) in enumerate(pictures.items()):
+            row, column = divmod(place, 3)
+            left, top = 5 + 240 * column, 26 + 182 * row
+            image = Image.fromarray(picture)
+            width, height = _inside(BOX, image.size)
+            x, y = left + (BOX[0] - width) // 2, top + (BOX[1] - height) // 2
+            paper[y : y + height, x : x + width] = image.resize((width, height), Image.Resampling.NEAREST)
+            ax.text(left + BOX[0] / 2, top - 6, title, ha="center", va="bottom")
+        room = [len(name) + 4 for name in classes.names]  # in the legend
+        starts = np.cumsum([0, *room[:-1]]) * (WIDTH - 10) / sum(room) + 5
+        for x, colour, name in zip(starts.round().astype(int), classes.colours, classes.names, strict=True):
+            paper[-15:-5, x : x + 10] = colour
+            ax.text(x + 13, HEIGHT - 10, name, va="center_baseline", fontsize=9)
+        ax.imshow(paper, aspect="auto", interpolation="nearest")
     return figure
+
+
+def _canvas() -> tuple[Figure, Axes]:
+    """A figure of one size, and axes over all of it in pixels; without axes JupyterLab shows no picture."""
+    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72, layout="none")
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(-0.5, WIDTH - 0.5), ylim=(HEIGHT - 0.5, -0.5))
+    ax.set_axis_off()
+    return figure, ax
+
+
+def _inside(box: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest width and height of these proportions that fit into a box."""
+    scale = min(box[0] / size[0], box[1] / size[1])
+    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
+
+
+def _painted(values: np.ndarray, low: float, high: float, colours: str) -> np.ndarray:
+    """A map as colours on a fixed scale. **Shapes**: (h, w) -> (h, w, 3) uint8."""
+    return matplotlib.colormaps[colours](((values - low) / (high - low)).clip(0, 1), bytes=True)[..., :3]
 
 
 def _under(logits: torch.Tensor, photo: Image.Image, classes: Classes) -> np.ndarray:

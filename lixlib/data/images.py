@@ -31,6 +31,7 @@ UPRIGHT = {
 }
 NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes with one number per pixel
 LARGEST = 1e30  # largest value of X: sums of larger ones would overflow
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # what its files name themselves
 WITHOUT_ALPHA = {"LA": "L", "PA": "P", "RGBA": "RGB"}
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise Pillow prints some errors beside ours
@@ -270,4 +271,6 @@ def _what(file: BinaryIO) -> str:
     text = head.decode(errors="ignore").strip()
     if b"\0" not in head and text and "".join(text.split()).isprintable():
         return f"it is a text file, which begins {text[:40]!r}"
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC:
+        return "it is HEIC, the format of many telephones, which cannot be read here: export or save it as JPEG"
     return "it is damaged, or of a kind that Pillow does not know"

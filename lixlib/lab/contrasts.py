@@ -1,4 +1,4 @@
-"""What the tables of evidence need: many methods against one control, and gains over seeds and images at once."""
+"""What the tables of evidence need: many methods against one control, and differences over seeds and images at once."""
 
 import functools
 import math
@@ -45,11 +45,11 @@ def dunnett(
 
 @dataclass(frozen=True)
 class Gain:
-    """A gain in mIoU, in points, over seeds and images.
+    """A gain in mIoU, in points, or a difference of rates, over seeds and images.
 
     Args:
         seeds, images: how many of them.
-        mean: over the seeds; a seed's mIoU is that of all its images.
+        mean: over the seeds; a seed's mIoU, or rate, is that of all its images.
         interval: 95 % interval, where new seeds and new images may differ.
     """
 
@@ -111,15 +111,52 @@ def bootstrap_gain(
         raise ValueError(f"draws is {draws}: give at least 200")
     random = np.random.default_rng(seed)
     counts = np.stack(_counts(pair, _chosen(classes, pair.shape[-1])))  # (2, methods, seeds, images, classes)
-    weights = random.multinomial(images, np.full(images, 1 / images), size=draws)
-    drawn = np.tensordot(weights.astype(np.float64), counts, (1, 3))  # (draws, 2, methods, seeds, classes)
-    ratio = np.moveaxis(drawn, 1, 0)
-    of_seeds = 100 * np.subtract(*np.moveaxis(_mean_iou(*ratio), 1, 0))  # (draws, seeds)
-    stretch = scipy.stats.t.ppf(0.975, n - 1) / scipy.stats.norm.ppf(0.975) * math.sqrt(n / (n - 1))
-    times = 1 + stretch * (random.multinomial(n, np.full(n, 1 / n), size=draws) - 1)
-    low, high = np.quantile((times * of_seeds).sum(1) / n, (0.025, 0.975))
+    ratio = np.moveaxis(_drawn(counts, draws, random, axis=3), 1, 0)  # (2, draws, methods, seeds, classes)
+    low, high = _interval(100 * np.subtract(*np.moveaxis(_mean_iou(*ratio), 1, 0)), random)
     mean = float(100 * np.subtract(*_mean_iou(*counts.sum(3))).mean())
     return Gain(n, images, mean, (float(low), float(high)))
+
+
+def bootstrap_rates(
+    ours: Sequence[ArrayLike],
+    theirs: Sequence[ArrayLike],
+    *,
+    at_once: int = 1,
+    draws: int = 2000,
+    seed: int = 0,
+) -> list[Gain]:
+    """Differences of rates with the bootstrap of `bootstrap_gain`, e.g. of the right pixels in each of several bins.
+
+    A seed's rate is what it has in all images, over what there is; without anything it is 0.
+
+    **Shapes**: both are two of (rates, seeds, images): the summands of a rate, and what they are a part of.
+
+    Args:
+        at_once: of how many intervals all shall hold together with 95 % (Bonferroni's correction).
+        draws: at least 200 for each of these, of which an interval's ends are made by five each.
+        seed: of the draws.
+
+    Raises:
+        ValueError: shapes that do not fit, fewer than two seeds or images, too few draws.
+    """
+    pair = [np.asarray(each, dtype=np.float64) for each in (*ours, *theirs)]
+    shapes = {each.shape for each in pair}
+    if len(pair) != 4 or len(shapes) != 1 or pair[0].ndim != 3:
+        found = ", ".join(str(shape(each)) for each in pair)
+        raise ValueError(f"ours and theirs must be two of (rates, seeds, images) each, all alike, found {found}")
+    _, n, images = pair[0].shape
+    if n < 2 or images < 2:
+        raise ValueError(f"{n} seeds and {images} images: an interval over both needs at least two of each")
+    if at_once < 1 or draws < 200 * at_once:
+        raise ValueError(f"draws is {draws}: give at least 200 for each of {at_once} intervals")
+    random = np.random.default_rng(seed)
+    counts = np.stack(pair)
+    drawn = _drawn(counts, draws, random, axis=3)  # (draws, 4, rates, seeds)
+    ends = _interval(np.moveaxis(_difference(*np.moveaxis(drawn, 1, 0)), 1, 2), random, 0.025 / at_once)
+    means = _difference(*counts.sum(3)).mean(1)
+    return [
+        Gain(n, images, float(mean), (float(low), float(high))) for mean, low, high in zip(means, *ends, strict=True)
+    ]
 
 
 def miou_of(confusion: ArrayLike, classes: Sequence[int] | None = None) -> np.ndarray:
@@ -168,6 +205,30 @@ def _beyond(t: float, methods: int, freedom: int) -> float:
     with np.errstate(divide="ignore"):  # of t = 0 all is outside
         any_outside = -np.expm1(methods * np.log1p(-np.minimum(outside, 1.0)))
     return float(min(1.0, of_root @ any_outside @ of_control))
+
+
+def _drawn(counts: np.ndarray, draws: int, random: np.random.Generator, axis: int) -> np.ndarray:
+    """Sums over images that are drawn with replacement; draws become the first axis, in place of that of images."""
+    images = counts.shape[axis]
+    weights = random.multinomial(images, np.full(images, 1 / images), size=draws)
+    return np.tensordot(weights.astype(np.float64), counts, (1, axis))
+
+
+def _interval(of_seeds: np.ndarray, random: np.random.Generator, tail: float = 0.025) -> np.ndarray:
+    """The ends of the interval, from what each draw of images gives to each seed.
+
+    **Shapes**: (draws, seeds, ...) -> (2, ...).
+    """
+    draws, n = of_seeds.shape[:2]
+    stretch = scipy.stats.t.ppf(1 - tail, n - 1) / scipy.stats.norm.ppf(1 - tail) * math.sqrt(n / (n - 1))
+    times = 1 + stretch * (random.multinomial(n, np.full(n, 1 / n), size=draws) - 1)
+    times = times.reshape(draws, n, *[1] * (of_seeds.ndim - 2))
+    return np.quantile((times * of_seeds).sum(1) / n, (tail, 1 - tail), axis=0)
+
+
+def _difference(hits: np.ndarray, of: np.ndarray, other_hits: np.ndarray, other_of: np.ndarray) -> np.ndarray:
+    ours, theirs = (np.divide(h, o, out=np.zeros_like(h), where=o > 0) for h, o in ((hits, of), (other_hits, other_of)))
+    return ours - theirs
 
 
 def _checked(confusions: ArrayLike, which: str) -> np.ndarray:

@@ -209,6 +209,8 @@ def test_what_is_no_image_is_told(tmp_path):
     assert "it is empty" in refused("empty.png")
     (tmp_path / "bytes.png").write_bytes(bytes(range(256)))
     assert "damaged, or of a kind that Pillow does not know" in refused("bytes.png")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0 ftypheic" + bytes(20))
+    assert "it is HEIC" in (told := refused("phone.heic")) and "JPEG" in told
     os.mkfifo(tmp_path / "pipe.png")
     assert "is no image but a device or a pipe" in refused("pipe.png")
     assert "no image" in refused("none.png", FileNotFoundError)

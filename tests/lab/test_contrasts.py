@@ -8,7 +8,7 @@ import scipy
 import torch
 
 from lixlib.lab import confusions, contrasts, results
-from lixlib.lab.contrasts import bootstrap_gain, dunnett, miou_of
+from lixlib.lab.contrasts import bootstrap_gain, bootstrap_rates, dunnett, miou_of
 from lixlib.lab.statistics import paired, pooled
 from lixlib.metrics import scores
 
@@ -166,6 +166,43 @@ def test_what_no_gain_can_be_made_of():
     ):
         with pytest.raises(ValueError, match=match):
             bootstrap_gain(ours, theirs, **options)
+
+
+def test_rates_have_the_interval_of_seeds_or_of_images():
+    ones = np.ones((1, 4, 50))
+    seeds = np.array([0.2, 0.5, 0.1, 0.4])
+    (found,) = bootstrap_rates((seeds[None, :, None] * ones, ones), (0 * ones, ones), draws=20_000)
+    alone = paired(seeds)
+    assert found.mean == pytest.approx(alone.mean) and found.interval == pytest.approx(alone.interval, abs=0.03)
+    images = np.random.default_rng(0).normal(1, 1, 50)
+    (found,) = bootstrap_rates((images * ones, ones), (0 * ones, ones), draws=20_000)
+    reach = 1.96 * images.std() / 50**0.5
+    assert found.interval == pytest.approx((images.mean() - reach, images.mean() + reach), abs=0.02)
+    assert (found.seeds, found.images) == (4, 50)
+
+
+def test_a_rate_is_a_sum_over_a_sum_and_many_at_once_are_wider():
+    random = np.random.default_rng(2)
+    of = random.integers(1, 9, (3, 2, 30)).astype(float)
+    of[2] = 0
+    hits = random.random(of.shape) * of
+    found = bootstrap_rates((hits, of), (0.5 * of, of))
+    assert found[0].mean == pytest.approx((hits[0].sum(1) / of[0].sum(1)).mean() - 0.5)
+    assert (found[2].mean, found[2].interval) == (0, (0, 0)), "a rate of nothing"
+    wide = bootstrap_rates((hits, of), (0.5 * of, of), at_once=5)
+    assert wide[0].mean == found[0].mean
+    assert wide[0].interval[0] < found[0].interval[0] and found[0].interval[1] < wide[0].interval[1]
+
+
+def test_what_no_rates_can_be_made_of():
+    ones = np.ones((1, 3, 9))
+    for ours, theirs, options, words in (
+        ((ones, ones), (ones, ones[:, :2]), {}, r"all alike, found .*\(1, 2, 9\)"),
+        ((ones[:, :1], ones[:, :1]), (ones[:, :1], ones[:, :1]), {}, "1 seeds and 9 images"),
+        ((ones, ones), (ones, ones), {"at_once": 11}, "2000: give at least 200 for each of 11"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            bootstrap_rates(ours, theirs, **options)
 
 
 def test_the_matrices_of_a_methods_seeds(tmp_path):

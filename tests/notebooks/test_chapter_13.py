@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from lixlib import data
 from lixlib.data.classes import TOYDRIVE
 from lixlib.functional import confidence
-from lixlib.lab import experiments
+from lixlib.lab import disagreement, experiments, main_table
+from lixlib.lab.regime import RARE, REGIME
+from lixlib.lab.run import run
 from tools.dev.execute_notebooks import FOLDER
 from tools.studies import look_inside
-from tools.studies.look_inside import Options, main, recipe_of, test_frames
+from tools.studies.look_inside import ARMS, Options, main, recipe_of, test_frames
 
-INSIDE = FOLDER.parent / "results" / "inside" / "toydrive" / "mfnet"
+RESULTS = FOLDER.parent / "results"
+INSIDE = RESULTS / "inside" / "toydrive" / "mfnet"
 CLASSES = len(TOYDRIVE)
 test_frames.__test__ = False  # a function of the tool
 
@@ -23,79 +27,106 @@ def arrays(path):
         return dict(file)
 
 
+def told(part, folder=INSIDE):
+    return json.loads((folder / f"{part}.json").read_text())
+
+
 def test_the_files_are_small_and_complete():
-    assert sum(path.stat().st_size for path in INSIDE.iterdir()) < 8e6
+    assert sum(path.stat().st_size for path in INSIDE.iterdir()) < 6e6
     for part in ("training", "networks", "faults"):
-        about = json.loads((INSIDE / f"{part}.json").read_text())
+        about = told(part)
         assert {"command", "device", "versions", "commit", "reduced", "split", "size", "data"} <= set(about)
-        assert about["command"].startswith("python tools/look_inside.py")
+        assert about["command"].startswith("python tools/") and "look_inside.py" in about["command"]
+    assert set(told("networks")["runs"]) == set(ARMS)
 
 
 def test_looks_over_a_training_fit_their_frames():
-    about = json.loads((INSIDE / "training.json").read_text())
-    frames, size, bins = len(about["frames"]), tuple(about["size"]), len(about["edges"])
-    methods = {path.stem.removeprefix("training-") for path in INSIDE.glob("training-*.npz")}
-    assert methods == {"teacher", *about["runs"]} and "student" in methods
-    for method in methods:
-        looks = arrays(INSIDE / f"training-{method}.npz")
-        shape = (len(looks["epochs"]), frames, *size)
-        assert looks["answer"].shape == looks["confidence"].shape == shape and looks["answer"].max() < CLASSES
-        assert looks["probability"].shape == (*shape[:2], CLASSES, *size)
-        assert np.abs(looks["probability"].sum(2, dtype=int) - 255).max() <= CLASSES  # of a softmax, rounded
-        if "weight" in looks:
-            assert looks["weight"].shape == shape and (looks["weight_range"][:, 0] <= looks["weight_range"][:, 1]).all()
-        if method != "teacher":
-            pixels = looks["kd_right"].sum(1) + looks["kd_wrong"].sum(1)
-            assert looks["kd_right"].shape[1] == bins and (pixels == about["validation"] * size[0] * size[1]).all()
+    about, looks = told("training"), arrays(INSIDE / "training.npz")
+    shape = (len(looks["epochs"]), len(about["frames"]), *about["size"])
+    assert looks["confidence"].shape == looks["weight"].shape == shape
+    assert looks["probability"].shape == (*shape[:2], CLASSES, *about["size"])
+    assert np.abs(looks["probability"].sum(2, dtype=int) - 255).max() <= CLASSES  # of a softmax, rounded
+    assert (looks["weight_range"][:, 0] <= looks["weight_range"][:, 1]).all()
+    assert (looks["loss"].sum((1, 2)) == 300 * np.prod(about["size"])).all()
 
 
-def test_answers_of_finished_networks_belong_to_their_scores():
-    about = json.loads((INSIDE / "networks.json").read_text())
-    for method, by_seed in about["runs"].items():
-        for seed in by_seed:
-            found = arrays(INSIDE / f"{method}-seed{seed}.npz")
-            assert found["answer"].shape[1:] == tuple(about["size"]) and found["answer"].max() < CLASSES
-            assert found["truth"].shape == found["largest"].shape == (CLASSES, 2, about["levels"] + 1)
-            assert found["truth"].sum() == found["largest"].sum() == found["answer"].size
-            assert (found["truth"].sum(2) == found["largest"].sum(2)).all()
+def test_answers_are_those_of_the_networks_of_the_main_table():
+    about, lines = told("networks"), main_table.read("main", RESULTS / "evidence")
+    for arm, by_seed in about["runs"].items():
+        for seed, score in by_seed.items():
+            line = lines[ARMS[arm]][int(seed)]
+            assert score == pytest.approx(line["metrics"]["mIoU"], abs=1e-4)
+        found = arrays(INSIDE / f"{arm}.npz")
+        assert found["mistakes"].shape == (about["answers"], *about["size"], len(by_seed))
+        assert found["mistakes"].max() <= CLASSES
+        kept = found["hits"][: about["answers"]]
+        assert ((found["mistakes"] == 0).sum((1, 2)) == kept).all()
+        assert found["levels"].shape == (CLASSES, about["levels"] + 1, len(by_seed))
+        pixels = 300 * np.prod(about["size"])
+        assert (found["levels"].sum((0, 1)) == pixels).all() and (found["loss"].sum((0, 1)) == pixels).all()
+        assert (found["loss"][0].sum(0) == found["hits"].sum(0)).all()
 
 
 def test_watching_a_training_leaves_its_result_as_it_is():
-    watched = json.loads((INSIDE / "training.json").read_text())["runs"]
-    finished = json.loads((INSIDE / "networks.json").read_text())["runs"]
-    pairs = [
-        (line["mIoU"], finished[method]["0"]) for method, line in watched.items() if "0" in finished.get(method, {})
-    ]
-    assert pairs and all(one == pytest.approx(other, abs=1e-6) for one, other in pairs)
+    about = told("training")
+    assert about["mIoU"] == pytest.approx(told("networks")["runs"][about["arm"]][str(about["seed"])], abs=1e-6)
+    looks, finished = arrays(INSIDE / "training.npz"), arrays(INSIDE / f"{about['arm']}.npz")
+    assert np.abs(looks["probability"][-1].astype(int) - finished["probability"]).max() <= 1
+    assert looks["loss"][-1].sum() == finished["loss"][..., 0].sum()
+
+
+def test_the_former_teachers_fall_is_that_of_their_answers():
+    about, found = told("faults"), arrays(INSIDE / "faults.npz")
+    assert set(found) == set(about["teacher"]) == {"clean", *about["follows"]}
+    for name, by_seed in about["teacher"].items():
+        assert found[name].shape == (150, *about["size"])
+        assert set(by_seed) == {"0", "1", "2"} and by_seed["0"] <= about["teacher"]["clean"]["0"]
 
 
 def test_the_tool_writes_what_the_networks_say(tmp_path, monkeypatch):
     monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
-    some = {name: look_inside.METHODS[name] for name in ("teacher", "student", "closed-form")}
-    monkeypatch.setattr(look_inside, "METHODS", some)
+    monkeypatch.setattr(look_inside, "ARMS", {name: ARMS[name] for name in ("teacher", "student", "lix")})
     few = {name: experiments.EXPERIMENTS["faults"][name] for name in ("clean", "scale")}
     monkeypatch.setitem(experiments.EXPERIMENTS, "faults", few)
+    for recipe in (recipe_of("lix", 0, quick=True), experiments.recipes("faults", quick=True)["scale"][0]):
+        run(recipe, device="cpu", progress=False)  # and their teachers
     main(Options(seeds=(0,), frames=2, results=str(tmp_path), quick=True))
 
     folder = tmp_path / "inside" / "toydrive" / "mfnet"
-    net = look_inside.net_of(recipe_of("closed-form", 0, quick=True))
+    net = look_inside.net_of(recipe_of("lix", 0, quick=True))
     test, names = test_frames(recipe_of("teacher", 0, quick=True))
-    about = json.loads((folder / "training.json").read_text())
-    assert set(about["runs"]) == {"student", "closed-form"} and len(about["frames"]) == 2
+    about = told("networks", folder)
+    assert set(about["runs"]) == {"teacher", "lix"}, "the student was never trained"
     with torch.no_grad():
         logits = net(test.rgb).logits
-    looks = arrays(folder / "training-closed-form.npz")
-    assert (looks["answer"][-1] == logits.argmax(1)[about["frames"]].numpy()).all()
-    low, high = looks["weight_range"][-1]
-    weight = low + (high - low) * looks["weight"][-1] / 255
-    assert weight == pytest.approx((1 + 9 * (1 - confidence(logits)))[about["frames"]].numpy(), abs=0.05)
-    finished = arrays(folder / "closed-form-seed0.npz")
-    assert (finished["answer"] == logits.argmax(1).numpy()).all()
-    right = finished["truth"].sum((0, 2))[1]
-    assert right == (logits.argmax(1) == test.label).sum()
-    lines = json.loads((folder / "faults.json").read_text())["teacher"]
-    assert lines["clean"]["0"]["mIoU"] == json.loads((folder / "networks.json").read_text())["runs"]["teacher"]["0"]
-    assert set(lines) == {"clean", "scale"} and set(lines["scale"]["0"]["IoU"]) == set(names)
+    answer, p, label = logits.argmax(1), logits.softmax(1), test.label
+    found = arrays(folder / "lix.npz")
+    back = torch.where((x := torch.from_numpy(found["mistakes"][..., 0]).long()) == 0, label, x - 1)
+    assert (back == answer).all() and (found["hits"][:, 0] == (answer == label).sum((1, 2)).numpy()).all()
+    right = answer == label
+    assert found["sure"][:, 1, 0] == pytest.approx((p.amax(1) * right).sum((1, 2)).numpy(), rel=1e-4)
+    of_truth = p.gather(1, label[:, None])[:, 0]
+    sky = names.index("sky")
+    assert found["truth"][:, sky, 0] == pytest.approx((of_truth * (label == sky)).sum((1, 2)).numpy(), rel=2e-3)
+    watched = arrays(folder / "training.npz")
+    assert told("training", folder)["mIoU"] == about["runs"]["lix"]["0"], "watching changed the training"
+    low, high = watched["weight_range"][-1]
+    assert 1 <= low <= high <= 10 and watched["epochs"].tolist() == [1, 2]
+    sure = confidence(logits)[about["frames"]].numpy()
+    assert watched["confidence"][-1] / 255 == pytest.approx(sure, abs=0.01)
+    faults = told("faults", folder)["teacher"]
+    assert set(faults) == {"clean", "scale"} and 0 <= faults["scale"]["0"] <= 1
+
+
+def test_objects_are_measured_in_the_order_in_which_the_chapter_finds_them():
+    test = data.collate(list(data.load("toydrive", "test", size=REGIME["size"], eval_count=3, difficulty=0.2)))
+    p = torch.rand(test.label.shape, generator=torch.manual_seed(0))
+    found = look_inside.in_objects(p, test.label, TOYDRIVE.names)
+    pieces = disagreement.objects(test.label)
+    rare = torch.isin(test.label, torch.tensor([TOYDRIVE.names.index(name) for name in RARE]))
+    numbers = [n for n in pieces[rare].unique().tolist() if (pieces == n).sum() >= look_inside.ENOUGH]
+    expected = [(p[pieces == n].mean(), p[pieces == n].std(correction=0)) for n in numbers]
+    assert found.T == pytest.approx(np.array(expected), abs=2e-3)
 
 
 def test_frames_with_the_most_small_things():

@@ -28,7 +28,7 @@ ANSWER = re.compile(r"<details>.*?</details>", re.DOTALL)
 MEBIBYTE = 2**20
 FOLDED = {"source_hidden": True}  # JupyterLab shows such code on a click
 # Chapters with at most 100 cells and 2,600 words, and words for every picture
-SHORT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "12", "13", "15")
+SHORT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "15")
 
 
 def read(path: Path) -> nbformat.NotebookNode:

@@ -37,7 +37,6 @@ RANDOM_STEPS = 4  # beside the defaults, and the two where every control is at i
 # Demos in which a choice changes what an axis means: only steps with the same choice are compared.
 OTHER_SCALE: dict[tuple[str, str], tuple[str, ...]] = {
     ("11", "look"): ("experiment", "score"),  # other variants, and another score
-    ("11", "ranking"): ("experiment",),  # other variants
     ("13", "where"): ("coordinate",),  # classes, distances or kinds of weather: other rows
     ("14", "simpler"): ("rival", "metric"),  # a rival is no row of its own, and another score
 }

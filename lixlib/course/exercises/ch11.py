@@ -1,4 +1,4 @@
-"""Chapter 11: a verdict from a few gains, and whether any of several methods differs."""
+"""Chapter 11: a verdict from a few gains, a slope over the length, and whether any of several methods differs."""
 
 import torch
 from torch import Tensor
@@ -30,6 +30,23 @@ def _half(gains: Tensor, t: float, correction: int = 1) -> Tensor:
 
 def _verdict(mean: Tensor, half: Tensor) -> int:
     return int(mean > half) - int(mean < -half)
+
+
+def _differences(generator: torch.Generator) -> Inputs:
+    doubled = torch.tensor([400.0, 800.0, 1600.0])
+    return {
+        "a difference that turns": (doubled, torch.tensor([[-1.0, -1.2], [0.1, 0.3], [1.0, 0.6]]).double()),
+        "a constant difference": (doubled, torch.full((3, 2), 1.5).double()),
+        "lengths that do not double": (torch.tensor([100.0, 150.0, 400.0, 1000.0]), randn(generator, 4, 3)),
+        "two lengths": (torch.tensor([100.0, 800.0]), randn(generator, 2, 5)),
+    }
+
+
+def _slope(x: Tensor, d: Tensor, *, centred: bool = True) -> Tensor:
+    """Least squares of every column of d (L, n) over x (L,), with an intercept if centred."""
+    x = x.double()
+    x = x - x.mean() if centred else x
+    return x @ d / (x @ x)
 
 
 def _layouts(generator: torch.Generator) -> Inputs:
@@ -73,6 +90,23 @@ EXERCISES = {
         },
     ),
     "11.2": Exercise(
+        expected=lambda updates, d: _slope(updates.log2(), d),
+        inputs=_differences,
+        hint="x is the logarithm to base 2, minus its mean; b is the sum of x times D over the sum of x squared.",
+        mistakes={
+            "that is the slope over the updates themselves: take their logarithm.": _slope,
+            "that logarithm is not the one to base 2, so its unit is no doubling.": lambda updates, d: _slope(
+                updates.log(), d
+            ),
+            "x has to lose its mean first; else a constant difference has a slope.": lambda updates, d: _slope(
+                updates.log2(), d, centred=False
+            ),
+            "that is the mean over the seeds: keep one slope for each.": lambda updates, d: _slope(
+                updates.log2(), d
+            ).mean(),
+        },
+    ),
+    "11.3": Exercise(
         expected=lambda y: torch.tensor(differ(y.numpy()).f, dtype=torch.float64),
         inputs=_layouts,
         hint="take each variant's mean and each seed's mean off, add the grand mean back: what is left is the scatter.",

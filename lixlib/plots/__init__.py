@@ -4,7 +4,7 @@ The figures are not known to pyplot: a notebook shows one where it is the last v
 """
 
 from lixlib.plots.base import style
-from lixlib.plots.charts import bars, class_gains, class_shares, curves, heatmaps, lines
+from lixlib.plots.charts import bars, class_gains, class_shares, curves, growth, heatmaps, lines
 from lixlib.plots.intervals import Estimate, forest
 from lixlib.plots.pictures import (
     BOTH,
@@ -42,6 +42,7 @@ __all__ = [
     "curves",
     "forest",
     "gallery",
+    "growth",
     "heatmaps",
     "lines",
     "maps",

@@ -6,6 +6,7 @@ from itertools import cycle
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from lixlib.core.text import signed
@@ -220,6 +221,31 @@ def lines(
             ax.set_yscale("log" if "y" in log else "linear")
         axes[0].set_ylabel(ylabel)
         _legend_below(figure)
+    return figure
+
+
+def growth(panels: Mapping[str, Mapping[str, tuple]], *, width: float = 12.0) -> Figure:
+    """What grows, over what it grows with, each as a multiple of its first value: log-log.
+
+    Where nothing gets smaller, a dotted line has slope 1.
+
+    Args:
+        panels, width: as in `lines`; each curve begins at (1, 1).
+    """
+    figure = lines(panels, xlabel="what grows, over its smallest value", ylabel="over the first", log="xy", width=width)
+    for ax, panel in zip(figure.axes, panels.values(), strict=True):
+        for line in ax.lines:
+            line.set_marker("o")
+        lowest = min((min(y) for _, y, *_ in panel.values()), default=1)
+        if lowest >= 0.95:  # but for what a measurement scatters
+            end = max((max(x) for x, *_ in panel.values()), default=2)
+            ax.plot((1, end), (1, end), color="#999999", linewidth=0.8, linestyle=":", zorder=0)
+        else:
+            ax.set_ylim(bottom=0.95 * 2 ** np.floor(np.log2(lowest)))  # where the next number stands
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(base=2))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
     return figure
 
 

@@ -27,8 +27,6 @@ PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 ANSWER = re.compile(r"<details>.*?</details>", re.DOTALL)
 MEBIBYTE = 2**20
 FOLDED = {"source_hidden": True}  # JupyterLab shows such code on a click
-# Chapters with at most 100 cells and 2,600 words, and words for every picture
-SHORT = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "15")
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -78,8 +76,7 @@ def test_first_cell_tells_what_why_and_how_long(notebook):
 def test_length_and_balance(path, notebook):
     code, markdown = cells(notebook, "code"), cells(notebook, "markdown")
     lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code]
-    short = path.name.startswith(SHORT)
-    assert 35 <= len(notebook.cells) <= (100 if short else 140)
+    assert 35 <= len(notebook.cells) <= 100
     assert all(lengths), "an empty code cell"
     assert max(lengths) <= 30
     visible = [cell for cell in code if "jupyter" not in cell.metadata]
@@ -88,14 +85,13 @@ def test_length_and_balance(path, notebook):
     assert len(markdown) >= len(visible)
     words = len(FENCE.sub("", prose(notebook)).split())
     assert words > sum(len(cell.source.split()) for cell in visible), "more prose than visible code"
-    if short:  # what is read without a click: a formula counts as one word, a picture as none
-        text = PICTURE.sub("", ANSWER.sub("", FORMULA.sub("formula", FENCE.sub("", prose(notebook)))))
-        assert len(text.split()) <= 2600
+    # What is read without a click: a formula counts as one word, a picture as none
+    text = PICTURE.sub("", ANSWER.sub("", FORMULA.sub("formula", FENCE.sub("", prose(notebook)))))
+    assert len(text.split()) <= 2600
 
 
-@pytest.mark.parametrize("name", [path.name for path in notebook_files() if path.name.startswith(SHORT)])
-def test_every_picture_has_its_words_and_no_line_is_cut(name):
-    for cell in cells(read(FOLDER / name), "code"):
+def test_every_picture_has_its_words_and_no_line_is_cut(notebook):
+    for cell in cells(notebook, "code"):
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
             assert len(cell.metadata.get("alt", "").split()) >= 6, cell.source
         assert max(map(len, cell.source.splitlines())) <= 90, cell.source

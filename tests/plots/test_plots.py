@@ -332,3 +332,15 @@ def test_a_named_colour_is_kept_and_the_others_take_theirs_in_turn():
     walk = plots.Simplex(paths={"KL": np.eye(3)}, points={"teacher": np.eye(3)[0]})
     drawn = [line.get_color() for line in plots.simplexes({"": walk}, colours=chosen | {"KL": "#CC79A7"}).axes[0].lines]
     assert "#CC79A7" in drawn and "#0072B2" in drawn and "black" not in drawn
+
+
+def test_growth_has_powers_of_two_and_a_slope_of_one_where_nothing_gets_smaller():
+    rising, falling = {"batch": ([1, 4, 16], [1, 3, 12])}, {"workers": ([1, 2], [1, 0.6])}
+    figure = plots.growth({"time": rising, "a run": falling})
+    check(figure, axes=2)
+    time, run = figure.axes
+    (batch, one), (workers,) = time.lines, run.lines
+    assert list(one.get_xdata()) == list(one.get_ydata()) == [1, 16] and batch.get_marker() == "o"
+    assert [time.xaxis.get_scale(), time.yaxis.get_scale()] == ["log", "log"]
+    assert {"1", "2", "16"} <= {label.get_text() for label in time.get_xticklabels()}
+    assert workers.get_label() == "workers" and run.get_ylim()[0] < 0.5, "the next number of the scale is there"

@@ -38,7 +38,6 @@ RANDOM_STEPS = 4  # beside the defaults, and the two where every control is at i
 OTHER_SCALE: dict[tuple[str, str], tuple[str, ...]] = {
     ("11", "look"): ("experiment", "score"),  # other variants, and another score
     ("13", "where"): ("coordinate",),  # classes, distances or kinds of weather: other rows
-    ("14", "simpler"): ("rival", "metric"),  # a rival is no row of its own, and another score
 }
 
 

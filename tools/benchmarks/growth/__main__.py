@@ -18,9 +18,10 @@ import tyro
 from tqdm import tqdm
 
 from lixlib.core.files import read_json_lines, write_json_lines
+from lixlib.lab.growth import WHAT
 from lixlib.lab.record import provenance
 from tools.benchmarks.growth import page, runs
-from tools.benchmarks.growth.series import STEPS, WHAT, measure_steps
+from tools.benchmarks.growth.series import STEPS, measure_steps
 
 MEASURE: dict[str, Callable[[bool], list[dict]]] = {
     **{name: partial(measure_steps, series) for name, series in STEPS.items()},

@@ -1,36 +1,17 @@
 """The table and the picture of docs/growth.md: how time and memory grow, as slopes in a log-log plot."""
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullLocator
 
 from lixlib import plots
 from lixlib.core.files import write_atomically
-from tools.benchmarks.growth.series import STEPS, WHAT
+from lixlib.lab import growth
+from lixlib.lab.growth import WHAT, by_series, slope
 
 NOBODY = "Nobody has measured it yet: there is no `growth.jsonl` in `results/benchmark/`."
 MANY = 1000  # runs, for which the costs are told
-
-
-def slope(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
-    """Slope and intercept of log y over log x, by least squares.
-
-    Raises:
-        ValueError: there are fewer than two different x, or a number has no logarithm.
-    """
-    if len(set(xs)) < 2 or min(*xs, *ys) <= 0:
-        raise ValueError(f"a slope needs two different x and numbers above 0, found x {list(xs)} and y {list(ys)}")
-    steepness, intercept = np.polyfit(np.log(xs), np.log(ys), 1)
-    return float(steepness), float(intercept)
-
-
-def by_series(lines: list[dict]) -> dict[str, list[dict]]:
-    """The lines of each series by its name, in the order of `WHAT`, its values growing."""
-    found = {name: [line for line in lines if line["series"] == name] for name in WHAT}
-    return {name: sorted(own, key=lambda line: line["x"]) for name, own in found.items() if own}
 
 
 def page(lines: list[dict]) -> str:
@@ -46,18 +27,8 @@ def page(lines: list[dict]) -> str:
 
 
 def draw(lines: list[dict], path: Path) -> None:
-    """Write the picture: time and memory of a step over what grows, each as a multiple of its first value."""
-    steps = {WHAT[name]: own for name, own in by_series(lines).items() if name in STEPS}
-    panels = {
-        "time of a step": {what: _relative(own, "seconds") for what, own in steps.items()},
-        "peak memory of a step": {what: _relative(own, "peak_mib") for what, own in steps.items()},
-    }
-    labels = {"xlabel": "what grows, over its smallest value", "ylabel": "over the first"}
-    figure = plots.lines(panels, **labels, log="xy", width=12)
-    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
-        axis.set_major_locator(LogLocator(base=2))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_locator(NullLocator())
+    """Write the picture: time and memory over what grows, each as a multiple of its first value."""
+    figure = plots.growth(growth.panels(lines))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
     write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
@@ -97,10 +68,6 @@ def _at(own: list[dict], x: float) -> float:
     """The time at x, by the fitted line."""
     steepness, intercept = slope([line["x"] for line in own], [line["seconds"] for line in own])
     return float(np.exp(intercept) * x**steepness)
-
-
-def _relative(own: list[dict], what: str) -> tuple[list[float], list[float]]:
-    return [line["x"] / own[0]["x"] for line in own], [line[what] / own[0][what] for line in own]
 
 
 def _time(seconds: float) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 
 from lixlib.distillers import METHODS
+from lixlib.lab.growth import OF_STEP
 from tools.benchmarks.gpu.jobs import Place
 from tools.benchmarks.gpu.steps import step_of
 from tools.benchmarks.measure import MIB, median_seconds, peak_bytes
@@ -30,20 +31,11 @@ class Series:
 
 
 STEPS = {
-    "batch": Series("images in a step", {images: {"batch": images} for images in (2, 4, 8, 16, 32)}),
-    "pixels": Series("pixels of an image", {10 * h * h // 3: {"size": (h, 10 * h // 3), "batch": 4} for h in HEIGHTS}),
-    "classes": Series("classes", {classes: {"num_classes": classes} for classes in (5, 10, 20, 40, 80)}),
-    "taps": Series("taps that ARFD compares", {count: {"taps": TAPS[:count]} for count in (1, 2, 4, 7)}),
-    "unlabelled": Series(
-        "images without labels, of 16 in a step", {images: {"batch": 16, "unlabelled": images} for images in (1, 4, 15)}
-    ),
-}
-
-WHAT = {
-    **{name: series.what for name, series in STEPS.items()},
-    "workers": "Dask workers of a grid (time a run)",
-    "asked again": "runs of a grid, all of them finished",
-    "append": "lines in the file to which one is added",
+    "batch": Series(OF_STEP["batch"], {images: {"batch": images} for images in (2, 4, 8, 16, 32)}),
+    "pixels": Series(OF_STEP["pixels"], {10 * h * h // 3: {"size": (h, 10 * h // 3), "batch": 4} for h in HEIGHTS}),
+    "classes": Series(OF_STEP["classes"], {classes: {"num_classes": classes} for classes in (5, 10, 20, 40, 80)}),
+    "taps": Series(OF_STEP["taps"], {count: {"taps": TAPS[:count]} for count in (1, 2, 4, 7)}),
+    "unlabelled": Series(OF_STEP["unlabelled"], {images: {"batch": 16, "unlabelled": images} for images in (1, 4, 15)}),
 }
 
 

@@ -1,0 +1,150 @@
+"""What chapter 14 asks of the experiments: what X adds to a gain, how sure that is, and what it takes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import NamedTuple
+
+from lixlib.core.files import as_name
+from lixlib.core.text import signed
+from lixlib.lab.contrasts import Gain
+from lixlib.lab.evidence import EVIDENCE
+from lixlib.lab.experiments import recipes
+from lixlib.lab.inputs import Inputs
+from lixlib.lab.main_table import ABSENT, BASELINES, OF_RGB, against, interval, over_images, ranked, told_apart, x_gains
+from lixlib.lab.record import Record, identity, read_lines, result_header
+from lixlib.lab.results import Runs, class_gains, gains, shares
+
+SECOND, OF_X = "a second network", "its X"  # the two parts of a gain
+
+
+class Length(NamedTuple):
+    """Students of one length: updates, computation in updates of a student alone, and their scores in %, one a seed."""
+
+    updates: int
+    computation: float
+    scores: list[float]
+
+
+class _Unread(Inputs):
+    """Data that nobody opens: their digest is not known."""
+
+    digest = None
+
+
+def read_without_data(experiment: str, folder: Path | str) -> Runs:
+    """The lines of an experiment by arm and seed, also where its files are not on this machine.
+
+    `lixlib.lab.main_table.read` looks for lines of the data that are there. Without them a recipe has the newest line
+    that agrees in all else. Arms without lines where there is no such folder.
+    """
+    seeds = EVIDENCE[experiment].seeds
+    asked = {name: dict(by_seed) for name, by_seed in recipes(experiment, seeds).items()}
+    told = {(recipe.dataset, recipe.network) for by_seed in asked.values() for recipe in by_seed.values()}
+    paths = [Path(folder) / dataset / f"{as_name(network)}.jsonl" for dataset, network in told]
+    lines = [line for path in paths if path.exists() for line in read_lines(path)]
+    found = {identity({**line, "data_digest": None}): line for line in lines}
+    keys = {
+        name: {seed: identity({**result_header(_Unread(recipe)), "data_digest": None}) for seed, recipe in each.items()}
+        for name, each in asked.items()
+    }
+    return {name: {s: found[key] for s, key in each.items() if key in found} for name, each in keys.items()}
+
+
+def gain_table(runs: Runs, control: str, folder: Path | str, draws: int = 2000) -> str:
+    """All arms as Markdown: mIoU, gain over one arm with both intervals, gap closed. A dash: not run, or not known.
+
+    The interval over seeds is Dunnett's, and a gain is bold where that does not contain 0.
+
+    Args:
+        runs: as `lixlib.lab.main_table.complete` returns them.
+        folder: that the lines were read from.
+    """
+    heads = ["mIoU, %", "seeds", f"gain over {control}", "over seeds", "over seeds and images", "gap closed"]
+    tests, text = against(runs, control), [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    for name in [*(name for name in BASELINES if runs.get(name)), *ranked(runs)]:
+        by_seed = gains(runs, name, against=control) if name != control else {}
+        gain = signed(mean(by_seed.values())) if by_seed else ABSENT
+        closed = [share for share in shares(runs, name).values() if share is not None]
+        cells = [_scores(runs[name]), str(len(runs[name])), f"**{gain}**" if told_apart(tests.get(name)) else gain]
+        cells += [
+            interval(tests.get(name)),
+            _wide(over_images(runs, name, control, folder, draws) if by_seed else None),
+        ]
+        cells.append(f"{round(100 * mean(closed))} %" if closed and name not in BASELINES else ABSENT)
+        text.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def x_table(taught: Runs, folder: Path | str, draws: int = 2000) -> str:
+    """Every method of "is-it-x" as Markdown: by either teacher, the X gain with both intervals, and p after Holm.
+
+    An X gain is bold where p is below 5 %. A dash stands for what was not run.
+
+    Args:
+        taught: with the arms that have no lines, so that the table names them.
+    """
+    heads = ["taught with X", "taught without X", "seeds", "X gain", "over seeds", "over seeds and images", "p, Holm"]
+    text, found = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)], x_gains(taught)
+    for name in (name for name in taught if name + OF_RGB in taught):
+        cells = [_scores(taught[each]) if taught[each] else ABSENT for each in (name, name + OF_RGB)]
+        if name in found:
+            test, p = found[name]
+            gain = signed(test.mean)
+            wide = over_images(taught, name, name + OF_RGB, folder, draws)
+            sure = ABSENT if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+            cells += [str(test.n), f"**{gain}**" if p < 0.05 else gain, interval(test), _wide(wide), sure]
+        else:
+            cells += [ABSENT] * 5
+        text.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def parts_of_gain(
+    taught: Runs, arm: str, control: str = "student", classes: Sequence[str] | None = None
+) -> dict[str, float]:
+    """What a second network adds to a student, and what the X of that network adds on top; in points of IoU.
+
+    Args:
+        classes: whose mean it is; None: all.
+    """
+    steps = {SECOND: (arm + OF_RGB, control), OF_X: (arm, arm + OF_RGB)}
+    each = {part: class_gains(taught, ours, against=theirs) for part, (ours, theirs) in steps.items()}
+    return {
+        part: mean(v for name, v in own.items() if classes is None or name in classes) for part, own in each.items()
+    }
+
+
+def lengths(runs: Runs, cost: Mapping[str, float]) -> dict[str, list[Length]]:
+    """The students of the experiment "length" by method, the shortest first.
+
+    The computation is that of all updates of the student and, where it has one, of the teacher that trained as long:
+    the time of a method's step as measured, the teacher's by what teacher and student took in these runs.
+
+    Args:
+        cost: as `lixlib.lab.main_table.costs` returns it; a method that is not in it costs NaN.
+    """
+    pairs = []
+    for name, lines in runs.items():
+        alone = runs.get(name.replace("teacher", "student"), {}) if name.startswith("teacher, ") else {}
+        pairs += [(line["seconds"], alone[seed]["seconds"]) for seed, line in lines.items() if seed in alone]
+    teacher = median(taught / alone for taught, alone in pairs) if pairs else math.nan
+    found: dict[str, list[Length]] = {}
+    for name, lines in runs.items():
+        method = name.rpartition(", ")[0]
+        if lines and method != "teacher":
+            updates = next(iter(lines.values()))["updates"]
+            step = 1.0 if method == "student" else cost.get(method, math.nan) + teacher
+            scores = [100 * each["metrics"]["mIoU"] for each in lines.values()]
+            found.setdefault(method, []).append(Length(updates, step * updates, scores))
+    return {method: sorted(each) for method, each in found.items()}
+
+
+def _scores(lines: Mapping[int, Record]) -> str:
+    values = [100 * line["metrics"]["mIoU"] for line in lines.values()]
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def _wide(gain: Gain | None) -> str:
+    return " to ".join(map(signed, gain.interval)) if gain else ABSENT

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from lixlib import data
 from lixlib.cli.app import Device, app, check_some, train_grid
 from lixlib.core import devices
 from lixlib.lab import experiments
@@ -57,4 +58,7 @@ def experiment(
     asked = [{name: variants[name] for name in variants if not only or name in only} for variants in asked]
     grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]
     recipes = {folder_of(recipe): recipe for grid in grids for recipe in grid}
+    for recipe in recipes.values():
+        if recipe.dataset in data.from_files() and recipe.root is None:
+            raise ValueError(f"data set {recipe.dataset!r} is read from files: give its folder as --root DIR")
     train_grid(list(recipes.values()), results_dir, jobs=jobs, scheduler=scheduler, device=device)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import NamedTuple
 
 from lixlib.core.files import as_name
@@ -12,9 +12,21 @@ from lixlib.lab.contrasts import Gain
 from lixlib.lab.evidence import EVIDENCE
 from lixlib.lab.experiments import recipes
 from lixlib.lab.inputs import Inputs
-from lixlib.lab.main_table import ABSENT, BASELINES, OF_RGB, against, interval, over_images, ranked, told_apart, x_gains
-from lixlib.lab.record import Record, identity, read_lines, result_header
-from lixlib.lab.results import Runs, class_gains, gains, shares
+from lixlib.lab.main_table import (
+    ABSENT,
+    BASELINES,
+    OF_RGB,
+    against,
+    interval,
+    over_images,
+    rows,
+    score_cell,
+    seeds_cell,
+    told_apart,
+    x_gains,
+)
+from lixlib.lab.record import identity, read_lines, result_header
+from lixlib.lab.results import Runs, class_gains, gains, scored, shares
 
 SECOND, OF_X = "a second network", "its X"  # the two parts of a gain
 
@@ -63,11 +75,12 @@ def gain_table(runs: Runs, control: str, folder: Path | str, draws: int = 2000) 
     """
     heads = ["mIoU, %", "seeds", f"gain over {control}", "over seeds", "over seeds and images", "gap closed"]
     tests, text = against(runs, control), [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
-    for name in [*(name for name in BASELINES if runs.get(name)), *ranked(runs)]:
+    for name in rows(runs):
         by_seed = gains(runs, name, against=control) if name != control else {}
         gain = signed(mean(by_seed.values())) if by_seed else ABSENT
         closed = [share for share in shares(runs, name).values() if share is not None]
-        cells = [_scores(runs[name]), str(len(runs[name])), f"**{gain}**" if told_apart(tests.get(name)) else gain]
+        cells = [score_cell(runs[name]), seeds_cell(runs[name])]
+        cells.append(f"**{gain}**" if told_apart(tests.get(name)) else gain)
         cells += [
             interval(tests.get(name)),
             _wide(over_images(runs, name, control, folder, draws) if by_seed else None),
@@ -88,7 +101,7 @@ def x_table(taught: Runs, folder: Path | str, draws: int = 2000) -> str:
     heads = ["taught with X", "taught without X", "seeds", "X gain", "over seeds", "over seeds and images", "p, Holm"]
     text, found = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)], x_gains(taught)
     for name in (name for name in taught if name + OF_RGB in taught):
-        cells = [_scores(taught[each]) if taught[each] else ABSENT for each in (name, name + OF_RGB)]
+        cells = [score_cell(taught[each]) if taught[each] else ABSENT for each in (name, name + OF_RGB)]
         if name in found:
             test, p = found[name]
             gain = signed(test.mean)
@@ -106,18 +119,19 @@ def parts_of_gain(
 ) -> dict[str, float]:
     """What a second network adds to a student, and what the X of that network adds on top; in points of IoU.
 
+    A part is NaN where one of its arms has no score.
+
     Args:
         classes: whose mean it is; None: all.
     """
     steps = {SECOND: (arm + OF_RGB, control), OF_X: (arm, arm + OF_RGB)}
     each = {part: class_gains(taught, ours, against=theirs) for part, (ours, theirs) in steps.items()}
-    return {
-        part: mean(v for name, v in own.items() if classes is None or name in classes) for part, own in each.items()
-    }
+    kept = {part: [v for name, v in own.items() if classes is None or name in classes] for part, own in each.items()}
+    return {part: mean(values) if values else math.nan for part, values in kept.items()}
 
 
 def lengths(runs: Runs, cost: Mapping[str, float]) -> dict[str, list[Length]]:
-    """The students of the experiment "length" by method, the shortest first.
+    """The students of the experiment "length" by method, the shortest first; a run that diverged has no score.
 
     The computation is that of all updates of the student and, where it has one, of the teacher that trained as long:
     the time of a method's step as measured, the teacher's by what teacher and student took in these runs.
@@ -133,17 +147,12 @@ def lengths(runs: Runs, cost: Mapping[str, float]) -> dict[str, list[Length]]:
     found: dict[str, list[Length]] = {}
     for name, lines in runs.items():
         method = name.rpartition(", ")[0]
-        if lines and method != "teacher":
+        scores = [100 * value for value in scored(lines).values()]
+        if scores and method != "teacher":
             updates = next(iter(lines.values()))["updates"]
             step = 1.0 if method == "student" else cost.get(method, math.nan) + teacher
-            scores = [100 * each["metrics"]["mIoU"] for each in lines.values()]
             found.setdefault(method, []).append(Length(updates, step * updates, scores))
     return {method: sorted(each) for method, each in found.items()}
-
-
-def _scores(lines: Mapping[int, Record]) -> str:
-    values = [100 * line["metrics"]["mIoU"] for line in lines.values()]
-    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def _wide(gain: Gain | None) -> str:

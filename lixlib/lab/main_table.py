@@ -161,9 +161,8 @@ def table(runs: Runs, x_gain: Mapping[str, XGain] | None = None, cost: Mapping[s
     heads = ["mIoU, %", "seeds", f"gain over {control}", "95 % interval", "common classes", "rare classes"]
     heads += ["gap closed", "time of a step", "X gain"]
     text = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
-    order = [*(name for name in BASELINES if runs.get(name)), *ranked(runs)]
-    for name in [*order, *(name for name, lines in runs.items() if lines and name not in order)]:
-        cells = [_score(runs, name), _seeds(runs[name])]
+    for name in rows(runs):
+        cells = [score_cell(runs[name]), seeds_cell(runs[name])]
         cells += _gain(runs, name, control, tests.get(name)) if name != control else [ABSENT] * 4
         closed = [share for share in shares(runs, name).values() if share is not None]
         cells.append(f"{round(100 * mean(closed))} %" if closed and name not in (*TEACHERS, "student") else ABSENT)
@@ -172,6 +171,12 @@ def table(runs: Runs, x_gain: Mapping[str, XGain] | None = None, cost: Mapping[s
         cells.append(_x_gain(found[name]) if name in found else ABSENT)
         text.append(f"| {f'**{name}**' if name == OURS else name} | {' | '.join(cells)} |")
     return "\n".join(text)
+
+
+def rows(runs: Runs) -> list[str]:
+    """The arms with a line in the order of a table: the baselines, the methods by mIoU, and those that diverged."""
+    order = [*(name for name in BASELINES if runs.get(name)), *ranked(runs)]
+    return [*order, *(name for name, lines in runs.items() if lines and name not in order)]
 
 
 def interval(test: Paired | None) -> str:
@@ -213,14 +218,15 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(f"*{name}*" for name in names)
 
 
-def _score(runs: Runs, name: str) -> str:
-    values = [100 * value for value in scored(runs[name]).values()]
+def score_cell(lines: Mapping[int, Record]) -> str:
+    """Mean and standard deviation of the mIoU in %, or that all runs diverged."""
+    values = [100 * value for value in scored(lines).values()]
     if not values:
         return "diverged"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
-def _seeds(lines: Mapping[int, Record]) -> str:
+def seeds_cell(lines: Mapping[int, Record]) -> str:
     """How many seeds, and how many of them gave no score."""
     lost = len(lines) - len(scored(lines))
     return f"{len(lines)}, {lost} diverged" if lost else str(len(lines))

@@ -14,7 +14,7 @@ import scipy  # its parts are loaded at their first use, which takes most of a s
 from lixlib.lab import main_table
 from lixlib.lab.evidence import EVIDENCE
 from lixlib.lab.record import Record
-from lixlib.lab.results import Runs
+from lixlib.lab.results import Runs, scored
 from lixlib.lab.statistics import Paired, block, differ
 
 # by arm, by updates: the name that the experiment gives them
@@ -33,18 +33,20 @@ def read(folder: Path | str) -> Runs:
 
 
 def score(line: Record, classes: Collection[str] = ()) -> float:
-    """The mean IoU of some classes, in %; of none that are named the mIoU. A class that never occurs is left out."""
-    if not classes:
-        return 100 * line["metrics"]["mIoU"]
-    found = [line["per_class"][name][0] for name in classes]
-    return 100 * float(np.mean([iou for iou in found if iou is not None]))
+    """The mean IoU of some classes, in %; of none that are named the mIoU. A class that never occurs is left out.
+
+    NaN of a run that diverged.
+    """
+    found = [line["per_class"][name][0] for name in classes] if classes else [line["metrics"]["mIoU"]]
+    known = [iou for iou in found if iou is not None]
+    return 100 * float(np.mean(known)) if known else math.nan
 
 
 def contrast(runs: Runs, coefficients: Mapping[str, float], classes: Collection[str] = ()) -> Paired | None:
     """A weighted sum of scores, with the scatter that all arms share once arm, seed and length are taken off.
 
     Unlike `lixlib.lab.statistics.contrast` it lets a seed add another amount at each length. At each length it uses the
-    seeds that all of its arms have there; `n` is the smallest number of them. None where there is no such seed.
+    seeds with which all of its arms have a score; `n` is the smallest number of them. None where there is no such seed.
 
     Args:
         coefficients: by names of `CELLS`; those of one length add up to 0.
@@ -60,7 +62,7 @@ def contrast(runs: Runs, coefficients: Mapping[str, float], classes: Collection[
             raise ValueError(f"the coefficients of a length add up to 0, those of {updates} updates to {total:g}")
         if part:
             lines = {name: runs.get(name, {}) for name in part}
-            seeds = set.intersection(*map(set, lines.values()))
+            seeds = set.intersection(*(set(scored(each)) for each in lines.values()))
             if not seeds:
                 return None
             numbers.append(len(seeds))

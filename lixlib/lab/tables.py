@@ -114,4 +114,5 @@ def _over_seeds(name: str, runs: Runs) -> str:
 def _spread(values: Sequence[float], form: str) -> str:
     if not values:
         return "–"
-    return f"{mean(values):{form}}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+    middle = f"{round(mean(values), 2) + 0.0:{form}}"  # + 0.0: never "-0.00"
+    return middle + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")

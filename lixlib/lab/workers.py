@@ -38,7 +38,7 @@ def command_of(
     *,
     device: str = "auto",
     threads: int | None = None,
-    root: str = "ROOT",
+    root: Path | str = "ROOT",
     results: Path | None = None,
 ) -> str:
     """The `lix train` line that makes this run.
@@ -54,7 +54,7 @@ def command_of(
     for option in fields(recipe):
         value = told.get(option.name)
         if option.name == "root":
-            words += ["--root", root] if recipe.root else []
+            words += ["--root", str(root)] if recipe.root else []
         elif value != default[option.name]:
             flag = option.name.replace("_", "-")
             values = value if isinstance(value, tuple | list) else [value]

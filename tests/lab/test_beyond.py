@@ -81,6 +81,32 @@ def test_x_gains_name_what_is_missing(tmp_path):
     assert rows["DIST"] == ["30.0 ± 0.2", *["–"] * 6]
 
 
+def diverged(runs, arm, seed):
+    """The runs, but with one that diverged."""
+    lost = {"metrics": {"mIoU": None}, "per_class": {name: [None, None] for name in ("road", "pole")}}
+    return runs | {arm: runs[arm] | {seed: runs[arm][seed] | lost}}
+
+
+def test_a_run_that_diverged_is_counted_and_has_no_score(tmp_path):
+    runs = diverged(arms(teacher=0.3, student=0.2, KD=0.25, DIST=0.3), "teacher", 1)
+    for seed in range(4):
+        runs = diverged(runs, "DIST", seed)
+    rows = cells(beyond.gain_table(complete(runs), "student", tmp_path, 200))
+    assert rows["teacher"][:2] == ["30.0 ± 0.2", "4, 1 diverged"]
+    assert list(rows)[-1] == "DIST" and rows["DIST"][:3] == ["diverged", "4, 4 diverged", "–"]
+    taught = arms(KD=0.25, **{"KD" + OF_RGB: 0.22})
+    rows = cells(beyond.x_table(diverged(taught, "KD", 1), tmp_path, 200))
+    assert rows["KD"][0] == "25.0 ± 0.2" and rows["KD"][2:] == ["1", "+3.0", "–", "–", "–"], "no test"
+    lengths = diverged(arms(**{"student, 1600 updates": 0.5, "KD, 1600 updates": 0.5}), "student, 1600 updates", 0)
+    assert len(beyond.lengths(lengths, {})["student"][0].scores) == 3
+
+
+def test_a_part_of_a_gain_that_was_not_run_is_nan():
+    runs = {"student": {0: line(0.5)}, "KD": {0: line(0.6)}, "KD" + OF_RGB: {}}
+    assert all(math.isnan(part) for part in beyond.parts_of_gain(runs, "KD").values())
+    assert all(math.isnan(part) for part in beyond.parts_of_gain({}, "KD").values())
+
+
 def test_the_parts_of_a_gain_add_up():
     taught = {
         "student": {0: line(0.5, pole=0.1)},

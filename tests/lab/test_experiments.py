@@ -205,6 +205,7 @@ def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, caps
             ["samples", "beta", "--only", "chanels"],
             "unknown variant 'chanels': choose one of 'positions', 'channels', 'DKD 1',",
         ),
+        (["beta", "camvid"], "data set 'camvid' is read from files: give its folder as --root DIR"),
     ],
 )
 def test_a_wrong_option_of_experiment_is_one_line(words, message, tmp_path, monkeypatch, capsys):
@@ -214,3 +215,13 @@ def test_a_wrong_option_of_experiment_is_one_line(words, message, tmp_path, monk
         lixlib.cli.main()
     errors = capsys.readouterr().err
     assert stop.value.code == 2 and message in errors and len(errors.splitlines()) == 1
+
+
+def test_a_wrong_root_is_told_with_the_command_of_every_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
+    words = ["lix", "experiment", "nyuv2-150", "--only", "KD", "--seeds", "0", "--root", str(tmp_path / "not there")]
+    monkeypatch.setattr(sys, "argv", [*words, "--results", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        lixlib.cli.main()
+    told = capsys.readouterr().err
+    assert stop.value.code == 1 and f"--root '{tmp_path / 'not there'}'" in told and "no folder" in told

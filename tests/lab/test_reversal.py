@@ -97,6 +97,18 @@ def test_seeds_that_have_begun_take_nothing_away_and_lend_their_scatter():
     assert np.ptp(last.interval) == pytest.approx(3**0.5 * np.ptp(first.interval))
 
 
+def test_a_run_that_diverged_lends_nothing():
+    found, lost = runs(), runs()
+    line = lost[CELLS["DKD 10"][400]][2]
+    line["metrics"], line["per_class"] = {"mIoU": None}, {name: [None, None] for name in line["per_class"]}
+    assert math.isnan(reversal.score(line)) and math.isnan(reversal.score(line, ["pole"]))
+    assert (at(lost, HEAVIER, 400).n, at(lost, HEAVIER, 1600).n) == (2, 3)
+    for classes in ((), ("pole",)):
+        two = {name: {s: each for s, each in lines.items() if s < 2} for name, lines in found.items()}
+        assert at(lost, HEAVIER, 400, classes).mean == pytest.approx(at(two, HEAVIER, 400, classes).mean)
+        assert np.isfinite(slope(lost, HEAVIER, classes).interval).all()
+
+
 @pytest.mark.parametrize(
     ("start", "step", "sentence"),
     [

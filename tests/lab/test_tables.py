@@ -72,5 +72,8 @@ def test_runs_over_their_seeds_as_plain_text():
     assert "46.50 ± 2.12" in cells["kd"] and cells["kd"][-1] == "+5.50 ± 0.71"
     assert "50.00" in "".join(cells["lix"]) and cells["lix"][-1].strip() == "+10.00"
     assert cells["student"][-1].strip() == cells["teacher"][-1].strip() == "–"
+    level = {**scored, "kd": [0.4, 0.41999]}
+    level = [line(method, seed, miou) for method, each in level.items() for seed, miou in enumerate(each)]
+    assert "+0.00 ± 0.00" in over_seeds(level) and "-0.00" not in over_seeds(level)
     assert over_seeds(lines[:1]) == over_seeds([]) == "", "one seed has no spread"
     assert over_seeds([*lines, line("kd", 0, 0.5)]) == "", "two variants of one method"

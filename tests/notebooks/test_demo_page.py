@@ -94,7 +94,8 @@ def opened(tmp_path):
             tab.set_default_timeout(1000 * SECONDS)
             elsewhere = []
             tab.on("requestfinished", lambda request: elsewhere.append(request.url))
-            tab.goto(f"http://127.0.0.1:{port}/")
+            page = tab.goto(f"http://127.0.0.1:{port}/")
+            assert page.headers["content-security-policy"] == demo_page.POLICY, "its settings are read"
             yield tab, elsewhere
             tab.screenshot(path=tmp_path / "page.png", full_page=True)
             browser.close()

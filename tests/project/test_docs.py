@@ -109,6 +109,16 @@ def test_the_tables_of_the_results_page_are_current():
     assert "| **LIX, ours** |" in page
 
 
+def test_the_pages_say_what_has_not_been_run(tmp_path):
+    cost = tmp_path / "cost" / "regime" / "toydrive" / "mfnet.jsonl"
+    cost.parent.mkdir(parents=True)
+    cost.touch()
+    for mark in (main_page.MAIN, "<!-- nyuv2 -->", "<!-- length -->"):
+        assert "not been run yet" in main_page.update(f"{mark}\n<!-- end -->", tmp_path), mark
+    assert "Not all of the arms" in main_page.update("<!-- more weight -->\n<!-- end -->", tmp_path)
+    assert "| KD | – |" in main_page.update("<!-- is it x -->\n<!-- end -->", tmp_path)
+
+
 def test_the_readme_shows_the_main_table_in_short():
     shown = main_page.update("<!-- summary --><!-- end -->", ROOT / "results").splitlines()[1:-1]
     whole = main_page.update("<!-- main --><!-- end -->", ROOT / "results")

@@ -177,11 +177,11 @@ def page(chosen: list[Demo]) -> nbformat.NotebookNode:
 
 def serve(folder: Path, chosen: list[Demo], *options: str, **popen: object) -> subprocess.Popen:
     """Write the page into a folder and start its server, on this computer alone."""
-    notebook, settings = folder / "demos.ipynb", folder / "voila.json"
+    notebook = folder / "demos.ipynb"
     nbformat.write(page(chosen), notebook)
     voila = {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}}
-    settings.write_text(json.dumps({"Voila": voila, "VoilaConfiguration": {"show_tracebacks": True}}))
-    command = [sys.executable, "-m", "voila", str(notebook), f"--config={settings}", *options]
+    (folder / "voila.json").write_text(json.dumps({"Voila": voila, "VoilaConfiguration": {"show_tracebacks": True}}))
+    command = [sys.executable, "-m", "voila", str(notebook), f"--Voila.config_file_paths={folder}", *options]
     return subprocess.Popen(command, cwd=ROOT, **popen)
 
 

@@ -1,12 +1,13 @@
 """The experiments of the protocol as README.md and docs/results.md show them: tables, and what we recommend."""
 
+import math
 from pathlib import Path
 from statistics import mean
 
 from lixlib.core.files import read_json_lines
 from lixlib.lab import beyond, main_table, reversal
 from lixlib.lab.advice import recommendation
-from lixlib.lab.results import by_method, read
+from lixlib.lab.results import by_method, read, scored
 from tools.dev.marks import between
 
 MAIN, SHORT, ADVICE = "<!-- main -->", "<!-- summary -->", "<!-- recommendation -->"
@@ -71,7 +72,8 @@ def more_weight(results: Path) -> str:
     text = [f"| | {' | '.join(heads)} | seeds |", "|---|" + "---:|" * (len(heads) + 1)]
     for arm, by_updates in reversal.CELLS.items():
         lines = [runs.get(by_updates[updates], {}) for updates in reversal.LENGTHS]
-        cells = [f"{mean(map(reversal.score, each.values())):.1f}" if each else main_table.ABSENT for each in lines]
+        means = [[100 * value for value in scored(each).values()] for each in lines]
+        cells = [f"{mean(each):.1f}" if each else main_table.ABSENT for each in means]
         text.append(f"| {arm} | {' | '.join(cells)} | {', '.join(map(str, sorted({len(each) for each in lines})))} |")
     return "\n".join([*text, "", reversal.conclusion(runs)])
 
@@ -82,7 +84,8 @@ def length(results: Path) -> str:
     text = ["| | updates | computation | mIoU, % | seeds |", "|---|---:|---:|---:|---:|"]
     for name, each in found.items():
         for one in each:
-            cells = [str(one.updates), f"{one.computation / 1600:.1f}", f"{mean(one.scores):.1f}", str(len(one.scores))]
+            computation = main_table.ABSENT if math.isnan(one.computation) else f"{one.computation / 1600:.1f}"
+            cells = [str(one.updates), computation, f"{mean(one.scores):.1f}", str(len(one.scores))]
             text.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(text) if found else NOTHING
 

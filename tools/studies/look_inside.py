@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ class Options:
         quick: Networks of two epochs on a few frames, to check that everything works.
     """
 
-    parts: tuple[str, ...] = ("networks", "training", "faults")
+    parts: tuple[Literal["networks", "training", "faults"], ...] = ("networks", "training", "faults")
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     frames: int = 4
     results: str = "results"

@@ -85,7 +85,6 @@ def test_only_dependencies_are_imported(folder, listed):
 
 # dependencies that nothing imports, and why they are there
 APPLICATIONS = {
-    "jupyterlab": "the application in which the notebooks are read",
     "voila": "a command: make explore",
     "pytest-xdist": "a plug-in of pytest: make test -n",
     "nbval": "a plug-in of pytest: --nbval-lax",

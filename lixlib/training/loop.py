@@ -21,6 +21,7 @@ from lixlib.distillers import Distiller, Stage
 from lixlib.training.average import MovingAverage
 from lixlib.training.checkpoint import Checkpoint, what_is_trained
 from lixlib.training.evaluation import check_split, evaluate
+from lixlib.training.layout import fast_layout
 from lixlib.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def fit(
         )
     if schedule.ema and not hasattr(distiller, "student"):
         raise ValueError(f"ema averages the weights of a student, and {type(distiller).__name__} has none: set it to 0")
-    distiller.to(memory_format=torch.channels_last)
+    hooks = fast_layout(distiller, fabric.device)
     steps = len(train) // schedule.batch
     updates = steps * schedule.epochs
     optimizer = sgd(distiller, schedule)
@@ -134,6 +135,7 @@ def fit(
     with (
         _bar(folder.name, run.epoch * steps, updates, silent=silent) as bar,
         _Seen(distiller) as seen,
+        hooks,
     ):
         done = bar.n
         shown: dict[str, str] = {}

@@ -20,7 +20,7 @@ from lixlib.core.constants import IGNORE
 from lixlib.core.files import at_home, write_atomically
 from lixlib.nets.pretrained import mismatch
 
-__all__ = ["describe", "hub_config", "load", "save", "shipped"]
+__all__ = ["describe", "hub_config", "index", "load", "save", "shipped"]
 
 CHECKPOINTS = Path(__file__).parent
 Colours = list[Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]]
@@ -56,6 +56,11 @@ def shipped(name: str) -> Path:
         existing = ", ".join(sorted(file.stem for file in CHECKPOINTS.glob("*.safetensors")))
         raise FileNotFoundError(f"no weights {name!r} come with lixlib: it has {existing or 'none'}")
     return path
+
+
+def index() -> dict[str, dict]:
+    """The weights that come with the library by name: the file's `sha256`, and the `result` line of their run."""
+    return json.loads((CHECKPOINTS / "recipes.json").read_text(encoding="utf-8"))
 
 
 def save(net: nn.Module, path: Path | str, recipe: dict, *, half: bool = False) -> None:
@@ -126,7 +131,7 @@ def load(source: Path | str, *, trust: bool = False) -> tuple[nn.Module, dict]:
         source: a file that `save` wrote, or the folder of a run; a file that `lix export` wrote (NAME.onnx), which
             onnxruntime computes; a folder that the network's save_pretrained wrote, or the name of a repository on the
             Hugging Face hub to which it was pushed, e.g. "me/name" (both with `hub_config`); or the name of weights
-            that come with the library, e.g. "camvid-mfnet-lix".
+            that come with the library, e.g. "camvid-mfnet-lix-ours".
         trust: also build a network that the file names as module.path:factory. This imports that module on this
             machine and calls the factory, so do it only for files from people you trust. It is not needed for a name
             that this process has used before, in `nets.build` or in a recipe.

@@ -47,7 +47,7 @@ def predict(
             by name, e.g. the frames of a video.
         weights_file: Weights of a student: a file as `lix train` or `lix export` (NAME.onnx) writes them, a folder of
             its save_pretrained, its name on the Hugging Face hub, or the name of weights that come with the library;
-            by default toydrive-mfnet-lix.
+            by default camvid-mfnet-lix-ours.
         dataset: Data set that the photographs are from, if you know it: without --weights a student of it is taken.
         size: Height and width to compute at, whatever the photograph's aspect.
         scale: Size to compute at as a share of the photograph's, e.g. 0.5.

@@ -10,7 +10,7 @@ from lixlib import checkpoints
 from lixlib.core.files import at_home, read_json_lines
 from lixlib.lab.plan import runs_folder
 
-DEFAULT = "toydrive-mfnet-lix"  # of `lix predict`
+DEFAULT = "camvid-mfnet-lix-ours"  # of `lix predict`
 OWN = "folder"  # not one data set but as many as there are folders
 RENDERED = "toydrive"  # its images are rendered, not photographed
 MOST = 3  # runs that are listed as alternatives
@@ -31,8 +31,8 @@ def load(source: Path | str, trust: bool) -> tuple[nn.Module, dict]:
 
 
 def students_of(dataset: str) -> list[Path]:
-    """Weights of students that were trained on a data set: first those of the library, then runs, newest first."""
-    shipped = sorted(checkpoints.CHECKPOINTS.glob(f"{dataset}-*.safetensors"))  # "lix" comes before "student"
+    """Weights of students that were trained on a data set: the library's, best first, then runs, newest first."""
+    shipped = sorted(checkpoints.CHECKPOINTS.glob(f"{dataset}-*.safetensors"), key=_recorded, reverse=True)
     runs = sorted(
         (runs_folder() / dataset).glob("*/*/weights.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True
     )
@@ -100,6 +100,10 @@ def _is_student(file: Path) -> bool:
         return about["x_channels"] is None and about.get("recipe", {}).get("method") != "teacher"
     except (OSError, ValueError):  # damaged files are not recommended
         return False
+
+
+def _recorded(file: Path) -> float:
+    return checkpoints.index()[file.stem]["result"]["metrics"]["mIoU"]
 
 
 def _sees_photos(file: Path) -> bool:

@@ -22,7 +22,7 @@ from lixlib.data.images import open_photo
 from lixlib.functional import confidence, decouple
 
 EXAMPLE = Path(__file__).with_name("example.jpg")  # by danielbuechele, CC BY 2.0: example.txt
-STUDENTS = {"student alone": "camvid-mfnet-student", "LIX student": "camvid-mfnet-lix"}  # they know photographs
+STUDENTS = {"student alone": "camvid-mfnet-student", "LIX student": "camvid-mfnet-lix-ours"}  # they know photographs
 MEGAPIXELS = 50  # the most that a photograph may have
 WIDTH, HEIGHT = 720, 390  # of the picture, in pixels
 BOX = (230, 150)  # of each of its six parts

@@ -1,7 +1,7 @@
 """The weights that ship with the library: the recorded hash, a size that a clone can bear, and what they predict."""
 
 import hashlib
-import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,13 +9,15 @@ import torch
 from lixlib import checkpoints
 from lixlib.lab.results import METRICS
 from lixlib.nets import call, x_channels
+from tools.dev import weights_page
 
-INDEX = json.loads((checkpoints.CHECKPOINTS / "recipes.json").read_text(encoding="utf-8"))
+ROOT = Path(__file__).resolve().parents[2]
+INDEX = checkpoints.index()
 
 
 def test_the_index_names_exactly_what_ships():
     assert set(INDEX) == {file.stem for file in checkpoints.CHECKPOINTS.glob("*.safetensors")}
-    assert {f"toydrive-mfnet-{role}" for role in ("teacher", "student", "lix")} <= set(INDEX)
+    assert {f"toydrive-mfnet-{role}" for role in ("teacher", "student", "lix", "lix-ours")} <= set(INDEX)
 
 
 @pytest.mark.parametrize("name", INDEX)
@@ -29,3 +31,8 @@ def test_a_shipped_network(name):
     assert output.logits.shape == (1, recipe["num_classes"], *recipe["size"]) and output.logits.isfinite().all()
     line = INDEX[name]["result"]
     assert line["command"].split()[-1] and set(line["metrics"]) == set(METRICS)
+
+
+def test_the_page_has_the_scores_of_what_ships():
+    page = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
+    assert weights_page.update(page, ROOT / "results") == page, "run `python -m tools.dev.readme_tables`"

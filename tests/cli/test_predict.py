@@ -108,7 +108,7 @@ def test_wrong_input_of_predict_is_one_line(lix, tmp_path, student, monkeypatch)
     fails_with_one_line(lix("predict", image, twin, "--weights", student, "--out", tmp_path), "the same name")
     monkeypatch.setattr(checkpoints, "CHECKPOINTS", tmp_path)
     fails_with_one_line(
-        lix("predict", image), "no weights 'toydrive-mfnet-lix' come with lixlib: it has student, teacher"
+        lix("predict", image), "no weights 'camvid-mfnet-lix-ours' come with lixlib: it has student, teacher"
     )
 
 
@@ -210,13 +210,15 @@ def told(lix, *words):
 
 def test_which_weights_are_taken_is_told(lix, tmp_path):
     image = photo(tmp_path / "a.png", (16, 16))
-    first, second = told(lix, "predict", image)
-    assert first == "toydrive-mfnet-lix: mfnet, trained by lix on toydrive at 48 x 160, 13 classes"
+    (line,) = told(lix, "predict", image)
+    assert line == "camvid-mfnet-lix-ours: mfnet, trained by lix-ours on camvid at 192 x 256, 11 classes"
+    first, second = told(lix, "predict", image, "--weights", "toydrive-mfnet-lix-ours")
+    assert first == "toydrive-mfnet-lix-ours: mfnet, trained by lix-ours on toydrive at 48 x 160, 13 classes"
     assert second.startswith("they were trained on rendered streets and have never seen a photograph")
-    assert second.endswith("take --weights camvid-mfnet-lix")
+    assert second.endswith("take --weights camvid-mfnet-lix-ours")
     assert len(told(lix, "predict", image, "--dataset", "toydrive")) == 1, "where the images are rendered"
     (line,) = told(lix, "predict", image, "--weights", "camvid-mfnet-student")
-    assert line.startswith("camvid-mfnet-student: mfnet, trained without a teacher on camvid at 96 x 128")
+    assert line.startswith("camvid-mfnet-student: mfnet, trained without a teacher on camvid at 192 x 256")
     file = save(tmp_path / "own.safetensors", CAMVID)
     (line,) = told(lix, "predict", image, "--weights", file)
     assert "trained on a data set that is not named" in line
@@ -224,9 +226,9 @@ def test_which_weights_are_taken_is_told(lix, tmp_path):
 
 def test_weights_that_suit_a_data_set(lix, tmp_path):
     image, trained = photo(tmp_path / "a.png", (16, 16)), {"dataset": "camvid", "method": "kd"}
-    assert told(lix, "predict", image, "--dataset", "camvid")[0].startswith("camvid-mfnet-lix: ")
-    line = told(lix, "predict", image, "--dataset", "camvid", "--weights", "toydrive-mfnet-lix")[1]
-    assert line == "the photographs are from camvid, and these weights are not: take --weights camvid-mfnet-lix"
+    assert told(lix, "predict", image, "--dataset", "camvid")[0].startswith("camvid-mfnet-lix-ours: ")
+    line = told(lix, "predict", image, "--dataset", "camvid", "--weights", "toydrive-mfnet-student")[1]
+    assert line == "the photographs are from camvid, and these weights are not: take --weights camvid-mfnet-lix-ours"
     outcome = lix("predict", image, "--dataset", "potholes")
     fails_with_one_line(outcome, "no weights of a student of potholes", "lix train --dataset potholes")
     fails_with_one_line(lix("predict", image, "--dataset", "ade20k"), "unknown data set")

@@ -8,8 +8,8 @@ of other networks after `<!-- tuning: DATASET -->`, `<!-- sweep -->` and `<!-- n
 has those of results/benchmark, results/cost/paper_size.jsonl, results/experiments and results/choices after
 `<!-- benchmark -->`, `<!-- paper size -->`, `<!-- experiments -->` and `<!-- choices -->`. docs/gpu.md has its tables
 after `<!-- gpu -->`, docs/growth.md after `<!-- growth -->`, docs/speed.md after `<!-- speed -->` and
-`<!-- profile -->`, and docs/lix_ours.md the choices of LIX, ours, and its logit half after `<!-- tries -->`. Each ends
-at `<!-- end -->`.
+`<!-- profile -->`, docs/lix_ours.md the choices of LIX, ours, and its logit half after `<!-- tries -->`, and
+docs/predict.md the weights that come with the library after `<!-- weights -->`. Each ends at `<!-- end -->`.
 """
 
 import json
@@ -26,7 +26,7 @@ from tools.benchmarks.gpu import page as gpu_page
 from tools.benchmarks.growth import page as growth_page
 from tools.benchmarks.profile_step import OTHERS
 from tools.benchmarks.ratios import GOALS
-from tools.dev import choices_page, main_page
+from tools.dev import choices_page, main_page, weights_page
 from tools.dev.marks import between
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -321,6 +321,7 @@ def _note(lines: list[dict], teachers: list[dict]) -> str:
 def main() -> None:
     results, docs = ROOT / "results", ROOT / "docs"
     pages = [(ROOT / "README.md", main_page.update), (docs / "results.md", main_page.update)]
+    pages += [(docs / "predict.md", weights_page.update)]
     pages += [(docs / "lix_ours.md", update_search), (results / "README.md", update_measured)]
     pages += [(docs / "speed.md", update_speed), (docs / "gpu.md", update_gpu), (docs / "growth.md", update_growth)]
     pages += [(results / "history" / "README.md", lambda text, folder: update_history(text, folder / "history"))]

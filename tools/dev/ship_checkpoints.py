@@ -2,8 +2,8 @@
 
     python tools/dev/ship_checkpoints.py runs/toydrive/mfnet/lix-seed0-1a2b3c4d ...
 
-lixlib/checkpoints/recipes.json then holds, by name, the file's SHA-256 and the run's result line: its command, seed,
-options, versions, hardware and scores.
+lixlib/checkpoints/recipes.json then holds, by name, the file's SHA-256, the run's result line (its command, seed,
+options, versions, hardware and scores), and that of its teacher. `python -m tools.dev.readme_tables` tells the scores.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lixlib import checkpoints
 from lixlib.core.files import read_json_lines, write_atomically
+from lixlib.lab.plan import runs_folder
 
 
 def ship(folder: Path) -> None:
@@ -22,10 +23,11 @@ def ship(folder: Path) -> None:
     name = f"{line['dataset']}-{line['network']}-{line['method']}"
     path = checkpoints.CHECKPOINTS / f"{name}.safetensors"
     checkpoints.save(net, path, recipe, half=True)
+    entry = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "result": line}
+    if "teacher" in line:
+        (entry["teacher"],) = read_json_lines(runs_folder() / line["teacher"] / "result.jsonl")
+    text = json.dumps(dict(sorted((checkpoints.index() | {name: entry}).items())), indent=2) + "\n"
     index = checkpoints.CHECKPOINTS / "recipes.json"
-    entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
-    entries[name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "result": line}
-    text = json.dumps(dict(sorted(entries.items())), indent=2) + "\n"
     write_atomically(index, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
 

@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -125,20 +125,34 @@ _one_word(dict, "JSON", _read_object, json.dumps)
 _one_word(Path, "PATH", at_home, str)
 
 
-def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
+def train_grid(
+    recipes: list[Recipe],
+    results_dir: Path,
+    tables: Mapping[str, Iterable[tuple[str, Path]]] | None = None,
+    **options,
+) -> None:
+    """Train what is missing, and print the scores.
+
+    Args:
+        tables: by their titles, what each row is called and the folder of its run; by default one table of all runs, by
+            their methods.
+    """
     report = compare_recipes(recipes, results_dir=results_dir, **options)
     say(
         f"{len(report.lines)} of {len(recipes)} runs are in {results_dir}; {report.trained} trained now, "
         f"{report.loaded} loaded from {runs_folder()}, {report.written} already in {results_dir}",
         sys.stdout,
     )
-    if report.lines:
-        say(
-            table(["in %", *results.METRICS], [[_called(line), *line["metrics"].values()] for line in report.lines]),
-            sys.stdout,
-        )
-    if summary := over_seeds(report.lines):
-        say(f"\nmean ± standard deviation in %; gain over the student in points, paired by seed\n{summary}", sys.stdout)
+    for title, rows in (
+        tables or {"in %": [(line["method"], folder) for folder, line in report.found.items()]}
+    ).items():
+        named = [(name, report.found[folder]) for name, folder in rows if folder in report.found]
+        if named:
+            scores = [[_called(name, line), *line["metrics"].values()] for name, line in named]
+            say(table([title, *results.METRICS], scores), sys.stdout)
+        if summary := over_seeds(named):
+            told = "mean ± standard deviation in %; gain over the student in points, paired by seed"
+            say(f"\n{told}\n{summary}", sys.stdout)
     for failure in report.failures:
         say(f"failed: {failure.command}\n    {failure.error}", sys.stderr)
     if report.failures:
@@ -147,8 +161,8 @@ def train_grid(recipes: list[Recipe], results_dir: Path, **options) -> None:
         raise SystemExit(1)
 
 
-def _called(line: Record) -> str:
-    return f"{line['dataset']} {line['network']} {line['method']}, seed {line['seed']}"
+def _called(name: str, line: Record) -> str:
+    return f"{line['dataset']} {line['network']} {name}, seed {line['seed']}"
 
 
 def main() -> None:

@@ -56,9 +56,11 @@ def experiment(
         if variant not in known:  # in quotes, as some names have a comma
             raise ValueError(f"unknown variant {variant!r}: choose one of {', '.join(map(repr, known))}")
     asked = [{name: variants[name] for name in variants if not only or name in only} for variants in asked]
-    grids = [[by_seed[seed] for seed in seeds for by_seed in variants.values()] for variants in asked]
-    recipes = {folder_of(recipe): recipe for grid in grids for recipe in grid}
+    grids = [[(name, by_seed[seed]) for seed in seeds for name, by_seed in variants.items()] for variants in asked]
+    recipes = {folder_of(recipe): recipe for grid in grids for _, recipe in grid}
     for recipe in recipes.values():
         if recipe.dataset in data.from_files() and recipe.root is None:
             raise ValueError(f"data set {recipe.dataset!r} is read from files: give its folder as --root DIR")
-    train_grid(list(recipes.values()), results_dir, jobs=jobs, scheduler=scheduler, device=device)
+    rows = [[(name, folder_of(recipe)) for name, recipe in grid] for grid in grids]
+    tables = {f"{name}, in %": each for name, each in zip(names, rows, strict=True)}
+    train_grid(list(recipes.values()), results_dir, tables, jobs=jobs, scheduler=scheduler, device=device)

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +41,12 @@ def train(
         results_dir: Folder to whose DATASET/NETWORK.jsonl the result line is added.
     """
     devices.choose_device(device)
-    if os.environ.get("RANK", "0") == "0":
-        _warn_of_unlabelled(recipe)
+    if recipe.in_vain and os.environ.get("RANK", "0") == "0":  # no error: scripts give every method the same options
+        say(
+            f"lix: --unlabelled {recipe.in_vain} has no effect: a {recipe.method} learns from labels alone. "
+            "Students that are distilled, e.g. by --method kd, learn from images without labels, too",
+            sys.stderr,
+        )
     if results_dir is not None:
         results.check_folder(results_dir, recipe.dataset, recipe.network)
     finished = run(recipe, device=device, command=command_line())
@@ -55,18 +58,3 @@ def train(
     say(f"weights: {finished.folder / 'weights.safetensors'}", sys.stdout)
     if written:
         say(f"results: {written}", sys.stdout)
-
-
-def _warn_of_unlabelled(recipe: Recipe) -> None:
-    """Say that who learns from labels alone sees no image without them; the recipe has already set their number to 0.
-
-    It is no error, because scripts give every method the same options.
-    """
-    asked = [value for flag, value in pairwise(sys.argv) if flag == "--unlabelled"]
-    asked += [word.partition("=")[2] for word in sys.argv if word.startswith("--unlabelled=")]
-    if not recipe.unlabelled and any(value.isdecimal() and int(value) for value in asked):
-        say(
-            f"lix: --unlabelled {asked[-1]} has no effect: a {recipe.method} learns from labels alone. Students that "
-            "are distilled, e.g. by --method kd, learn from images without labels, too",
-            sys.stderr,
-        )

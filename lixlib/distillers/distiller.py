@@ -16,7 +16,7 @@ from lixlib.core.output import Output, call
 from lixlib.distillers.common import targets
 from lixlib.distillers.mean_teacher import MeanTeacher
 from lixlib.distillers.predict_x import XHead
-from lixlib.distillers.registry import ALONE, build, maker
+from lixlib.distillers.registry import ALONE, SELF_TAUGHT, build, maker
 from lixlib.functional.softmax import softmax
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Distiller(nn.Module):
                 raise ValueError("student and teacher are one network, which would be frozen: build a second one")
             teacher.requires_grad_(False).eval()
             outputs = _probe(student, example), _probe(teacher, example)
-        learnt_from = (student, None) if method == "mean-teacher" else outputs
+        learnt_from = (student, None) if method in SELF_TAUGHT else outputs
         self.method = build(method, *learnt_from, **method_options)
         self.auxiliary, self.x_head = auxiliary, None
         if auxiliary:

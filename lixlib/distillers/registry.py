@@ -102,8 +102,9 @@ METHODS: dict[str, Method] = {
     "lix-ours": Method(LIXOurs, "LIX, ours", "both", {"lambda_l": 3.0, "lambda_f": 1.0}, in_paper=False),
 }
 OURS = tuple(METHODS)
-# What a student learns from without a teacher: labels, or its own average.
-ALONE: dict[str, Callable[..., nn.Module]] = {"none": NoDistillation, "mean-teacher": MeanTeacher}
+# A student that is its own teacher. The module is made from the student itself, in place of outputs.
+SELF_TAUGHT = {"mean-teacher": Method(MeanTeacher, "mean teacher, without X", "logit", in_paper=False)}
+ALONE = ("none", *SELF_TAUGHT)  # what stands beside a network that has no teacher
 UNTAUGHT = ("teacher", "student", *ALONE)  # what is trained without a teacher, and so no name of a method
 
 
@@ -122,15 +123,15 @@ def register(name: str, method: Method) -> None:
 
 
 def maker(name: str) -> Callable[..., nn.Module]:
-    """The class of a method, or of what trains a student without a teacher: "none", which adds no term, "mean-teacher".
+    """The class of a method, or of what trains without a teacher: "none", which adds no term, or one of `SELF_TAUGHT`.
 
     Raises:
         ValueError: an unknown name; it lists those that exist.
     """
-    if name in ALONE:
-        return ALONE[name]
+    if name == "none":
+        return NoDistillation
     check_choice("method", name, (*METHODS, *ALONE))
-    return METHODS[name].make
+    return (METHODS | SELF_TAUGHT)[name].make
 
 
 def build(name: str, student: Output | nn.Module | None, teacher: Output | None, **options: Any) -> nn.Module:

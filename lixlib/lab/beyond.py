@@ -12,21 +12,10 @@ from lixlib.lab.contrasts import Gain
 from lixlib.lab.evidence import EVIDENCE
 from lixlib.lab.experiments import recipes
 from lixlib.lab.inputs import Inputs
-from lixlib.lab.main_table import (
-    ABSENT,
-    BASELINES,
-    OF_RGB,
-    against,
-    interval,
-    over_images,
-    rows,
-    score_cell,
-    seeds_cell,
-    told_apart,
-    x_gains,
-)
+from lixlib.lab.main_table import OF_RGB, gain_columns, over_images, rows, x_gains
 from lixlib.lab.record import identity, read_lines, result_header
-from lixlib.lab.results import Runs, class_gains, gains, scored, shares
+from lixlib.lab.results import Runs, class_gains, scored
+from lixlib.lab.tables import ABSENT, bold, interval, markdown, score_cell
 
 SECOND, OF_X = "a second network", "its X"  # the two parts of a gain
 
@@ -73,21 +62,8 @@ def gain_table(runs: Runs, control: str, folder: Path | str, draws: int = 2000) 
         runs: as `lixlib.lab.main_table.complete` returns them.
         folder: that the lines were read from.
     """
-    heads = ["mIoU, %", "seeds", f"gain over {control}", "over seeds", "over seeds and images", "gap closed"]
-    tests, text = against(runs, control), [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
-    for name in rows(runs):
-        by_seed = gains(runs, name, against=control) if name != control else {}
-        gain = signed(mean(by_seed.values())) if by_seed else ABSENT
-        closed = [share for share in shares(runs, name).values() if share is not None]
-        cells = [score_cell(runs[name]), seeds_cell(runs[name])]
-        cells.append(f"**{gain}**" if told_apart(tests.get(name)) else gain)
-        cells += [
-            interval(tests.get(name)),
-            _wide(over_images(runs, name, control, folder, draws) if by_seed else None),
-        ]
-        cells.append(f"{round(100 * mean(closed))} %" if closed and name not in BASELINES else ABSENT)
-        text.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(text)
+    wide = {"over seeds and images": lambda name: _wide(over_images(runs, name, control, folder, draws))}
+    return markdown(rows(runs), gain_columns(runs, control, "over seeds", wide))
 
 
 def x_table(taught: Runs, folder: Path | str, draws: int = 2000) -> str:
@@ -101,13 +77,13 @@ def x_table(taught: Runs, folder: Path | str, draws: int = 2000) -> str:
     heads = ["taught with X", "taught without X", "seeds", "X gain", "over seeds", "over seeds and images", "p, Holm"]
     text, found = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)], x_gains(taught)
     for name in (name for name in taught if name + OF_RGB in taught):
-        cells = [score_cell(taught[each]) if taught[each] else ABSENT for each in (name, name + OF_RGB)]
+        cells = [score_cell(taught[each]) for each in (name, name + OF_RGB)]
         if name in found:
             test, p = found[name]
             gain = signed(test.mean)
             wide = over_images(taught, name, name + OF_RGB, folder, draws)
             sure = ABSENT if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-            cells += [str(test.n), f"**{gain}**" if p < 0.05 else gain, interval(test), _wide(wide), sure]
+            cells += [str(test.n), bold(gain, p < 0.05), interval(test), _wide(wide), sure]
         else:
             cells += [ABSENT] * 5
         text.append(f"| {name} | {' | '.join(cells)} |")

@@ -37,13 +37,17 @@ class Failure:
 
 @dataclass
 class Report:
-    """What became of a grid: the result lines of its finished runs, where they came from, and what failed."""
+    """What became of a grid: the result lines of its finished runs by folder, where they came from, and what failed."""
 
-    lines: list[Record] = field(default_factory=list)
+    found: dict[Path, Record] = field(default_factory=dict)
     trained: int = 0
     loaded: int = 0  # finished runs of the runs folder
     written: int = 0  # lines that were in the results
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[Record]:
+        return list(self.found.values())
 
 
 def grid(
@@ -136,7 +140,7 @@ def compare(
                 report.loaded += not trained
                 if folder in lines:  # not a teacher that nobody asked for
                     lines[folder] = results.add(line, results_dir)
-    report.lines = [line for line in lines.values() if line]
+    report.found = {folder: line for folder, line in lines.items() if line}
     return report
 
 

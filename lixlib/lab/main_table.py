@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import NamedTuple
 
 from lixlib.core.text import signed
@@ -14,12 +14,12 @@ from lixlib.lab.record import Record
 from lixlib.lab.regime import RARE
 from lixlib.lab.results import Runs, class_gains, gains, scored, shares, title
 from lixlib.lab.statistics import Paired, block, contrast, holm, paired
+from lixlib.lab.tables import ABSENT, Columns, bold, interval, markdown, score_cell, seeds_cell
 
 OURS = "LIX, ours"
 TEACHERS = ("teacher", "RGB teacher")
 BASELINES = (*TEACHERS, "student", SAME_COMPUTE)
 OF_RGB = ", RGB teacher"  # how the arms of "is-it-x" end whose teacher saw RGB alone
-ABSENT = "–"
 
 
 class XGain(NamedTuple):
@@ -104,7 +104,7 @@ def over_images(runs: Runs, arm: str, control: str, root: Path | str, draws: int
         root: the folder that the lines were read from.
     """
     seeds = sorted(gains(runs, arm, against=control))
-    if len(seeds) < 2:
+    if arm == control or len(seeds) < 2:
         return None
     try:
         pair = [stacked([runs[name][seed] for seed in seeds], root) for name in (arm, control)]
@@ -157,31 +157,52 @@ def table(runs: Runs, x_gain: Mapping[str, XGain] | None = None, cost: Mapping[s
         cost: as `costs` returns them.
     """
     control = control_of(runs)
-    tests, found, cost = against(runs, control), x_gain or {}, cost or {}
-    heads = ["mIoU, %", "seeds", f"gain over {control}", "95 % interval", "common classes", "rare classes"]
-    heads += ["gap closed", "time of a step", "X gain"]
-    text = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
-    for name in rows(runs):
-        cells = [score_cell(runs[name]), seeds_cell(runs[name])]
-        cells += _gain(runs, name, control, tests.get(name)) if name != control else [ABSENT] * 4
-        closed = [share for share in shares(runs, name).values() if share is not None]
-        cells.append(f"{round(100 * mean(closed))} %" if closed and name not in (*TEACHERS, "student") else ABSENT)
+    x_gain, cost = x_gain or {}, cost or {}
+
+    def of_classes(name: str) -> list[str]:
+        if name == control or not gains(runs, name, against=control):
+            return [ABSENT] * 2
+        return [ABSENT if math.isnan(part) else signed(part) for part in split(runs, name, control)]
+
+    def time(name: str) -> str:
         ratio = cost_of(runs, name, cost) if name not in TEACHERS else None
-        cells.append(f"{ratio:.1f}" if ratio else ABSENT)
-        cells.append(_x_gain(found[name]) if name in found else ABSENT)
-        text.append(f"| {f'**{name}**' if name == OURS else name} | {' | '.join(cells)} |")
-    return "\n".join(text)
+        return f"{ratio:.1f}" if ratio else ABSENT
+
+    def of_x(name: str) -> str:
+        test, p = x_gain.get(name, (None, math.nan))
+        return bold(f"{signed(test.mean)} ({interval(test)})", p < 0.05) if test else ABSENT
+
+    classes = {"common classes": lambda name: of_classes(name)[0], "rare classes": lambda name: of_classes(name)[1]}
+    columns = {**gain_columns(runs, control, "95 % interval", classes), "time of a step": time, "X gain": of_x}
+    return markdown(rows(runs), columns).replace(f"\n| {OURS} |", f"\n| **{OURS}** |")
+
+
+def gain_columns(runs: Runs, control: str, sure: str, after: Columns) -> Columns:
+    """What tables of arms have in common: score, gain over one arm, in bold where it is beyond luck, and gap closed.
+
+    Args:
+        sure: the head of the interval of the gain, which is Dunnett's.
+        after: the columns after it.
+    """
+    tests = against(runs, control)
+
+    def gain(name: str) -> str:
+        by_seed = gains(runs, name, against=control) if name != control else {}
+        return bold(signed(mean(by_seed.values())), told_apart(tests.get(name))) if by_seed else ABSENT
+
+    def gap(name: str) -> str:
+        closed = [share for share in shares(runs, name).values() if share is not None]
+        return f"{round(100 * mean(closed))} %" if closed and name not in (*TEACHERS, "student") else ABSENT
+
+    score = {"mIoU, %": lambda name: score_cell(runs[name]), "seeds": lambda name: seeds_cell(runs[name])}
+    gained = {f"gain over {control}": gain, sure: lambda name: interval(tests.get(name))}
+    return {**score, **gained, **after, "gap closed": gap}
 
 
 def rows(runs: Runs) -> list[str]:
     """The arms with a line in the order of a table: the baselines, the methods by mIoU, and those that diverged."""
     order = [*(name for name in BASELINES if runs.get(name)), *ranked(runs)]
     return [*order, *(name for name, lines in runs.items() if lines and name not in order)]
-
-
-def interval(test: Paired | None) -> str:
-    """An interval in points, e.g. "+0.5 to +1.2"; a dash where one seed, or none, says nothing about scatter."""
-    return ABSENT if test is None or math.isnan(test.p) else " to ".join(map(signed, test.interval))
 
 
 def told_apart(test: Paired | None) -> bool:
@@ -216,32 +237,3 @@ def first(runs: Runs) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence; in italics, as some have a comma."""
     return ", ".join(f"*{name}*" for name in names)
-
-
-def score_cell(lines: Mapping[int, Record]) -> str:
-    """Mean and standard deviation of the mIoU in %, or that all runs diverged."""
-    values = [100 * value for value in scored(lines).values()]
-    if not values:
-        return "diverged"
-    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
-
-
-def seeds_cell(lines: Mapping[int, Record]) -> str:
-    """How many seeds, and how many of them gave no score."""
-    lost = len(lines) - len(scored(lines))
-    return f"{len(lines)}, {lost} diverged" if lost else str(len(lines))
-
-
-def _gain(runs: Runs, name: str, control: str, test: Paired | None) -> list[str]:
-    """Gain, its interval, and the gains of common and rare classes, as cells."""
-    by_seed = gains(runs, name, against=control)
-    if not by_seed:
-        return [ABSENT] * 4
-    gain = signed(mean(by_seed.values()))
-    parts = [ABSENT if math.isnan(part) else signed(part) for part in split(runs, name, control)]
-    return [f"**{gain}**" if told_apart(test) else gain, interval(test), *parts]
-
-
-def _x_gain(found: XGain) -> str:
-    cell = f"{signed(found.test.mean)} ({interval(found.test)})"
-    return f"**{cell}**" if found.p < 0.05 else cell

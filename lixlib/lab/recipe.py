@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Interval
 
@@ -15,7 +15,7 @@ from lixlib.core.options import Count, Epochs, Positive, Seed, Size, Weight, che
 from lixlib.data.augment import Augment
 from lixlib.distillers import METHODS, TwoStage
 from lixlib.distillers.common import check_options, default_options
-from lixlib.distillers.registry import UNTAUGHT, maker
+from lixlib.distillers.registry import SELF_TAUGHT, UNTAUGHT, maker
 from lixlib.training import ClassWeighting
 
 # Recipe fields that a teacher may override.
@@ -35,7 +35,7 @@ RARE = {
 
 def all_methods() -> tuple[str, ...]:
     """All that a recipe can train by name: a teacher, what needs none, and a student by every method there is."""
-    return ("teacher", "student", "mean-teacher", *METHODS)
+    return ("teacher", "student", *SELF_TAUGHT, *METHODS)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ class Recipe:
     ema: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     auxiliary: Weight = 0.0
     pretrain: Annotated[int, Interval(ge=0, le=1_000_000)] = 0
+    in_vain: ClassVar[int] = 0  # images without labels that were asked for, of who learns from labels alone
 
     def __post_init__(self):
         check_fields(self)
@@ -128,6 +129,7 @@ class Recipe:
         if self.method == "teacher" and (self.auxiliary or self.pretrain):
             raise ValueError("a teacher sees X: it has nothing to predict, leave auxiliary and pretrain at 0")
         if self.method == "teacher" or (self.method == "student" and not self.auxiliary):
+            self._set("in_vain", self.unlabelled or 0)
             self._set("unlabelled", 0)
         if self.splits is None:
             self._set("splits", data.splits_of(self.dataset, self.root))

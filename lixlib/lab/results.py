@@ -12,6 +12,7 @@ import numpy as np
 from lixlib.core.digests import digest
 from lixlib.core.files import as_name, make_folder, one_at_a_time, write_atomically
 from lixlib.distillers import METHODS
+from lixlib.distillers.registry import SELF_TAUGHT
 from lixlib.lab import confusions as files
 from lixlib.lab.plan import runs_folder
 from lixlib.lab.record import Record, checked, identity, read_lines
@@ -33,9 +34,8 @@ class _Names(dict):
     """A method that is in none of the paper's tables has the title of its entry, or is written as it is called."""
 
     def __missing__(self, method: str) -> str:
-        if method == "mean-teacher":
-            return "mean teacher, without X"
-        return METHODS[method].title if method in METHODS else method
+        entry = METHODS.get(method) or SELF_TAUGHT.get(method)
+        return entry.title if entry else method
 
 
 NAMES = _Names({method: name for family in FAMILIES.values() for method, name in family.items()})

@@ -1,14 +1,47 @@
 """Result lines as Markdown tables, and as plain text for a terminal."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 
 from lixlib.core.text import signed
 from lixlib.lab.record import Record
 from lixlib.lab.results import Runs, gains, gap_closed, scored
-from lixlib.lab.statistics import compare_with, verdict
+from lixlib.lab.statistics import Comparison, Paired, compare_with, verdict
 from lixlib.metrics import METRICS
+
+ABSENT = "–"
+Columns = Mapping[str, Callable[[str], str]]  # by the head of a column, its cell in the row of a name
+
+
+def markdown(rows: Iterable[str], columns: Columns, *, corner: str = " ", words: Sequence[str] = ()) -> str:
+    """A Markdown table: what every column says of every row; columns of `words` are flush left, numbers flush right."""
+    rule = "".join("---|" if head in words else "---:|" for head in columns)
+    text = [f"|{corner}| {' | '.join(columns)} |", f"|---|{rule}"]
+    return "\n".join([*text, *(f"| {name} | {' | '.join(cell(name) for cell in columns.values())} |" for name in rows)])
+
+
+def bold(text: str, wanted: bool) -> str:
+    return f"**{text}**" if wanted else text
+
+
+def score_cell(lines: Mapping[int, Record], metric: str = "mIoU") -> str:
+    """Mean and standard deviation of a score in %; a dash without runs, and a word where all of them diverged."""
+    values = [100 * value for value in scored(lines, metric).values()]
+    if not values:
+        return "diverged" if lines else ABSENT
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def seeds_cell(lines: Mapping[int, Record]) -> str:
+    """How many seeds, and how many of them gave no score."""
+    lost = len(lines) - len(scored(lines))
+    return f"{len(lines)}, {lost} diverged" if lost else str(len(lines) or ABSENT)
+
+
+def interval(test: Paired | Comparison | None) -> str:
+    """An interval in points, e.g. "+0.5 to +1.2"; a dash where one seed, or none, says nothing about scatter."""
+    return ABSENT if test is None or math.isnan(test.interval[0]) else " to ".join(map(signed, test.interval))
 
 
 def metric_table(
@@ -64,37 +97,37 @@ def gain_table(
     rows = list(runs if variants is None else variants)
     there = {name: runs[name] for name in runs if runs[name] and name in (*rows, rival)}
     found = compare_with(there, rival, metric) if rival in there else {}
-    lines = [
-        f"| {corner} | {metric}, % | seeds | minus {rival} | 95 % interval | verdict |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    for name in rows:
-        values = [100 * value for value in scored(runs.get(name, {}), metric).values()]
-        score = f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "") if values else "–"
-        test = found.get(name)
-        low, high = test.interval if test else (math.nan, math.nan)
-        interval = "–" if math.isnan(low) else f"{signed(low)} to {signed(high)}"
-        said = "" if name in (rival, "teacher", "student") else verdict(test)
-        said = f"**{said}**" if said in ("better", "worse") else said
-        cells = [name, score, str(len(values) or "–"), signed(test.own.mean) if test else "–", interval, said]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+
+    def said(name: str) -> str:
+        word = "" if name in (rival, "teacher", "student") else verdict(found.get(name))
+        return bold(word, word in ("better", "worse"))
+
+    columns = {
+        f"{metric}, %": lambda name: score_cell(runs.get(name, {}), metric),
+        "seeds": lambda name: seeds_cell(runs.get(name, {})),
+        f"minus {rival}": lambda name: signed(found[name].own.mean) if name in found else ABSENT,
+        "95 % interval": lambda name: interval(found.get(name)),
+        "verdict": said,
+    }
+    return markdown(rows, columns, corner=f" {corner} ", words=["verdict"])
 
 
-def over_seeds(lines: Iterable[Record]) -> str:
-    """The runs of a grid over their seeds, as plain text: a block for each data set and network, a row for each method.
+def over_seeds(named: Iterable[tuple[str, Record]]) -> str:
+    """Runs over their seeds, as plain text: a block for each data set and network, a row for each name.
 
     A row has the mean ± standard deviation of every metric in %, and the gain in mIoU over the student alone in points,
-    paired by seed. A dash stands for what is missing. The text is empty where every method has one seed, and where
-    lines differ in more than data set, network, method and seed, so that these do not name them.
+    paired by seed. A dash stands for what is missing. The text is empty where every name has one seed, and where runs
+    differ in more than data set, network, name and seed.
+
+    Args:
+        named: what a run is called, its method or a variant, and its line.
     """
     found: dict[tuple[str, str], dict[str, dict[int, Record]]] = {}
-    lines = list(lines)
-    for line in lines:
-        block = found.setdefault((line["dataset"], line["network"]), {})
-        block.setdefault(line["method"], {})[line["seed"]] = line
+    named = list(named)
+    for name, line in named:
+        found.setdefault((line["dataset"], line["network"]), {}).setdefault(name, {})[line["seed"]] = line
     all_seeds = [seeds for block in found.values() for seeds in block.values()]
-    if sum(map(len, all_seeds)) < len(lines) or max(map(len, all_seeds), default=0) < 2:
+    if sum(map(len, all_seeds)) < len(named) or max(map(len, all_seeds), default=0) < 2:
         return ""
     return "\n\n".join(_over_seeds(f"{dataset} {network}", block) for (dataset, network), block in found.items())
 

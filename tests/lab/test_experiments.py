@@ -183,7 +183,8 @@ def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, caps
     here.trained.clear()
     monkeypatch.setattr(sys, "argv", words)
     lixlib.cli.main()
-    assert f"3 of 3 runs are in {tmp_path / 'results'}; 2 trained now" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"3 of 3 runs are in {tmp_path / 'results'}; 2 trained now" in said
     assert here.trained == ["arfd", "arfd"], "two variants are one run, and one was there"
     lines = read_json_lines(tmp_path / "results" / "toydrive" / "mfnet.jsonl")
     assert len(lines) == 3 and all(line["epochs"] == 2 for line in lines)
@@ -193,6 +194,11 @@ def test_lix_experiment_trains_what_is_missing(here, tmp_path, monkeypatch, caps
 
     lixlib.cli.main()
     assert "3 of 3 runs are in" in (text := capsys.readouterr().out) and "; 0 trained now" in text
+    rows = [line.partition(", seed")[0].split("  ")[0] for line in said.splitlines()[-6:]]
+    assert rows == [
+        *("samples, in %", "toydrive mfnet positions", "toydrive mfnet channels"),
+        *("adapters, in %", "toydrive mfnet student", "toydrive mfnet both"),
+    ], "a row has the name of its variant; all are ARFD"
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,9 @@ def test_a_teachers_recipe_has_its_own_schedule_and_nothing_of_the_method():
 @pytest.mark.parametrize("method", ["teacher", "student"])
 def test_who_is_not_distilled_learns_from_labels_alone(method):
     assert Recipe(method=method).unlabelled == 0
-    assert replace(Recipe(unlabelled=4), method=method).unlabelled == 0
+    alone = replace(Recipe(unlabelled=4), method=method)
+    assert (alone.unlabelled, alone.in_vain) == (0, 4) and alone == Recipe(method=method)
+    assert Recipe(method=method).in_vain == Recipe(unlabelled=4).in_vain == replace(alone, seed=1).in_vain == 0
     assert folder_of(Recipe(unlabelled=4).of_teacher()) == folder_of(Recipe(unlabelled=8).of_teacher()), (
         "one teacher for both"
     )

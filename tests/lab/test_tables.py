@@ -44,6 +44,7 @@ def test_gain_table_says_what_is_known():
     assert cells["at"][-1] == "not told apart"
     assert cells["one"] == ["35.0", "1", "+5.0", "–", "not known yet"]
     assert cells["none"] == ["–", "–", "–", "–", "not known yet"]
+    assert rows[1] == "|---|---:|---:|---:|---:|---|", "numbers flush right, words flush left"
     assert gain_table(runs, "kd", ["student"]).count("\n") == 2
     assert "not known yet" in gain_table(runs, "none", ["kd"])
 
@@ -60,7 +61,7 @@ def test_estimates_are_those_of_the_tests():
 def test_runs_over_their_seeds_as_plain_text():
     def line(method, seed, miou, network="mfnet"):
         scores = {**METRICS, "mIoU": miou}
-        return {"dataset": "toydrive", "network": network, "method": method, "seed": seed, "metrics": scores}
+        return method, {"dataset": "toydrive", "network": network, "seed": seed, "metrics": scores}
 
     scored = {"teacher": [0.7, 0.72], "student": [0.4, 0.42], "kd": [0.45, 0.48], "lix": [0.5, None]}
     lines = [line(method, seed, miou) for method, each in scored.items() for seed, miou in enumerate(each)]

@@ -14,7 +14,7 @@ from lixlib.lab.regime import RARE, REGIME
 from lixlib.lab.run import run
 from tools.dev.execute_notebooks import FOLDER
 from tools.studies import look_inside
-from tools.studies.look_inside import ARMS, Options, main, recipe_of, test_frames
+from tools.studies.look_inside import ARMS, PARTS, Options, main, recipe_of, test_frames
 
 RESULTS = FOLDER.parent / "results"
 INSIDE = RESULTS / "inside" / "toydrive" / "mfnet"
@@ -33,7 +33,7 @@ def told(part, folder=INSIDE):
 
 def test_the_files_are_small_and_complete():
     assert sum(path.stat().st_size for path in INSIDE.iterdir()) < 6e6
-    for part in ("training", "networks", "faults"):
+    for part in PARTS:
         about = told(part)
         assert {"command", "device", "versions", "commit", "reduced", "split", "size", "data"} <= set(about)
         assert about["command"].startswith("python tools/") and "look_inside.py" in about["command"]
@@ -81,6 +81,9 @@ def test_the_former_teachers_fall_is_that_of_their_answers():
     for name, by_seed in about["teacher"].items():
         assert found[name].shape == (150, *about["size"])
         assert set(by_seed) == {"0", "1", "2"} and by_seed["0"] <= about["teacher"]["clean"]["0"]
+    lines = experiments.read("baselines", RESULTS / "experiments")["teacher"]
+    for seed, score in about["teacher"]["clean"].items():
+        assert score == pytest.approx(lines[int(seed)]["metrics"]["mIoU"], abs=1e-4), "the networks of those runs"
 
 
 def test_the_tool_writes_what_the_networks_say(tmp_path, monkeypatch):
@@ -97,6 +100,8 @@ def test_the_tool_writes_what_the_networks_say(tmp_path, monkeypatch):
     test, names = test_frames(recipe_of("teacher", 0, quick=True))
     about = told("networks", folder)
     assert set(about["runs"]) == {"teacher", "lix"}, "the student was never trained"
+    assert about["command"] == "python tools/studies/look_inside.py --parts networks --seeds 0 --frames 2 --quick"
+    assert all({"command", "device", "instructions", "versions", "commit"} <= set(told(p, folder)) for p in PARTS)
     with torch.no_grad():
         logits = net(test.rgb).logits
     answer, p, label = logits.argmax(1), logits.softmax(1), test.label

@@ -2,8 +2,10 @@
 
 import pytest
 
+from lixlib.core.files import read_json_lines
 from lixlib.lab.evidence import CHOSEN, EQUAL_PULL
-from tools.studies.equal_pull import equal, pulls
+from lixlib.lab.regime import CHOICE_SEEDS
+from tools.studies.equal_pull import RESULTS, equal, main
 
 
 def test_a_weight_undoes_the_pull():
@@ -13,10 +15,24 @@ def test_a_weight_undoes_the_pull():
     assert weights["none, cosine"] * 0.3 == pytest.approx(CHOSEN["arfd"]["weight"] * 0.4)
 
 
-def test_every_loss_is_measured(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIX_RUNS", str(tmp_path))
+def test_the_weights_are_those_that_were_measured():
+    path = RESULTS / "toydrive" / "mfnet.jsonl"
+    if not path.exists():
+        pytest.skip(f"no {path.name} in results/pull: make it by python -m tools.studies.equal_pull")
+    lines = read_json_lines(path)
+    assert [line["seed"] for line in lines] == list(CHOICE_SEEDS)
+    again = "teachers that are trained again differ in rounding; a weight has two digits"
+    assert equal([line["pull"] for line in lines]) == pytest.approx(EQUAL_PULL, rel=0.1), again
+
+
+def test_every_loss_is_measured_and_a_line_says_how(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LIX_RUNS", str(tmp_path / "runs"))
     options = {"count": 8, "eval_count": 8}
-    small = {"size": (32, 96), "epochs": 1, "unlabelled": 0, "dataset_options": options}
-    found = pulls(0, **small)
+    main([0], tmp_path, size=(32, 96), epochs=1, unlabelled=0, dataset_options=options)
+    (line,) = read_json_lines(tmp_path / "toydrive" / "mfnet.jsonl")
+    found = line["pull"]
     assert list(found) == list(EQUAL_PULL) and min(found.values()) > 0
     assert max(found, key=found.get) == "linear, euclidean", "its entries are sums over the channels"
+    assert line["seed"] == 0 and line["command"] == "python -m tools.studies.equal_pull"
+    assert {"device", "instructions", "versions", "commit"} <= set(line)
+    assert capsys.readouterr().out.strip() == str(equal([found]))

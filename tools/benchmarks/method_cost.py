@@ -26,7 +26,7 @@ from torch.utils.data import Dataset
 from lixlib.core.files import write_json_lines
 from lixlib.data import Sample, collate
 from lixlib.distillers import METHODS, TwoStage
-from lixlib.distillers.registry import UNTAUGHT
+from lixlib.distillers.registry import SELF_TAUGHT, UNTAUGHT
 from lixlib.lab import experiments
 from lixlib.lab.inputs import Inputs
 from lixlib.lab.prepare import distiller_of
@@ -97,7 +97,7 @@ def main(options: Options) -> None:
     student = replace(base, method="student", method_options={})
     jobs = {ALONE: (student, labelled), SAME_IMAGES: (student, batch)}
     if options.regime:
-        taught = [by_seed[0] for by_seed in arms.values() if by_seed[0].method in (*options.methods, "mean-teacher")]
+        taught = [by_seed[0] for by_seed in arms.values() if by_seed[0].method in (*options.methods, *SELF_TAUGHT)]
         jobs |= {recipe.method: (replace(recipe, **few), batch) for recipe in taught}
     else:
         jobs |= {name: (replace(base, method=name), batch) for name in options.methods}

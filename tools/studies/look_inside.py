@@ -11,7 +11,6 @@ The runs are read from the runs folder (LIX_RUNS, or runs/); one that is missing
 """
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -326,15 +325,21 @@ def follows(teachers: dict[str, Tensor], students: dict[str, Tensor], fault: str
 PARTS = {"networks": networks, "training": training, "faults": faults}
 
 
+def command_of(part: str, options: Options) -> str:
+    """The command that makes one part with its seeds, and tells no folder of this machine."""
+    words = ["--parts", part, "--seeds", *map(str, options.seeds), "--frames", str(options.frames)]
+    return " ".join(["python tools/studies/look_inside.py", *words, *(["--quick"] if options.quick else [])])
+
+
 def main(options: Options) -> None:
     torch.set_num_threads(1)  # so that every machine of the same kind computes the same numbers
     folder = Path(options.results, "inside", "toydrive", "mfnet")
     folder.mkdir(parents=True, exist_ok=True)
-    made = {"command": shlex.join(["python", *sys.argv]), **provenance(torch.device("cpu"))}
+    made = provenance(torch.device("cpu"))
     former = experiments.recipes("baselines", quick=options.quick)["teacher"][0]
     for part in options.parts:
         recipe = former if part == "faults" else recipe_of("teacher", 0, options.quick)
-        told = made | {"reduced": result_header(Inputs(recipe))["reduced"]}
+        told = {"command": command_of(part, options)} | made | {"reduced": result_header(Inputs(recipe))["reduced"]}
         told |= {"split": recipe.splits[-1], "size": recipe.size, "data": recipe.dataset_options}
         for found in PARTS[part](options, folder):
             text = json.dumps(told | found) + "\n"

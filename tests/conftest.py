@@ -1,6 +1,7 @@
 """What the tests share: a fixed seed, reference values, small data sets, their order, and the reasons of skips."""
 
 import gc
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable
@@ -37,6 +38,14 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def forks(monkeypatch):
+    """Processes of the library are forks, which need not import torch again, where forks are safe."""
+    if sys.platform == "linux":
+        fork = multiprocessing.get_context("fork")
+        monkeypatch.setattr(multiprocessing, "get_context", lambda method: fork)
 
 
 @pytest.fixture(scope="session")

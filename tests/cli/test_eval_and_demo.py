@@ -61,7 +61,7 @@ def test_wrong_input_of_eval_is_one_line(lix, tmp_path, camvid_root, student):
 
 
 @pytest.mark.notebook
-def test_demo_trains_runs_the_notebook_and_prints_the_table(lix, tmp_path, monkeypatch):
+def test_demo_trains_runs_the_notebook_and_prints_the_table(lix, forks, tmp_path, monkeypatch):
     parameters = """
 dataset: str = "toydrive"  # one comment a line, as in the real one
 size: tuple = (32, 48)

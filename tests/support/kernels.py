@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-PACKAGES = ("torch", "torch._dynamo", "kornia.augmentation", "lightning_fabric", "scipy.stats")
+TORCH = ("torch", "torch._dynamo", "kornia.augmentation", "lightning_fabric")
+PACKAGES = (*TORCH, "scipy.stats", "pandas", "matplotlib.pyplot", "ipykernel.kernelapp")
 LAUNCH = "jupyter_client.provisioning.local_provisioner.launch_kernel"
 
 
@@ -74,6 +75,7 @@ class Fork:
 def serve() -> None:
     """Read requests from stdin, one a line, and answer on stdout, until stdin is closed."""
     gc.disable()
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # matplotlib asks for it when imported
     for name in PACKAGES:
         importlib.import_module(name)
     gc.freeze()  # no kernel looks for garbage in what all of them share

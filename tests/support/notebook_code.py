@@ -8,6 +8,7 @@ from functools import cache
 
 import nbformat
 
+from tools.dev.demo_page import needed
 from tools.dev.execute_notebooks import FOLDER, notebook_files
 
 NUMBER = re.compile(r"^\*\*Exercise (\d\d\.\d+)\*\*", re.MULTILINE)
@@ -88,15 +89,14 @@ def calls_explore(source: str) -> bool:
 def demos_alone(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Every demo in a cell of its own, and what it needs of the cells before it in another one, which shows nothing.
 
-    Prose, editors and other pictures would take the browser and the kernel longer than the demos do.
+    Prose, editors, other pictures and other computations would take the browser and the kernel longer than the demos.
     """
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     sources: list[str] = []
-    before: list[str] = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and calls_explore(cell.source):
-            sources += ["\n".join(before), cell.source]
-            before = []
-        elif cell.cell_type == "code":
-            before += [cell.source, CLOSE]
+    done: set[int] = set()
+    for demo in filter(lambda i: calls_explore(code[i]), range(len(code))):
+        before = [i for i in needed(code, demo) if i != demo and i not in done]
+        sources += ["\n".join(line for i in before for line in (code[i], CLOSE)), code[demo]]
+        done.update(before)
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)

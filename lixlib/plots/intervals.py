@@ -30,7 +30,7 @@ class Estimate:
 def forest(
     panels: Mapping[str, Mapping[str, Estimate]], rows: Sequence[str], *, xlabel: str = "", width: float = 10.0
 ) -> Figure:
-    """Estimates and their intervals in panels side by side, one row for each name, with a line at 0.
+    """Estimates and their intervals in panels side by side on one scale, one row for each name, with a line at 0.
 
     Args:
         panels: estimates by name, by the title of the panel; a name that is missing leaves its row empty.
@@ -42,7 +42,7 @@ def forest(
     """
     with style():
         figure = new_figure(figsize=(width, 0.9 + 0.25 * len(rows)))
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
             for name, row in panel.items():
                 y = rows.index(name)
@@ -51,12 +51,13 @@ def forest(
                 if row.interval:
                     ax.plot(row.interval, (y, y), color="#8ECDF0", linewidth=5, solid_capstyle="butt", zorder=2)
             ax.axvline(0, color="#333333", linewidth=0.8)
-            reach = ax.get_xlim()
+            ax.set(title=title, xlabel=xlabel)
+        axes[0].set_xlim(axes[0].get_xlim())  # of all panels, and from here on fixed
+        for ax, panel in zip(axes, panels.values(), strict=True):
             for name, row in panel.items():
                 if row.wide:  # a test of the notebooks' figures lets lines of this gid be cut off
                     y = rows.index(name)
                     ax.plot(row.wide, (y, y), color="#AAAAAA", linewidth=1, zorder=1, gid="clipped")
-            ax.set(xlim=reach, title=title, xlabel=xlabel)
         axes[0].set_yticks(range(len(rows)), rows)
         axes[0].set_ylim(len(rows) - 0.4, -0.6)
     return figure

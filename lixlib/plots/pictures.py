@@ -68,7 +68,19 @@ def who_is_right(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> np.nd
     return picture
 
 
-def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (), *, width: float = 11.0) -> Figure:
+def legend_of_right(first: str, second: str) -> Classes:
+    """What the colours of `who_is_right` mean, as a legend for `panels`, given the names of the two predictions."""
+    names = ("both right", f"only {first} right", f"only {second} right", "both wrong")
+    return Classes(names, np.array((BOTH, FIRST, SECOND, NEITHER), dtype=np.uint8))
+
+
+def gallery(
+    rows: Mapping[str, Sequence[ArrayLike]],
+    titles: Sequence[str] = (),
+    *,
+    width: float = 11.0,
+    legend: Classes | None = None,
+) -> Figure:
     """A table of pictures: each entry of `rows` is a row of the figure, its pictures side by side, one column an image.
 
     A picture with one channel is a map, drawn in viridis from its own smallest to its own largest value; the colour
@@ -79,6 +91,7 @@ def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (),
     Args:
         titles: one above each column.
         width: of the figure, in inches.
+        legend: classes whose colours are told below the pictures.
 
     Raises:
         ValueError: rows of different lengths, or another number of titles.
@@ -93,7 +106,8 @@ def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (),
     left, top, gap = 0.25 + 0.072 * max(len(name) for name in rows), 0.3 * bool(titles), 0.05
     cell = (width - left) / columns - gap
     cell_height = cell * height / across
-    total = top + len(rows) * (cell_height + gap)
+    in_a_row, foot = _room_of(legend, width)
+    total = top + len(rows) * (cell_height + gap) + foot
     with style():
         figure = new_figure(figsize=(width, total), layout="none")
         for row, (name, line) in enumerate(zip(rows, pictures, strict=True)):
@@ -106,6 +120,8 @@ def gallery(rows: Mapping[str, Sequence[ArrayLike]], titles: Sequence[str] = (),
                     ax.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
                 if row == 0 and titles:
                     ax.set_title(titles[column], pad=5)
+        if legend:
+            class_legend(figure, legend, columns=in_a_row, loc="lower center")
     return figure
 
 
@@ -139,8 +155,7 @@ def panels(
     barred = {place % columns for place, name in enumerate(images) if name in scales}
     cell = (width - gap - beside * len(barred)) / columns - gap
     cell_height = cell * height / across
-    in_a_row = max(1, int(width / 1.4))
-    foot = 0.15 + 0.2 * -(-len(legend) // in_a_row) if legend else 0.0
+    in_a_row, foot = _room_of(legend, width)
     total = rows * (cell_height + title) + gap + foot
     with style():
         figure = new_figure(figsize=(width, total), layout="none")
@@ -163,6 +178,12 @@ def panels(
         if legend:
             class_legend(figure, legend, columns=in_a_row, loc="lower center")
     return figure
+
+
+def _room_of(legend: Classes | None, width: float) -> tuple[int, float]:
+    """How many names of a legend stand in a row below a figure, and the inches that all of them need."""
+    in_a_row = max(1, int(width / 1.4))
+    return in_a_row, 0.15 + 0.2 * -(-len(legend) // in_a_row) if legend else 0.0
 
 
 def maps(rgb: ArrayLike, confidence: ArrayLike, weight: ArrayLike, *, beta: tuple[float, float] = (1, 10)) -> Figure:

@@ -11,13 +11,15 @@ from notebook_code import definitions, exercises, run
 from scipy import stats
 
 from lixlib.core.files import read_json_lines
+from lixlib.lab import experiments, reversal
 from lixlib.lab.experiments import EXPERIMENTS
 from lixlib.lab.reversal import CELLS, HEAVIER, LENGTHS, slope
 from lixlib.lab.statistics import compare_with, differ
 from tools.dev.execute_notebooks import FOLDER
 
 CHAPTER = "11_ablation_logit"
-PAPER = FOLDER.parent / "results" / "paper"
+RESULTS = FOLDER.parent / "results"
+PAPER = RESULTS / "paper"
 
 
 @pytest.fixture
@@ -45,6 +47,13 @@ def test_what_the_chapter_says_of_the_papers_tables():
     table_i = {line["method"]: line["metrics"] for line in lines if line["network"] == "MFNet"}
     assert table_iv["fixed weight"]["mIoU"] < table_i["student"]["mIoU"]
     assert table_iv["H = P"]["mIoU"] < table_i["dkd"]["mIoU"] < table_iv["H = [P, c]"]["mIoU"]
+
+
+def test_the_yes_of_the_first_page_has_not_come_back():
+    no = compare_with(experiments.read("beta", RESULTS / "experiments"), "DKD 1")["DKD 10"]
+    assert no.interval[1] < 0, "one set of trainings said no, and seemed sure"
+    again = reversal.at(reversal.read(RESULTS / "evidence"), reversal.minus("DKD 5.5", "DKD 1"), 800)
+    assert again.mean < 0 < again.interval[1], "no lead after 800 updates, and no certain loss"
 
 
 def test_quotations_are_the_papers(paper):

@@ -9,7 +9,7 @@ import torch
 from lixlib import data
 from lixlib.data.classes import TOYDRIVE
 from lixlib.functional import confidence
-from lixlib.lab import disagreement, experiments, main_table
+from lixlib.lab import disagreement, experiments, main_table, results
 from lixlib.lab.regime import RARE, REGIME
 from lixlib.lab.run import run
 from tools.dev.execute_notebooks import FOLDER
@@ -65,6 +65,18 @@ def test_answers_are_those_of_the_networks_of_the_main_table():
         pixels = 300 * np.prod(about["size"])
         assert (found["levels"].sum((0, 1)) == pixels).all() and (found["loss"].sum((0, 1)) == pixels).all()
         assert (found["loss"][0].sum(0) == found["hits"].sum(0)).all()
+
+
+def test_ten_points_better_at_signs_and_no_more_of_them_found():
+    lines, sign = main_table.read("main", RESULTS / "evidence"), TOYDRIVE.names.index("traffic sign")
+    iou, found = {}, {}
+    for arm in ("student", "LIX, ours"):
+        whole = [results.confusions(lines[arm][seed], RESULTS / "evidence").sum(0) for seed in range(4)]
+        hits = np.array([each[sign, sign] for each in whole])
+        there, called = (np.array([each.sum(axis)[sign] for each in whole]) for axis in (1, 0))
+        iou[arm], found[arm] = (100 * (hits / of).mean() for of in (there + called - hits, there))
+    assert iou["LIX, ours"] - iou["student"] == pytest.approx(10, abs=1)
+    assert found["LIX, ours"] < found["student"]
 
 
 def test_watching_a_training_leaves_its_result_as_it_is():

@@ -7,8 +7,8 @@ from notebook_code import definitions
 
 from lixlib.core.files import read_json_lines
 from lixlib.lab import beyond, experiments, growth, main_table
-from lixlib.lab.main_table import OF_RGB, OURS
-from lixlib.lab.results import class_gains
+from lixlib.lab.main_table import OF_RGB, OURS, SAME_COMPUTE
+from lixlib.lab.results import class_gains, gains
 from lixlib.lab.statistics import compare_with, verdict
 from lixlib.metrics import scores
 from tools.dev.execute_notebooks import FOLDER
@@ -29,6 +29,22 @@ def test_a_traffic_lights_x_arrives_and_a_poles_does_not():
     assert min(share, key=share.get) == "pole" and share["pole"] < 0.2
     parts = beyond.parts_of_gain(taught, OURS)
     assert parts[beyond.OF_X] > 0.5 * sum(parts.values()) > 0, "nearly all of the bar is X"
+
+
+def test_the_first_page_and_its_answer():
+    folder = RESULTS / "evidence"
+    runs = main_table.complete(main_table.read("main", folder))
+    rival = main_table.against(runs, SAME_COMPUTE)[OURS]
+    assert rival.interval[0] < 0 < rival.interval[1], "our best student cannot be told from one four times as long"
+    cost = main_table.costs(read_json_lines(RESULTS / "cost/regime/toydrive/mfnet.jsonl"))
+    spent = beyond.lengths(main_table.read("length", folder), cost)
+    short, long = spent[OURS][0], spent["student"][-1]
+    assert long.updates == 4 * short.updates and short.computation == pytest.approx(long.computation, rel=0.1)
+
+
+def test_the_rgb_teacher_of_rooms_is_the_student():
+    rooms = beyond.read_without_data("nyuv2-150", RESULTS / "evidence")
+    assert set(gains(rooms, "RGB teacher").values()) == {0.0}
 
 
 def test_what_the_former_regime_is_said_to_show():

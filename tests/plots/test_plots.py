@@ -58,6 +58,9 @@ def test_who_is_right():
     picture = plots.who_is_right([[0, 0, 0, 0, 255]], [[0, 0, 1, 1, 0]], [[0, 1, 0, 2, 0]])
     expected = [plots.BOTH, plots.FIRST, plots.SECOND, plots.NEITHER, (255, 255, 255)]
     assert picture[0].tolist() == [list(colour) for colour in expected]
+    legend = plots.legend_of_right("the teacher", "the student")
+    said = dict(zip(legend.names, legend.colours.tolist(), strict=True))
+    assert said["only the student right"] == list(plots.SECOND) and said["both wrong"] == list(plots.NEITHER)
 
 
 @pytest.mark.parametrize(("size", "columns"), [((64, 208), 3), ((144, 192), 4), ((112, 192), 1)])
@@ -69,7 +72,9 @@ def test_gallery(size, columns):
         "distilled": [colours] * columns,
     }
     check(plots.gallery(rows, [f"largest gain, frame {i}" for i in range(columns)]), axes=3 * columns)
-    check(plots.gallery(rows), axes=3 * columns)
+    told = plots.gallery(rows, legend=plots.legend_of_right("teacher", "student"))
+    check(told, axes=3 * columns)
+    assert told.get_figheight() > plots.gallery(rows).get_figheight(), "the legend has room of its own"
 
 
 def test_gallery_refuses_ragged_rows():
@@ -306,6 +311,7 @@ def test_forest_draws_every_row_and_lets_only_thin_lines_leave():
     check(figure, axes=2)
     low, high = figure.axes[0].get_xlim()
     assert -3 < low < -2 and 1.5 < high < 3
+    assert figure.axes[1].get_xlim() == (low, high), "all panels have one scale"
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["KD", "AT", "LIX"]
 
 

@@ -32,7 +32,7 @@ from lixlib.nets import call
 
 DIFFICULTIES = (0.0, 0.2, 0.5, 0.8)
 BINS = 30  # bins of the confidence; a notebook can merge them
-SHIPPED = ("toydrive-mfnet-student", "toydrive-mfnet-lix-ours", "camvid-mfnet-student", "camvid-mfnet-lix-ours")
+SHIPPED = ("toydrive-mfnet-student", "toydrive-mfnet-lix", "camvid-mfnet-student", "camvid-mfnet-lix-ours")
 # The classes that both data sets have. They follow the usual grouping of CamVid's 32 labels into eleven classes, in
 # which lane marks are road, trucks are cars, and traffic lights are signs. Terrain, fence and bicyclist have no
 # counterpart in the other data set.

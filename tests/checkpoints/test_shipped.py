@@ -17,7 +17,7 @@ INDEX = checkpoints.index()
 
 def test_the_index_names_exactly_what_ships():
     assert set(INDEX) == {file.stem for file in checkpoints.CHECKPOINTS.glob("*.safetensors")}
-    assert {f"toydrive-mfnet-{role}" for role in ("teacher", "student", "lix", "lix-ours")} <= set(INDEX)
+    assert {f"toydrive-mfnet-{role}" for role in ("teacher", "student", "lix")} <= set(INDEX)
 
 
 @pytest.mark.parametrize("name", INDEX)

@@ -212,8 +212,8 @@ def test_which_weights_are_taken_is_told(lix, tmp_path):
     image = photo(tmp_path / "a.png", (16, 16))
     (line,) = told(lix, "predict", image)
     assert line == "camvid-mfnet-lix-ours: mfnet, trained by lix-ours on camvid at 192 x 256, 11 classes"
-    first, second = told(lix, "predict", image, "--weights", "toydrive-mfnet-lix-ours")
-    assert first == "toydrive-mfnet-lix-ours: mfnet, trained by lix-ours on toydrive at 48 x 160, 13 classes"
+    first, second = told(lix, "predict", image, "--weights", "toydrive-mfnet-lix")
+    assert first == "toydrive-mfnet-lix: mfnet, trained by lix on toydrive at 48 x 160, 13 classes"
     assert second.startswith("they were trained on rendered streets and have never seen a photograph")
     assert second.endswith("take --weights camvid-mfnet-lix-ours")
     assert len(told(lix, "predict", image, "--dataset", "toydrive")) == 1, "where the images are rendered"

@@ -24,7 +24,7 @@ def ship(folder: Path) -> None:
     path = checkpoints.CHECKPOINTS / f"{name}.safetensors"
     checkpoints.save(net, path, recipe, half=True)
     entry = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "result": line}
-    if "teacher" in line:
+    if line.get("teacher"):
         (entry["teacher"],) = read_json_lines(runs_folder() / line["teacher"] / "result.jsonl")
     text = json.dumps(dict(sorted((checkpoints.index() | {name: entry}).items())), indent=2) + "\n"
     index = checkpoints.CHECKPOINTS / "recipes.json"

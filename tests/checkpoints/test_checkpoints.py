@@ -274,7 +274,7 @@ def test_what_comes_with_the_library_is_listed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", sorted(checkpoints.CHECKPOINTS.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_shipped_weights_load(path):
     net, recipe = checkpoints.load(path)
-    dataset, network, method = path.stem.split("-")
+    dataset, network, method = path.stem.split("-", maxsplit=2)
     assert recipe["network"] == network
     assert (net.x_channels is not None) == (method == "teacher")
     assert len(recipe["classes"]) == recipe["num_classes"]

@@ -50,7 +50,7 @@ def test_the_maps_are_in_their_ranges():
     sure, weight, lesson = found["c"], found["W"], found["lesson"]
     assert sure.min() >= 0 and sure.max() <= 1 and sure.std() > 0.05
     assert weight == pytest.approx(1 + 9 * (1 - sure)) and lesson.min() >= 0
-    assert sure.shape[0] * sure.shape[1] == pytest.approx(96 * 128, rel=0.02), "as many pixels as in training"
+    assert sure.shape[0] * sure.shape[1] == pytest.approx(192 * 256, rel=0.02), "as many pixels as in training"
 
 
 def test_the_picture_shows_the_photograph_the_answers_and_the_maps(example):

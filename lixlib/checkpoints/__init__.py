@@ -59,7 +59,7 @@ def shipped(name: str) -> Path:
 
 
 def index() -> dict[str, dict]:
-    """The weights that come with the library by name: the file's `sha256`, and the `result` line of their run."""
+    """The weights that come with the library, by name: `sha256`, the `result` line of the run, its `teacher`'s."""
     return json.loads((CHECKPOINTS / "recipes.json").read_text(encoding="utf-8"))
 
 

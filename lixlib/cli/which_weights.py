@@ -32,7 +32,9 @@ def load(source: Path | str, trust: bool) -> tuple[nn.Module, dict]:
 
 def students_of(dataset: str) -> list[Path]:
     """Weights of students that were trained on a data set: the library's, best first, then runs, newest first."""
-    shipped = sorted(checkpoints.CHECKPOINTS.glob(f"{dataset}-*.safetensors"), key=_recorded, reverse=True)
+    score = {name: about["result"]["metrics"]["mIoU"] for name, about in checkpoints.index().items()}
+    names = (name for name in sorted(score, key=score.__getitem__, reverse=True) if name.startswith(f"{dataset}-"))
+    shipped = map(checkpoints.shipped, names)
     runs = sorted(
         (runs_folder() / dataset).glob("*/*/weights.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True
     )
@@ -100,10 +102,6 @@ def _is_student(file: Path) -> bool:
         return about["x_channels"] is None and about.get("recipe", {}).get("method") != "teacher"
     except (OSError, ValueError):  # damaged files are not recommended
         return False
-
-
-def _recorded(file: Path) -> float:
-    return checkpoints.index()[file.stem]["result"]["metrics"]["mIoU"]
 
 
 def _sees_photos(file: Path) -> bool:

@@ -174,7 +174,7 @@ def table(runs: Runs, x_gain: Mapping[str, XGain] | None = None, cost: Mapping[s
 
     classes = {"common classes": lambda name: of_classes(name)[0], "rare classes": lambda name: of_classes(name)[1]}
     columns = {**gain_columns(runs, control, "95 % interval", classes), "time of a step": time, "X gain": of_x}
-    return markdown(rows(runs), columns).replace(f"\n| {OURS} |", f"\n| **{OURS}** |")
+    return markdown(rows(runs), columns, label=lambda name: bold(name, name == OURS))
 
 
 def gain_columns(runs: Runs, control: str, sure: str, after: Columns) -> Columns:

@@ -14,11 +14,23 @@ ABSENT = "–"
 Columns = Mapping[str, Callable[[str], str]]  # by the head of a column, its cell in the row of a name
 
 
-def markdown(rows: Iterable[str], columns: Columns, *, corner: str = " ", words: Sequence[str] = ()) -> str:
-    """A Markdown table: what every column says of every row; columns of `words` are flush left, numbers flush right."""
+def markdown(
+    rows: Iterable[str],
+    columns: Columns,
+    *,
+    corner: str = " ",
+    words: Sequence[str] = (),
+    label: Callable[[str], str] = str,
+) -> str:
+    """A Markdown table: what every column says of every row; columns of `words` are flush left, numbers flush right.
+
+    Args:
+        label: how the name of a row is written.
+    """
     rule = "".join("---|" if head in words else "---:|" for head in columns)
     text = [f"|{corner}| {' | '.join(columns)} |", f"|---|{rule}"]
-    return "\n".join([*text, *(f"| {name} | {' | '.join(cell(name) for cell in columns.values())} |" for name in rows)])
+    cells = ((label(name), *(cell(name) for cell in columns.values())) for name in rows)
+    return "\n".join([*text, *(f"| {' | '.join(each)} |" for each in cells)])
 
 
 def bold(text: str, wanted: bool) -> str:

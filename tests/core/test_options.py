@@ -8,7 +8,7 @@ import pytest
 import torch
 from annotated_types import Interval
 
-from lixlib import data, nets
+from lixlib import checkpoints, data, nets
 from lixlib.core import options
 from lixlib.core.files import read_json_lines
 from lixlib.core.options import OptionsOf, check, of, shown
@@ -260,7 +260,7 @@ def committed():
         for number, line in enumerate(read_json_lines(path), start=1):
             if isinstance(line.get("recipe"), dict) and "dataset" in line["recipe"]:
                 yield f"{path.relative_to(ROOT)}, line {number}", line["recipe"]
-    for name, about in json.loads((ROOT / "lixlib/checkpoints/recipes.json").read_text()).items():
+    for name, about in checkpoints.index().items():
         yield name, about["result"]["recipe"]
 
 

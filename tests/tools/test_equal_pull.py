@@ -16,10 +16,7 @@ def test_a_weight_undoes_the_pull():
 
 
 def test_the_weights_are_those_that_were_measured():
-    path = RESULTS / "toydrive" / "mfnet.jsonl"
-    if not path.exists():
-        pytest.skip(f"no {path.name} in results/pull: make it by python -m tools.studies.equal_pull")
-    lines = read_json_lines(path)
+    lines = read_json_lines(RESULTS / "toydrive" / "mfnet.jsonl")
     assert [line["seed"] for line in lines] == list(CHOICE_SEEDS)
     again = "teachers that are trained again differ in rounding; a weight has two digits"
     assert equal([line["pull"] for line in lines]) == pytest.approx(EQUAL_PULL, rel=0.1), again

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from lixlib import checkpoints
 from lixlib.lab.results import title
+from lixlib.lab.tables import ABSENT, markdown
 from tools.dev.marks import between
-
-HEADER = ("name", "learnt by", "size", "updates", "split", "mIoU", "its teacher's")
 
 
 def update(page: str, _results: Path) -> str:
@@ -20,11 +19,17 @@ def table(index: dict[str, dict]) -> str:
     Args:
         index: see `lixlib.checkpoints.index`.
     """
-    rows = [_row(name, about["result"], about.get("teacher")) for name, about in index.items()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEADER, ("---",) * len(HEADER), *rows))
+    lines = {name: about["result"] for name, about in index.items()}
+    columns = {
+        "learnt by": lambda name: title(lines[name]),
+        "size": lambda name: " x ".join(map(str, lines[name]["size"])),
+        "updates": lambda name: str(lines[name]["updates"]),
+        "split": lambda name: lines[name]["split"],
+        "mIoU": lambda name: _score(lines[name]),
+        "its teacher's": lambda name: _score(index[name].get("teacher")),
+    }
+    return markdown(index, columns, words=("learnt by", "split"), label="`{}`".format)
 
 
-def _row(name: str, line: dict, teacher: dict | None) -> tuple[str, ...]:
-    size = " x ".join(map(str, line["size"]))
-    score, taught = (f"{100 * each['metrics']['mIoU']:.1f}" if each else "" for each in (line, teacher))
-    return f"`{name}`", title(line), size, str(line["updates"]), line["split"], score, taught
+def _score(line: dict | None) -> str:
+    return f"{100 * line['metrics']['mIoU']:.1f}" if line else ABSENT
